@@ -1,0 +1,107 @@
+#include "ecl/contracts/dataset.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "ecl/words/check.hpp"
+
+namespace ecl {
+
+Dataset::Dataset(int features, int classes, std::vector<float> values, std::vector<std::int32_t> labels)
+    : features_(features), classes_(classes), values_(std::move(values)), labels_(std::move(labels)) {
+  ECL_CHECK(values_.size() == labels_.size() * static_cast<std::size_t>(features));
+}
+
+Dataset::Dataset(int features, int classes, std::vector<std::uint8_t> bytes, float mean, float deviation,
+                 std::vector<std::int32_t> labels)
+    : features_(features),
+      classes_(classes),
+      bytes_(std::move(bytes)),
+      scale_(1.0f / (255.0f * deviation)),
+      offset_(-mean / deviation),
+      labels_(std::move(labels)) {
+  ECL_CHECK(bytes_.size() == labels_.size() * static_cast<std::size_t>(features));
+}
+
+void Dataset::gather_row(std::size_t row, float* out) const {
+  const std::size_t at = row * features_;
+  if (bytes_.empty()) {
+    std::copy_n(values_.data() + at, features_, out);
+  } else {
+    const std::uint8_t* bytes = bytes_.data() + at;
+    for (int f = 0; f < features_; ++f) out[f] = static_cast<float>(bytes[f]) * scale_ + offset_;
+  }
+}
+
+void Dataset::gather(std::span<const std::int32_t> rows, float* out) const {
+  for (const std::int32_t row : rows) gather_row(row, out), out += features_;
+}
+
+void Dataset::gather(std::size_t first, std::size_t count, float* out) const {
+  for (std::size_t row = first; row < first + count; ++row) gather_row(row, out), out += features_;
+}
+
+Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
+  Dataset part;
+  part.features_ = features_, part.classes_ = classes_;
+  part.scale_ = scale_, part.offset_ = offset_;
+  const auto copy_rows = [&](const auto& from, auto& to) {
+    if (from.empty()) return;
+    to.reserve(rows.size() * features_);
+    for (const std::int32_t row : rows) {
+      const auto begin = from.begin() + static_cast<std::ptrdiff_t>(row) * features_;
+      to.insert(to.end(), begin, begin + features_);
+    }
+  };
+  copy_rows(values_, part.values_);
+  copy_rows(bytes_, part.bytes_);
+  const auto pick = [&](const std::vector<std::int32_t>& from) {
+    std::vector<std::int32_t> to;
+    to.reserve(rows.size());
+    for (const std::int32_t row : rows) to.push_back(from[row]);
+    return to;
+  };
+  part.labels_ = pick(labels_);
+  for (const auto& [name, groups] : columns) part.columns[name] = pick(groups);
+  return part;
+}
+
+TrainTest load_dataset(const Choice& choice, const DatasetRequest& request) {
+  const auto& entry = datasets().find(choice.name);
+  Params params = datasets().params(choice);
+  TrainTest loaded = entry.make(request, params);
+  params.finish();
+  return loaded;
+}
+
+bool disjoint_and_complete(const Partition& partition, std::size_t samples) {
+  std::vector<bool> seen(samples, false);
+  std::size_t count = 0;
+  for (const auto& rows : partition) {
+    for (const std::int32_t row : rows) {
+      if (row < 0 || static_cast<std::size_t>(row) >= samples || seen[row]) return false;
+      seen[row] = true;
+      ++count;
+    }
+  }
+  return count == samples;
+}
+
+Partition make_partition(const Choice& choice, const Dataset& data, NodeId nodes, std::uint64_t seed) {
+  const auto& entry = partitions().find(choice.name);
+  Params params = partitions().params(choice);
+  if (data.size() < static_cast<std::size_t>(nodes))
+    throw Error("partition " + entry.name + ": " + std::to_string(nodes) + " nodes cannot share " +
+                std::to_string(data.size()) + " samples; use at most " + std::to_string(data.size()) + " nodes");
+  Partition partition = entry.make(data, nodes, seed, params);
+  params.finish();
+  ECL_CHECK(partition.size() == static_cast<std::size_t>(nodes));
+  ECL_CHECK(disjoint_and_complete(partition, data.size()));
+  for (NodeId i = 0; i < nodes; ++i)
+    if (partition[i].empty())
+      throw Error("partition " + choice.text() + ": node " + std::to_string(i) +
+                  " would hold no sample; use fewer nodes, a milder split or another seed");
+  return partition;
+}
+
+}  // namespace ecl

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ecl/words/params.hpp"
+#include "ecl/words/registry.hpp"
+#include "ecl/words/types.hpp"
+
+namespace ecl {
+
+/// Labelled samples. Features are kept as floats, or as bytes that are scaled when they are read (images: a quarter of
+/// the memory and of the memory traffic); who gathers rows does not see the difference.
+class Dataset {
+ public:
+  Dataset() = default;
+  /// `values`: n * features floats, row-major. `labels`: n class numbers 0 .. classes-1; all 0 if classes is 0.
+  Dataset(int features, int classes, std::vector<float> values, std::vector<std::int32_t> labels);
+  /// `bytes`: n * features; a feature's value is (byte / 255 - mean) / deviation.
+  Dataset(int features, int classes, std::vector<std::uint8_t> bytes, float mean, float deviation,
+          std::vector<std::int32_t> labels);
+
+  std::size_t size() const { return labels_.size(); }
+  int features() const { return features_; }
+  int classes() const { return classes_; }  ///< 0 for problems without classes (quadratic)
+  const std::vector<std::int32_t>& labels() const { return labels_; }
+
+  /// Writes the features of `rows` to `out`: rows.size() * features floats, row-major.
+  void gather(std::span<const std::int32_t> rows, float* out) const;
+  /// The same for the rows first .. first+count-1.
+  void gather(std::size_t first, std::size_t count, float* out) const;
+
+  /// A copy of these rows in this order.
+  Dataset subset(std::span<const std::int32_t> rows) const;
+
+  /// Columns that are not features, by name: one group number per sample. Natural shards (`by-column`).
+  std::map<std::string, std::vector<std::int32_t>> columns;
+
+ private:
+  void gather_row(std::size_t row, float* out) const;
+
+  int features_ = 0;
+  int classes_ = 0;
+  std::vector<float> values_;        // one of these two is empty
+  std::vector<std::uint8_t> bytes_;  //
+  float scale_ = 1, offset_ = 0;     // value = byte * scale + offset
+  std::vector<std::int32_t> labels_;
+};
+
+struct TrainTest {
+  Dataset train, test;
+};
+
+/// What a dataset's loader is told.
+struct DatasetRequest {
+  std::string directory;  ///< --data; empty: where the system keeps this set, if it does
+  NodeId nodes;           ///< of the run: synthetic sets scale with it
+  std::uint64_t seed;
+};
+
+/// Throws Error (usage) if a file is not there, Error (io) if its content is damaged; both name file and place.
+using DatasetFactory = TrainTest(const DatasetRequest&, Params&);
+const Registry<DatasetFactory>& datasets();
+TrainTest load_dataset(const Choice& choice, const DatasetRequest& request);
+
+/// Who holds what: the sample numbers of each node, ascending. Disjoint, complete, no node empty.
+using Partition = std::vector<std::vector<std::int32_t>>;
+
+/// Splits `data` over `nodes` nodes. A function of (data, nodes, seed) alone.
+using PartitionFactory = Partition(const Dataset& data, NodeId nodes, std::uint64_t seed, Params&);
+const Registry<PartitionFactory>& partitions();
+
+/// The partition of `choice`, checked: throws Error if there are fewer samples than nodes or a node would be empty.
+Partition make_partition(const Choice& choice, const Dataset& data, NodeId nodes, std::uint64_t seed);
+
+/// True if every sample of 0 .. samples-1 is in exactly one shard.
+bool disjoint_and_complete(const Partition& partition, std::size_t samples);
+
+/// What one node holds: samples and its share of the whole.
+struct Shard {
+  std::shared_ptr<const Dataset> data;
+  std::vector<std::int32_t> rows;  ///< into data
+  /// N n_i / n: the node's local loss is its mean loss times this, so that the sum over nodes is N times the loss over
+  /// all samples, and the consensus optimum is the central one whatever the sizes of the shards.
+  double weight = 1;
+};
+
+}  // namespace ecl

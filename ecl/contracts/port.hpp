@@ -1,0 +1,49 @@
+#pragma once
+
+#include <concepts>
+
+#include "ecl/words/types.hpp"
+
+namespace ecl {
+
+/// A message as its reader finds it. Empty if there was none.
+struct Arrival {
+  Stamp number = 0;  ///< of the message on its edge; grows by one with each post
+  Stamp step = 0;    ///< the sender's local step when it posted
+  CVec payload;      ///< valid until the next take on the same edge
+  explicit operator bool() const { return number != 0; }
+};
+
+/// How the messages of an edge reach the other end.
+enum class Mode {
+  async,     ///< the newest wins; nobody waits
+  lock_step  ///< each message is read exactly once, in order: round k needs message k
+};
+
+/// What one node's port has moved so far. Bytes are payload bytes.
+struct Traffic {
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t messages_sent = 0;
+  std::uint64_t messages_taken = 0;
+  std::uint64_t messages_torn = 0;         ///< arrived damaged, rejected
+  std::uint64_t messages_overwritten = 0;  ///< a newer one, or a loss, kept them from being read
+  double exchange_seconds = 0;             ///< spent in post and take
+};
+
+/// What one node sees of the network: for each incident edge e one slot that it reads and one that it writes.
+///
+/// Two models: RmaPort (MPI one-sided) and SimPort (simulated network). A take yields a message whole or not at all,
+/// never an older one than before. A post never waits for the peer's program. After one of a port's edges was given an
+/// outbox, post that edge before asking for another.
+template <class P>
+concept Port = requires(P p, const P c, int e, Stamp k) {
+  { c.now() } -> std::same_as<double>;         // seconds since the start of the run; no other code reads a clock
+  { c.arrived(e) } -> std::same_as<Stamp>;     // number of the newest message on e, 0 if none
+  { p.take(e) } -> std::same_as<Arrival>;      // the newest unseen message (Mode::async)
+  { p.take(e, k) } -> std::same_as<Arrival>;   // exactly message k, which has arrived (Mode::lock_step)
+  { p.outbox(e) } -> std::same_as<Vec>;        // floats to fill, then
+  { p.post(e, k) } -> std::same_as<void>;      // publish them; k is the sender's local step
+  { c.traffic() } -> std::same_as<const Traffic&>;
+};
+
+}  // namespace ecl

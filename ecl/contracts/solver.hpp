@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "ecl/contracts/graph.hpp"
+#include "ecl/words/params.hpp"
+#include "ecl/words/registry.hpp"
+#include "ecl/words/types.hpp"
+
+namespace ecl {
+
+/// Which ways of delivering messages a solver is correct under. algorithm by algorithm: solvers/README.md.
+enum class Delivery {
+  newest_wins,  ///< messages are absolute: lost, late, repeated or overwritten ones cost time, never the result
+  cumulative,   ///< messages are running sums: the same holds, the reader subtracts what it has seen
+  lock_step     ///< every message must be applied exactly once: refused in asynchronous mode
+};
+
+/// What a solver is told about its place in the world. Everything here is known to both ends of every edge.
+struct SolverSetup {
+  const Graph& graph;
+  NodeId node;
+  CVec initial;      ///< d floats, the same on all nodes; valid during construction only
+  double step_size;  ///< effective step mu at the start: learning rate / (1 - momentum)
+  int local_steps;   ///< K: descents between two exchanges
+};
+
+/// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
+///
+/// The Optimizer calls, for each local step: receive() for each message that arrived, combine() once per round, then
+/// descend(); after K descents send() for each edge. All vectors have d floats, messages message_size().
+/// A solver reads no clock, does no I/O and allocates nothing in these calls.
+class Solver {
+ public:
+  virtual ~Solver() = default;
+
+  virtual std::size_t message_size() const = 0;  ///< floats per message; 0: this solver does not communicate
+  virtual Delivery delivery() const = 0;
+
+  /// A new message on e, whole. `message` is valid during the call.
+  virtual void receive(int e, CVec message) = 0;
+  /// Once per round, after the receives and before the first descent.
+  virtual void combine(Vec x) { static_cast<void>(x); }
+  /// One local step of size `step_size` along `direction`: the gradient, or its running average under momentum.
+  virtual void descend(Vec x, CVec direction, double step_size) = 0;
+  /// Fills `message` completely.
+  virtual void send(int e, CVec x, Vec message) = 0;
+  /// The edge is gone for good: the node goes on as if the graph never had it.
+  virtual void drop(int e) = 0;
+};
+
+using SolverFactory = std::unique_ptr<Solver>(const SolverSetup&, Params&);
+const Registry<SolverFactory>& solvers();
+
+}  // namespace ecl
