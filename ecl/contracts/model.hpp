@@ -21,7 +21,7 @@ struct Batch {
 
 /// How good a parameter vector is on a dataset.
 struct Score {
-  double loss = 0;                                              ///< mean over the samples
+  double loss = 0;                                             ///< mean over the samples
   double accuracy = std::numeric_limits<double>::quiet_NaN();  ///< per cent; NaN for problems without classes
 };
 
@@ -38,7 +38,9 @@ class Model {
   virtual double gradient(CVec x, const Batch& batch, Vec g) = 0;
   virtual Score score(CVec x, const Dataset& data) = 0;
   /// The minimiser of the mean loss over `data` where it has a closed form, else empty: the tests' yardstick.
-  virtual std::vector<float> optimum(const Dataset& data) const { return static_cast<void>(data), std::vector<float>(); }
+  virtual std::vector<float> optimum(const Dataset& data) const {
+    return static_cast<void>(data), std::vector<float>();
+  }
 };
 
 /// What a model is told about the data.

@@ -28,8 +28,8 @@ struct SolverSetup {
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
 ///
-/// The Optimizer calls, for each local step: receive() for each message that arrived, combine() once per round, then
-/// descend(); after K descents send() for each edge. All vectors have d floats, messages message_size().
+/// The Optimizer calls, once per round: receive() for each message that arrived, combine(), K times descend(), then
+/// send() for each edge. All vectors have d floats, messages message_size().
 /// A solver reads no clock, does no I/O and allocates nothing in these calls.
 class Solver {
  public:

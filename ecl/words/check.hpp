@@ -10,7 +10,7 @@ namespace ecl {
 enum class Exit : int {
   ok = 0,
   internal = 1,
-  usage = 2,      ///< an option, a name or a file that the user gave is wrong
+  usage = 2,  ///< an option, a name or a file that the user gave is wrong
   rank_lost = 3,
   diverged = 4,
   io = 5,         ///< reading or writing failed, or a file's content is damaged

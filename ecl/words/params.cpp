@@ -113,7 +113,8 @@ std::optional<std::string> Params::claim(const std::string& key, bool all_the_re
 }
 
 std::string Params::required(const std::string& key, const std::string& help) const {
-  return owner_ + " needs " + key + " (" + help + "): write name:" + key + "=VALUE";
+  const std::string name = owner_.substr(owner_.rfind(' ') + 1);
+  return owner_ + " needs " + key + " (" + help + "): write " + name + ":VALUE or " + name + ":" + key + "=VALUE";
 }
 
 void Params::declare(const std::string& key, const std::string& fallback, const std::string& help) {

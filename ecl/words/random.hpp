@@ -40,11 +40,10 @@ class Random {
   double uniform() { return static_cast<double>((*this)() >> 11) * 0x1p-53; }
 
   /// Uniform in 0 .. n-1, n > 0 (multiply-shift: the bias is below 2^-32 for n < 2^32).
-  std::uint64_t below(std::uint64_t n) {
-    return static_cast<std::uint64_t>((static_cast<unsigned __int128>((*this)()) * n) >> 64);
-  }
+  std::uint64_t below(std::uint64_t n) { return static_cast<std::uint64_t>((static_cast<Wide>((*this)()) * n) >> 64); }
 
  private:
+  __extension__ using Wide = unsigned __int128;
   static constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15ull;
 
   static constexpr std::uint64_t mix(std::uint64_t z) {
