@@ -12,7 +12,7 @@ const Registry<DatasetFactory>& datasets() {
 #define ENTRY(name, description) {#name, description, make_##name},
 #include "ecl/datasets/registry.def"
 #undef ENTRY
-  });
+                                                         });
   return table;
 }
 

@@ -12,7 +12,7 @@ const Registry<PartitionFactory>& partitions() {
 #define ENTRY(name, description) {#name, description, make_##name},
 #include "ecl/partitions/registry.def"
 #undef ENTRY
-  });
+                                                             });
   return table;
 }
 

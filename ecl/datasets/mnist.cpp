@@ -1,0 +1,13 @@
+// MNIST: LeCun, Cortes and Burges; the four IDX files, plain or gzip.
+#include "ecl/datasets/idx.hpp"
+#include "ecl/words/check.hpp"
+
+namespace ecl {
+
+TrainTest make_mnist(const DatasetRequest& request, Params&) {
+  const std::string advice = "name the directory of the four MNIST IDX files (train-images-idx3-ubyte ...) with --data";
+  if (request.directory.empty()) throw Error("dataset mnist: no directory is given; " + advice);
+  return load_idx_directory(request.directory, 0.1307f, 0.3081f, 10, advice);
+}
+
+}  // namespace ecl
