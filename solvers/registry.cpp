@@ -12,7 +12,7 @@ const Registry<SolverFactory>& solvers() {
 #define ENTRY(name, description) {#name, description, make_##name},
 #include "solvers/registry.def"
 #undef ENTRY
-  });
+                                                       });
   return table;
 }
 

@@ -12,7 +12,7 @@ const Registry<ModelFactory>& models() {
 #define ENTRY(name, description) {#name, description, make_##name},
 #include "ecl/models/registry.def"
 #undef ENTRY
-  });
+                                                     });
   return table;
 }
 

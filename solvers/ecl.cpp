@@ -1,0 +1,126 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ecl/contracts/solver.hpp"
+#include "ecl/words/check.hpp"
+
+/// Edge-consensus learning: primal-dual steps on the linearised, edge-constrained problem.
+///
+///     min sum_i f_i(w_i)   subject to   w_i = w_j for every edge {i,j}
+///
+/// Sign-free form; node i holds for every edge a dual p_{i|j} in units of gradient, "what the edge asks of i":
+///
+///     local step   w_i <- ( w_i - mu g_i + mu sum_j p_{i|j} ) / ( 1 + mu sum_j alpha_ij )
+///     message      s_{i->j} <- (1 - theta) s_{i->j} + theta ( 2 alpha_ij w_i - p_{i|j} )
+///     receive      p_{j|i} <- s_{i->j}
+///
+/// theta = 1 is PDMM (Peaceman-Rachford splitting), theta = 1/2 is ADMM (Douglas-Rachford). The averaging is done by
+/// the sender, who is the only writer of that dual; so a message is absolute, applying it twice is applying it once,
+/// and a lost one costs only age. At rest w_i = w_j and sum_i g_i = 0, whatever was lost, late or reordered before.
+///
+/// alpha_ij must be the same at both ends, or the fixed point moves. Each node's wish is the ISVR rule
+///     alpha_i = 1 / ( mu d_i (K - 1) ),  2 <= K <= 9 (so that alpha_i d_i >= 1/(8 mu)),
+/// which makes one exchange carry exactly the control variate of stochastic variance reduction; an edge takes the
+/// harmonic mean of both ends' wishes, times alpha_scale. It is set from the initial step size and then fixed: a
+/// falling learning rate must not move it. Duals start at alpha_ij w0: no pull until somebody has moved.
+///
+/// Usual ranges: theta 0.5 .. 1 (0.5 under strong noise or long delays), alpha_scale 1 .. 8 (more for deep models and
+/// long local phases), K 2 .. 32, mu as for SGD.
+///
+/// Sources: Niwa, Harada, Zhang and Kleijn, KDD 2020 (doi 10.1145/3394486.3403109); Niwa et al., ICML 2021 (PMLR
+/// 139:8195, alpha rule); Sherson, Heusdens and Kleijn 2019 (arXiv 1706.02654, PDMM by monotone operators);
+/// Bastianello et al. 2021 (arXiv 1901.09252, robustness to loss).
+namespace ecl {
+namespace {
+
+/// alpha_i of the ISVR rule, before the edge's mean.
+double isvr_alpha(double step_size, int degree, int local_steps) {
+  return 1.0 / (step_size * degree * (std::clamp(local_steps, 2, 9) - 1));
+}
+
+class Ecl final : public Solver {
+ public:
+  Ecl(const SolverSetup& setup, Params& params)
+      : dim_(setup.initial.size()),
+        theta_(static_cast<float>(params.number("theta", 1.0, 0.01, 1.0, "averaging: 1 is PDMM, 0.5 is ADMM"))) {
+    const double scale = params.number("alpha_scale", 1.0, 1e-6, 1e6, "multiplies the edge penalty of the ISVR rule");
+    for (const HalfEdge& edge : setup.graph.edges(setup.node)) {
+      const double mine = isvr_alpha(setup.step_size, setup.graph.degree(setup.node), setup.local_steps);
+      const double theirs = isvr_alpha(setup.step_size, setup.graph.degree(edge.peer), setup.local_steps);
+      const float alpha = static_cast<float>(scale * 2 * mine * theirs / (mine + theirs));
+      alpha_.push_back(alpha);
+      for (const float w : setup.initial) duals_.push_back(alpha * w);
+    }
+    if (theta_ < 1) sent_ = duals_;
+    pull_.resize(dim_);
+  }
+
+  std::size_t message_size() const override { return dim_; }
+  Delivery delivery() const override { return Delivery::newest_wins; }
+
+  void receive(int e, CVec message) override {
+    std::copy(message.begin(), message.end(), dual(e).begin());
+    pull_is_old_ = true;
+  }
+
+  void descend(Vec x, CVec direction, double step_size) override {
+    if (pull_is_old_) sum_duals();
+    const float mu = static_cast<float>(step_size);
+    const float shrink = 1 / (1 + mu * alpha_sum_);
+    const float *g = direction.data(), *pull = pull_.data();
+    for (std::size_t d = 0; d < dim_; ++d) x[d] = (x[d] + mu * (pull[d] - g[d])) * shrink;
+  }
+
+  void send(int e, CVec x, Vec message) override {
+    const float twice_alpha = 2 * alpha_[e];
+    const float* p = dual(e).data();
+    if (theta_ == 1) {
+      for (std::size_t d = 0; d < dim_; ++d) message[d] = twice_alpha * x[d] - p[d];
+      return;
+    }
+    float* s = sent_.data() + e * dim_;
+    for (std::size_t d = 0; d < dim_; ++d) {
+      s[d] += theta_ * (twice_alpha * x[d] - p[d] - s[d]);
+      message[d] = s[d];
+    }
+  }
+
+  void drop(int e) override {
+    alpha_[e] = 0;
+    std::fill(dual(e).begin(), dual(e).end(), 0.0f);
+    pull_is_old_ = true;
+  }
+
+ private:
+  Vec dual(int e) { return {duals_.data() + e * dim_, dim_}; }
+
+  /// Anew from the duals each time: adding and subtracting changes would let rounding errors grow without bound.
+  void sum_duals() {
+    std::fill(pull_.begin(), pull_.end(), 0.0f);
+    alpha_sum_ = 0;
+    for (std::size_t e = 0; e < alpha_.size(); ++e) {
+      alpha_sum_ += alpha_[e];
+      const float* p = duals_.data() + e * dim_;
+      for (std::size_t d = 0; d < dim_; ++d) pull_[d] += p[d];
+    }
+    pull_is_old_ = false;
+  }
+
+  std::size_t dim_;
+  float theta_;
+  std::vector<float> alpha_;  ///< per edge, the same at both ends
+  std::vector<float> duals_;  ///< p_{i|j}, edge after edge
+  std::vector<float> sent_;   ///< s_{i->j}: what the neighbour holds or will hold; empty for theta = 1
+  std::vector<float> pull_;   ///< sum_j p_{i|j}
+  float alpha_sum_ = 0;
+  bool pull_is_old_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Solver> make_ecl(const SolverSetup& setup, Params& params) {
+  return std::make_unique<Ecl>(setup, params);
+}
+
+}  // namespace ecl

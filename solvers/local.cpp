@@ -1,0 +1,28 @@
+#include "ecl/contracts/solver.hpp"
+
+/// Plain SGD on the node's own shard, no communication: what training on the device alone gives.
+///
+///     x_i <- x_i - mu g_i
+///
+/// On one node that holds all the data it is central training, the reference of every comparison.
+namespace ecl {
+namespace {
+
+class Local final : public Solver {
+ public:
+  std::size_t message_size() const override { return 0; }
+  Delivery delivery() const override { return Delivery::newest_wins; }
+  void receive(int, CVec) override {}
+  void descend(Vec x, CVec direction, double step_size) override {
+    const float mu = static_cast<float>(step_size);
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * direction[d];
+  }
+  void send(int, CVec, Vec) override {}
+  void drop(int) override {}
+};
+
+}  // namespace
+
+std::unique_ptr<Solver> make_local(const SolverSetup&, Params&) { return std::make_unique<Local>(); }
+
+}  // namespace ecl
