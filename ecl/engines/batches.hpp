@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ecl/contracts/dataset.hpp"
+#include "ecl/contracts/model.hpp"
+
+namespace ecl {
+
+/// The mini-batches of one node: its shard in a new random order each epoch, cut into full batches; a batch runs over
+/// the end of an epoch into the next. A shard no larger than the batch is given whole each time.
+class Batches {
+ public:
+  /// A function of (shard, batch size, seed, node) alone.
+  Batches(Shard shard, std::size_t batch_size, std::uint64_t seed, NodeId node);
+
+  /// Fills `batch`; allocates on first use only.
+  void next(Batch& batch);
+  const Shard& shard() const { return shard_; }
+  std::size_t size() const { return size_; }  ///< samples per batch
+
+ private:
+  void reshuffle();
+
+  Shard shard_;
+  std::size_t size_;
+  std::uint64_t seed_;
+  NodeId node_;
+  std::uint64_t epoch_ = 0;
+  std::vector<std::int32_t> order_;  ///< this epoch's rows
+  std::size_t at_ = 0;               ///< next in order_
+};
+
+}  // namespace ecl

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "ecl/contracts/model.hpp"
+#include "ecl/engines/batches.hpp"
+#include "ecl/engines/optimizer.hpp"
+
+namespace ecl {
+
+/// Scratch memory of a step; nodes of one thread share it.
+struct Workspace {
+  Batch batch;
+  std::vector<float> gradient;
+};
+
+/// One node with its data: what the tool runs, on a rank or in the simulator.
+template <Port P>
+class Node {
+ public:
+  /// `model` and `workspace` are shared by the nodes of a thread and outlive them.
+  Node(Optimizer<P> optimizer, Batches batches, CVec initial, Model& model, Workspace& workspace)
+      : optimizer_(std::move(optimizer)),
+        batches_(std::move(batches)),
+        x_(initial.begin(), initial.end()),
+        model_(&model),
+        workspace_(&workspace) {}
+
+  bool ready() const { return optimizer_.ready(); }
+
+  /// One mini-batch step; returns the batch's mean loss.
+  double step() {
+    batches_.next(workspace_->batch);
+    workspace_->gradient.resize(x_.size());
+    const double loss = model_->gradient(x_, workspace_->batch, workspace_->gradient);
+    const float weight = static_cast<float>(batches_.shard().weight);
+    if (weight != 1.0f)
+      for (float& g : workspace_->gradient) g *= weight;
+    optimizer_.step(x_, workspace_->gradient);
+    return loss;
+  }
+
+  CVec x() const { return x_; }
+  std::size_t batch_size() const { return batches_.size(); }
+  const Optimizer<P>& optimizer() const { return optimizer_; }
+  Optimizer<P>& optimizer() { return optimizer_; }
+
+ private:
+  Optimizer<P> optimizer_;
+  Batches batches_;
+  std::vector<float> x_;
+  Model* model_;
+  Workspace* workspace_;
+};
+
+}  // namespace ecl

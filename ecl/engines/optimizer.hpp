@@ -1,0 +1,132 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "ecl/contracts/port.hpp"
+#include "ecl/contracts/solver.hpp"
+#include "ecl/engines/staleness.hpp"
+#include "ecl/engines/step_rule.hpp"
+#include "ecl/words/check.hpp"
+
+namespace ecl {
+
+/// True if no float is an infinity or a NaN: their exponent bits are all ones. One vectorised pass.
+inline bool all_finite(CVec x) {
+  constexpr std::uint32_t kExponent = 0x7f800000;
+  std::uint32_t bad = 0;
+  for (const float value : x) bad |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent;
+  return bad == 0;
+}
+
+/// One node of a decentralised training run: the library's face. A training loop of your own calls step() with its
+/// parameters and their gradient, as it would call any optimiser; messages to and from the neighbours happen inside.
+///
+///     Optimizer optimizer(RmaPort(comm, graph, solver->message_size(), mode), std::move(solver), graph, node, rule,
+///     mode); while (training) {
+///       while (!optimizer.ready()) comm.poke();   // lock step only: the neighbours' messages of this round
+///       loss = my_gradient(x, g);
+///       optimizer.step(x, g);
+///     }
+///
+/// step() never blocks, never loops and never reads a clock: whoever owns the loop decides when to call it. After the
+/// first round it allocates nothing.
+template <Port P>
+class Optimizer {
+ public:
+  /// Throws Error if the solver cannot work in this mode.
+  Optimizer(P port, std::unique_ptr<Solver> solver, const Graph& graph, NodeId node, const StepRule& rule, Mode mode)
+      : port_(std::move(port)), solver_(std::move(solver)), rule_(rule), mode_(mode), present_(graph.degree(node), 1) {
+    if (mode == Mode::async && solver_->delivery() == Delivery::lock_step)
+      throw Error(
+          "this solver must apply every message exactly once, which asynchronous exchange does not promise; "
+          "use --mode lock-step, or --solver ecl");
+    if (solver_->message_size() == 0) present_.clear();
+  }
+
+  /// Whether step() has what it needs: always in Mode::async; in lock step, the messages of the finished round.
+  bool ready() const {
+    if (mode_ == Mode::async || local_ != 0 || round_ == 0) return true;
+    for (int e = 0; e < static_cast<int>(present_.size()); ++e)
+      if (present_[e] && port_.arrived(e) < round_) return false;
+    return true;
+  }
+
+  /// One local step: x (d floats) moves along minus `gradient`, corrected by what the neighbours said.
+  ///
+  /// Messages are taken at the start of a round only, all edges together. Taking them as they come would let one
+  /// edge's new dual meet the other's old one in mid-round: with theta = 1 duals that alternate in sign, and otherwise
+  /// cancel, then kick the model (seen as consensus errors of 0.5 instead of 0.02 on Fashion-MNIST).
+  void step(Vec x, CVec gradient) {
+    if (local_ == 0) {
+      receive();
+      solver_->combine(x);
+    }
+    solver_->descend(x, direction(x, gradient), rule_.step_size(steps_));
+    ++steps_;
+    if (++local_ == rule_.local_steps) exchange(x);
+  }
+
+  /// The neighbour at edge e is gone for good.
+  void drop(int e) {
+    present_[e] = 0;
+    solver_->drop(e);
+  }
+
+  std::uint64_t steps() const { return steps_; }
+  const P& port() const { return port_; }
+  const Staleness& staleness() const { return staleness_; }
+  /// Messages that held an infinity or a NaN; they were not applied.
+  std::uint64_t messages_refused() const { return refused_; }
+
+ private:
+  void receive() {
+    if (mode_ == Mode::lock_step && round_ == 0) return;
+    for (int e = 0; e < static_cast<int>(present_.size()); ++e) {
+      if (!present_[e]) continue;
+      const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, round_);
+      if (!arrival) continue;
+      staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
+      if (all_finite(arrival.payload))
+        solver_->receive(e, arrival.payload);
+      else
+        ++refused_;
+    }
+  }
+
+  CVec direction(CVec x, CVec gradient) {
+    if (rule_.momentum == 0 && rule_.weight_decay == 0) return gradient;
+    velocity_.resize(x.size());
+    const float beta = static_cast<float>(rule_.momentum), decay = static_cast<float>(rule_.weight_decay);
+    for (std::size_t d = 0; d < x.size(); ++d)
+      velocity_[d] = beta * velocity_[d] + (1 - beta) * (gradient[d] + decay * x[d]);
+    return velocity_;
+  }
+
+  void exchange(CVec x) {
+    local_ = 0;
+    ++round_;
+    for (int e = 0; e < static_cast<int>(present_.size()); ++e) {
+      if (!present_[e]) continue;
+      solver_->send(e, x, port_.outbox(e));
+      port_.post(e, steps_);
+    }
+  }
+
+  P port_;
+  std::unique_ptr<Solver> solver_;
+  StepRule rule_;
+  Mode mode_;
+  std::vector<char> present_;  ///< per edge: the neighbour is there
+  std::vector<float> velocity_;
+  std::uint64_t steps_ = 0;
+  Stamp round_ = 0;  ///< exchanges done: the number of the last message posted on every edge
+  int local_ = 0;    ///< steps since the last exchange
+  Staleness staleness_;
+  std::uint64_t refused_ = 0;
+};
+
+}  // namespace ecl

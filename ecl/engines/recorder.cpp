@@ -1,0 +1,85 @@
+#include "ecl/engines/recorder.hpp"
+
+#include <cmath>
+#include <cstdio>
+
+#include "ecl/words/check.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr double kRedraw_s = 0.2, kPlainLine_s = 5;
+
+std::string duration(double seconds) {
+  char text[32];
+  const long s = std::lround(seconds);
+  if (s < 60)
+    std::snprintf(text, sizeof text, "%ld s", s);
+  else if (s < 3600)
+    std::snprintf(text, sizeof text, "%ld min %02ld s", s / 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%ld h %02ld min", s / 3600, s / 60 % 60);
+  return text;
+}
+
+}  // namespace
+
+double relative_distance(CVec x, const std::vector<double>& mean) {
+  double distance = 0, norm = 0;
+  for (std::size_t d = 0; d < x.size(); ++d) {
+    const double difference = x[d] - mean[d];
+    distance += difference * difference;
+    norm += mean[d] * mean[d];
+  }
+  return norm > 0 ? std::sqrt(distance / norm) : std::sqrt(distance);
+}
+
+double RunningLoss::take() {
+  const double mean = count_ == 0 ? std::nan("") : sum_ / static_cast<double>(count_);
+  sum_ = 0, count_ = 0;
+  return mean;
+}
+
+Recorder::Recorder(const std::string& path) : path_(path) {
+  if (path_.empty()) return;
+  file_.open(path_);
+  file_ << "time_s,node,step,epoch,loss,accuracy,consensus_error,bytes_sent,messages_sent,messages_taken,stale_p50,"
+           "stale_p99,train_loss\n";
+  if (!file_.flush()) throw Error("cannot write " + path_ + "; is the disk full or the directory gone?", Exit::io);
+}
+
+void Recorder::write(const std::vector<MetricsRow>& rows) {
+  if (path_.empty()) return;
+  for (const MetricsRow& row : rows) {
+    char accuracy[32] = "", line[512];
+    if (!std::isnan(row.accuracy)) std::snprintf(accuracy, sizeof accuracy, "%.4f", row.accuracy);
+    std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%.9g\n", row.time_s, row.node,
+                  static_cast<unsigned long long>(row.step), row.epoch, row.loss, accuracy, row.consensus_error,
+                  static_cast<unsigned long long>(row.traffic.bytes_sent),
+                  static_cast<unsigned long long>(row.traffic.messages_sent),
+                  static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99,
+                  row.train_loss);
+    file_ << line;
+  }
+  if (!file_.flush()) throw Error("cannot write " + path_ + "; is the disk full?", Exit::io);
+}
+
+void Progress::show(double now_s, std::uint64_t step, double epoch, double loss, double samples_per_step) {
+  if (quiet_ || now_s - last_s_ < (terminal_ ? kRedraw_s : kPlainLine_s)) return;
+  last_s_ = now_s;
+  char consensus[48] = "";
+  if (consensus_ >= 0) std::snprintf(consensus, sizeof consensus, "  consensus error %.2e", consensus_);
+  const double rate = now_s > 0 ? static_cast<double>(step) / now_s : 0;
+  const double left_s = rate > 0 ? static_cast<double>(total_ - step) / rate : 0;
+  std::fprintf(stderr, "%sstep %llu/%llu  epoch %.1f  loss %.4f%s  %.3g samples/s  %s left%s", terminal_ ? "\r" : "",
+               static_cast<unsigned long long>(step), static_cast<unsigned long long>(total_), epoch, loss, consensus,
+               rate * samples_per_step, duration(left_s).c_str(), terminal_ ? "\033[K" : "\n");
+  std::fflush(stderr);
+  open_ = terminal_;
+}
+
+void Progress::finish() {
+  if (std::exchange(open_, false)) std::fprintf(stderr, "\n");
+}
+
+}  // namespace ecl

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace ecl {
+
+/// How the learning rate falls over a run: `constant`, `cosine` (to 0, half a period; Loshchilov and Hutter 2017) or
+/// `step:AT,FACTOR` (times FACTOR once the fraction AT of the steps is done).
+class Schedule {
+ public:
+  Schedule() = default;
+  /// Throws Error.
+  static Schedule parse(std::string_view text);
+  /// Multiplier of the learning rate at `progress` in 0 .. 1.
+  double factor(double progress) const;
+
+ private:
+  enum class Shape { constant, cosine, step };
+  Shape shape_ = Shape::constant;
+  double at_ = 0, drop_ = 1;
+};
+
+/// What turns a gradient into a local step; the same for every solver, so that comparisons are fair.
+///
+/// Momentum is heavy ball as users know it, v <- beta v + g, x <- x - lr v, written as a running average of gradients
+/// with the effective step lr / (1 - beta). The average is taken of the gradient alone and carried across exchanges;
+/// the solver's corrections stay outside: in this form the consensus fixed point is exact.
+struct StepRule {
+  double learning_rate = 0.05;
+  double momentum = 0;      ///< beta, 0 <= beta < 1
+  double weight_decay = 0;  ///< lambda of lambda/2 |x|^2, added to every node's loss
+  int local_steps = 8;      ///< K: steps between two exchanges
+  Schedule schedule;
+  std::uint64_t total_steps = 0;  ///< of this node; the schedule's 100 %
+
+  /// mu before any decay.
+  double initial_step_size() const { return learning_rate / (1 - momentum); }
+  /// mu of step k (from 0).
+  double step_size(std::uint64_t k) const;
+};
+
+}  // namespace ecl

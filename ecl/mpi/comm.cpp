@@ -1,0 +1,89 @@
+#include "ecl/mpi/comm.hpp"
+
+#include <exception>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "ecl/mpi/error.hpp"
+#include "ecl/words/check.hpp"
+
+namespace ecl::mpi {
+namespace {
+
+constexpr int kProgressSteps = 4;
+constexpr int kUnusedTag = 32000;
+constexpr std::chrono::microseconds kPause{100};
+
+}  // namespace
+
+Comm::Comm(MPI_Comm parent) {
+  check(MPI_Comm_dup(parent, &handle_), "MPI_Comm_dup");
+  check(MPI_Comm_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check(MPI_Comm_rank(handle_, &rank_), "MPI_Comm_rank");
+  check(MPI_Comm_size(handle_, &size_), "MPI_Comm_size");
+}
+
+Comm::Comm(Comm&& other) noexcept
+    : handle_(std::exchange(other.handle_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_) {}
+
+Comm::~Comm() {
+  // Freeing is collective; a rank that is unwinding must not wait for the others here (Session then aborts the job).
+  if (handle_ != MPI_COMM_NULL && std::uncaught_exceptions() == 0) MPI_Comm_free(&handle_);
+}
+
+void Comm::poke() const {
+  int found = 0;
+  for (int i = 0; i < kProgressSteps; ++i)
+    check(MPI_Iprobe(MPI_ANY_SOURCE, kUnusedTag, handle_, &found, MPI_STATUS_IGNORE), "MPI_Iprobe");
+}
+
+void Comm::wait(MPI_Request& request) const {
+  for (int done = 0;;) {
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done) return;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void Comm::barrier() const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier");
+  wait(request);
+}
+
+double Comm::reduce(double value, MPI_Op operation) const {
+  double result = 0;
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Iallreduce(&value, &result, 1, MPI_DOUBLE, operation, handle_, &request), "MPI_Iallreduce");
+  wait(request);
+  return result;
+}
+
+double Comm::sum(double value) const { return reduce(value, MPI_SUM); }
+double Comm::max(double value) const { return reduce(value, MPI_MAX); }
+
+void Comm::together(const std::function<void()>& phase) const {
+  std::optional<ecl::Error> mine;
+  try {
+    phase();
+  } catch (const ecl::Error& error) {
+    mine = error;
+  }
+  const int failed = static_cast<int>(-reduce(mine ? -rank_ : -size_, MPI_MAX));
+  if (failed == size_) return;
+  std::string message = mine ? mine->what() : "";
+  int facts[2] = {mine ? static_cast<int>(mine->code()) : 0, static_cast<int>(message.size())};
+  const auto broadcast = [&](void* data, int count, MPI_Datatype type) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Ibcast(data, count, type, failed, handle_, &request), "MPI_Ibcast");
+    wait(request);
+  };
+  broadcast(facts, 2, MPI_INT);
+  message.resize(facts[1]);
+  broadcast(message.data(), facts[1], MPI_CHAR);
+  throw ecl::Error(message, static_cast<Exit>(facts[0]));
+}
+
+}  // namespace ecl::mpi

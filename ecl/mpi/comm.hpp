@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <mpi.h>
+
+namespace ecl::mpi {
+
+/// A communicator of its own (a duplicate), so that ecl's messages never meet the caller's. Move-only.
+///
+/// No member ever sits inside a blocking MPI call: they start a non-blocking one and wait by test and short sleep, so
+/// that ranks that outnumber the cores do not spin, and window traffic goes on meanwhile.
+class Comm {
+ public:
+  /// Collective over `parent`.
+  explicit Comm(MPI_Comm parent);
+  static Comm world() { return Comm(MPI_COMM_WORLD); }
+  Comm(Comm&& other) noexcept;
+  Comm& operator=(Comm&&) = delete;
+  ~Comm();
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  MPI_Comm handle() const { return handle_; }
+  /// Collective.
+  Comm duplicate() const { return Comm(handle_); }
+
+  /// Lets MPI move what is under way. Components without a progress thread move bytes only inside MPI calls, and one
+  /// call is one small step: call this about every millisecond of computing.
+  void poke() const;
+  /// Waits for a request without blocking in MPI.
+  void wait(MPI_Request& request) const;
+  void barrier() const;
+  /// Sum over the ranks, on every rank; collective.
+  double sum(double value) const;
+  double max(double value) const;
+
+  /// Runs `phase` on every rank. If it throws ecl::Error on any, every rank throws the error of the lowest such rank:
+  /// one message, one exit code, and nobody is left waiting. Collective.
+  void together(const std::function<void()>& phase) const;
+
+ private:
+  double reduce(double value, MPI_Op operation) const;
+
+  MPI_Comm handle_ = MPI_COMM_NULL;
+  int rank_ = 0, size_ = 1;
+};
+
+}  // namespace ecl::mpi

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+
+namespace ecl::mpi {
+
+/// MPI from here to the end of the scope, set up so that the user never types an MCA parameter.
+///
+/// The constructor sets what Open MPI reads at start, unless the user has set it: the shared-memory window component on
+/// one host, a component that works over TCP between hosts, no copying through the kernel (which containers forbid,
+/// loudly), and yielding when there are more ranks than cores. Then MPI_Init_thread(MPI_THREAD_FUNNELED).
+///
+/// The destructor finalises; while an exception unwinds it aborts the job, because the other ranks may be inside a
+/// collective call that this rank will never join.
+class Session {
+ public:
+  Session();
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+ private:
+  int exceptions_;
+};
+
+/// The rank of this process before MPI_Init, as the launcher tells it; 0 without a launcher.
+int launch_rank();
+
+/// Whether what rank 0 writes to stderr ends on a terminal. mpirun stands between: its own stderr is what counts.
+bool stderr_is_terminal();
+
+/// "Open MPI 4.1.4" or the like, for reports.
+std::string library_version();
+
+}  // namespace ecl::mpi

@@ -1,0 +1,87 @@
+#include "ecl/mpi/window.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <sys/statvfs.h>
+
+#include "ecl/mpi/error.hpp"
+#include "ecl/words/check.hpp"
+
+namespace ecl::mpi {
+namespace {
+
+constexpr std::size_t kLargestPut = std::size_t{1} << 30;  // MPI counts are int
+
+/// Open MPI's shared-memory windows hang some ranks when their file does not fit; so look first.
+void check_shared_memory(const Comm& comm, std::size_t bytes) {
+  MPI_Comm host = MPI_COMM_NULL;
+  check(MPI_Comm_split_type(comm.handle(), MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host), "MPI_Comm_split_type");
+  double needed = 0;
+  {
+    const Comm ranks_here(host);
+    needed = ranks_here.sum(static_cast<double>(bytes));
+  }
+  check(MPI_Comm_free(&host), "MPI_Comm_free");
+  comm.together([&] {
+    const char* moved = std::getenv("OMPI_MCA_osc_sm_backing_directory");
+    const char* directory = moved ? moved : "/dev/shm";
+    struct statvfs space {};
+    if (statvfs(directory, &space) != 0) return;  // no such place here: MPI keeps its windows elsewhere
+    const double room = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
+    if (needed > room)
+      throw ecl::Error("the ranks of this host need " + std::to_string(static_cast<long>(needed / 1e6) + 1) +
+                           " MB of shared memory for their mailboxes, " + directory + " has " +
+                           std::to_string(static_cast<long>(room / 1e6)) +
+                           " MB; enlarge it (docker: --shm-size) or use fewer ranks",
+                       Exit::io);
+  });
+}
+
+}  // namespace
+
+Window::Window(const Comm& comm, std::size_t bytes) {
+  check_shared_memory(comm, bytes);
+  check(MPI_Win_allocate(static_cast<MPI_Aint>(bytes), 1, MPI_INFO_NULL, comm.handle(), &local_, &handle_),
+        "MPI_Win_allocate");
+  check(MPI_Win_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler");
+  check(MPI_Win_lock_all(MPI_MODE_NOCHECK, handle_), "MPI_Win_lock_all");
+  std::memset(local_, 0, bytes);
+  sync();
+}
+
+Window::~Window() {
+  if (std::uncaught_exceptions() > 0) return;  // collective: the others may never come
+  MPI_Win_unlock_all(handle_);
+  MPI_Win_free(&handle_);
+}
+
+void Window::put(int rank, std::size_t at, const void* data, std::size_t bytes) {
+  const auto* from = static_cast<const std::byte*>(data);
+  for (std::size_t done = 0; done < bytes; done += kLargestPut) {
+    const int count = static_cast<int>(std::min(kLargestPut, bytes - done));
+    check(MPI_Put(from + done, count, MPI_BYTE, rank, static_cast<MPI_Aint>(at + done), count, MPI_BYTE, handle_),
+          "MPI_Put");
+  }
+  check(MPI_Win_flush(rank, handle_), "MPI_Win_flush");
+}
+
+std::uint64_t Window::fetch(int rank, std::size_t at, std::uint64_t word, MPI_Op operation) const {
+  std::uint64_t old = 0;
+  check(MPI_Fetch_and_op(&word, &old, MPI_UINT64_T, rank, static_cast<MPI_Aint>(at), operation, handle_),
+        "MPI_Fetch_and_op");
+  check(MPI_Win_flush(rank, handle_), "MPI_Win_flush");
+  return old;
+}
+
+std::uint64_t Window::exchange(int rank, std::size_t at, std::uint64_t word) {
+  return fetch(rank, at, word, MPI_REPLACE);
+}
+
+std::uint64_t Window::read(int rank, std::size_t at) const { return fetch(rank, at, 0, MPI_NO_OP); }
+
+void Window::sync() const { check(MPI_Win_sync(handle_), "MPI_Win_sync"); }
+
+}  // namespace ecl::mpi
