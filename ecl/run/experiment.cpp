@@ -1,0 +1,83 @@
+#include "ecl/run/experiment.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ecl/words/check.hpp"
+
+namespace ecl {
+
+Experiment::Experiment(const Spec& the_spec, NodeId nodes)
+    : spec(the_spec),
+      mode(the_spec.parsed_mode()),
+      graph(make_graph(Choice::parse(the_spec.topology), nodes, the_spec.seed)),
+      slowness(node_speeds(the_spec.node_speed, nodes)) {
+  // Names first: a misspelt one is reported at once, not after a minute of loading.
+  const auto& model_entry = models().find(Choice::parse(spec.model).name);
+  const Choice model_choice = Choice::parse(spec.model);
+  solvers().find(Choice::parse(spec.solver).name);
+  partitions().find(Choice::parse(spec.partition).name);
+  Schedule::parse(spec.schedule);
+
+  TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, nodes, spec.seed});
+  train_samples = data.train.size();
+  train_ = std::make_shared<const Dataset>(std::move(data.train));
+  test = std::move(data.test);
+  partition_ = make_partition(Choice::parse(spec.partition), *train_, nodes, spec.seed);
+  for (const auto& rows : partition_) shard_sizes_.push_back(rows.size());
+
+  std::vector<std::string> settings;
+  if (!spec.hidden.empty()) settings.push_back("hidden=" + spec.hidden);
+  Params params = models().params(model_choice, settings);
+  model = model_entry.make({train_->features(), train_->classes()}, params);
+  params.finish();
+  initial.resize(model->dim());
+  Random random(spec.seed, Purpose::initial_model);
+  model->init(initial, random);
+  optimum = model->optimum(*train_);
+
+  make_solver(0);  // its parameters are checked before anything is written
+  const double steps_per_epoch = static_cast<double>(train_samples) / (static_cast<double>(spec.batch) * nodes);
+  steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(spec.epochs * steps_per_epoch));
+  epochs_per_step = 1 / steps_per_epoch;
+  const double epochs = static_cast<double>(steps) * epochs_per_step;
+  if (spec.eval_every > 0) evaluations_ = std::max<std::uint64_t>(1, std::llround(epochs / spec.eval_every));
+  evaluations_ = std::min(evaluations_, steps);
+}
+
+std::uint64_t Experiment::evaluation_step(std::uint64_t k) const {
+  return (steps * k + evaluations_ - 1) / evaluations_;
+}
+
+StepRule Experiment::rule() const {
+  return {.learning_rate = spec.learning_rate,
+          .momentum = spec.momentum,
+          .weight_decay = spec.weight_decay,
+          .local_steps = spec.local_steps,
+          .schedule = Schedule::parse(spec.schedule),
+          .total_steps = steps};
+}
+
+std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
+  const Choice choice = Choice::parse(spec.solver);
+  const auto& entry = solvers().find(choice.name);
+  Params params = solvers().params(choice, spec.settings);
+  auto solver = entry.make({graph, i, initial, rule().initial_step_size(), spec.local_steps}, params);
+  params.finish();
+  return solver;
+}
+
+Shard Experiment::shard(NodeId i) const {
+  const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
+  return {train_, partition_[i], weight};
+}
+
+void Experiment::keep_only(NodeId i) {
+  train_ = std::make_shared<const Dataset>(train_->subset(partition_[i]));
+  for (auto& rows : partition_) std::vector<std::int32_t>().swap(rows);
+  partition_[i].resize(shard_sizes_[i]);
+  std::iota(partition_[i].begin(), partition_[i].end(), 0);
+}
+
+}  // namespace ecl

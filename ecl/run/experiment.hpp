@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ecl/contracts/dataset.hpp"
+#include "ecl/contracts/graph.hpp"
+#include "ecl/contracts/model.hpp"
+#include "ecl/contracts/solver.hpp"
+#include "ecl/engines/node.hpp"
+#include "ecl/run/spec.hpp"
+
+namespace ecl {
+
+/// A Spec made concrete for a number of nodes: what both runners share. The same on every rank.
+class Experiment {
+ public:
+  /// Loads, splits and builds everything; throws Error for whatever is wrong with the spec.
+  Experiment(const Spec& spec, NodeId nodes);
+
+  NodeId nodes() const { return graph.size(); }
+  /// Evaluations of a run; the k-th (from 1) is due when a node has done evaluation_step(k) steps.
+  std::uint64_t evaluations() const { return evaluations_; }
+  std::uint64_t evaluation_step(std::uint64_t k) const;
+
+  std::unique_ptr<Solver> make_solver(NodeId i) const;
+  template <Port P>
+  Node<P> make_node(NodeId i, P port, std::unique_ptr<Solver> solver, Workspace& workspace) const {
+    Optimizer<P> optimizer(std::move(port), std::move(solver), graph, i, rule(), mode);
+    return Node<P>(std::move(optimizer), Batches(shard(i), spec.batch, spec.seed, i), initial, *model, workspace);
+  }
+
+  /// Forgets all training samples but node i's.
+  void keep_only(NodeId i);
+
+  const Spec& spec;
+  Mode mode;
+  Graph graph;
+  std::size_t train_samples;
+  /// Of every node. An epoch is as many samples as one pass over all the data, shared equally: so a decentralised run
+  /// sees as many as a central one of the same epochs, and no node idles because its shard is small.
+  std::uint64_t steps;
+  double epochs_per_step;
+  Dataset test;
+  std::unique_ptr<Model> model;
+  std::vector<float> initial;    ///< the same first model for all nodes
+  std::vector<float> optimum;    ///< where the problem has a closed form, else empty
+  std::vector<double> slowness;  ///< step time factor per node
+
+ private:
+  StepRule rule() const;
+  Shard shard(NodeId i) const;
+
+  std::shared_ptr<const Dataset> train_;
+  Partition partition_;
+  std::vector<std::size_t> shard_sizes_;
+  std::uint64_t evaluations_ = 1;
+};
+
+}  // namespace ecl

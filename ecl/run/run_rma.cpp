@@ -1,0 +1,198 @@
+#include <cmath>
+#include <iostream>
+#include <optional>
+#include <thread>
+
+#include "ecl/engines/evaluations.hpp"
+#include "ecl/engines/rma_port.hpp"
+#include "ecl/mpi/session.hpp"
+#include "ecl/run/run.hpp"
+#include "ecl/run/summary.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
+
+/// Waits that grow: a few looks that only give the core away, then short sleeps.
+class Pause {
+ public:
+  void wait() {
+    if (++looks_ < 200)
+      std::this_thread::yield();
+    else
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  void reset() { looks_ = 0; }
+
+ private:
+  int looks_ = 0;
+};
+
+/// One rank's training loop.
+class RankRun {
+ public:
+  RankRun(const mpi::Comm& comm, Experiment& experiment, Recorder& recorder)
+      : comm_(comm),
+        experiment_(experiment),
+        rank_(comm.rank()),
+        steps_(experiment.steps),
+        slowness_(experiment.slowness[rank_]),
+        progress_(experiment.spec.quiet || rank_ != 0, rank_ == 0 && mpi::stderr_is_terminal(), steps_),
+        node_(make_node()),
+        evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
+                     [this, &recorder](const std::vector<MetricsRow>& rows) { finished(rows, recorder); }) {}
+
+  void train() {
+    next_evaluation_ = experiment_.evaluation_step(1);
+    Pause pause;
+    while (!evaluations_.done()) {
+      poke();
+      if (!calling_off_ && (stop_requested() || diverged_ || write_error_ || evaluations_.called_off())) call_off();
+      if (calling_off_ || steps_done() == steps_ || !node_.ready()) {
+        last_poke_s_ = 0;  // nothing else to do: poke at every look
+        pause.wait();
+        continue;
+      }
+      pause.reset();
+      step();
+    }
+    progress_.finish();
+  }
+
+  Summary summary() {
+    Summary summary;
+    const Optimizer<RmaPort>& optimizer = node_.optimizer();
+    const bool diverged = comm_.max(diverged_) > 0;
+    summary.verdict = diverged ? Verdict::diverged : evaluations_.called_off() ? Verdict::preempted : Verdict::finished;
+    summary.seconds = summary.wall_seconds = comm_.max(trained_s_);
+    summary.cpu_seconds = comm_.sum(cpu_seconds());
+    summary.exchange_seconds = comm_.sum(optimizer.port().traffic().exchange_seconds);
+    summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
+    summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
+    summary.rows = last_rows_;
+    if (rank_ == 0) score_consensus(summary, experiment_, evaluations_.mean());
+    return summary;
+  }
+
+  const std::vector<double>& mean() const { return evaluations_.mean(); }
+  const std::optional<Error>& write_error() const { return write_error_; }
+
+ private:
+  Node<RmaPort> make_node() {
+    auto solver = experiment_.make_solver(rank_);
+    RmaPort port(comm_, experiment_.graph, solver->message_size(), experiment_.mode);
+    return experiment_.make_node(rank_, std::move(port), std::move(solver), workspace_);
+  }
+
+  double now() const { return node_.optimizer().port().now(); }
+  std::uint64_t steps_done() const { return node_.optimizer().steps(); }
+
+  void poke() {
+    const double now_s = now();
+    if (now_s - last_poke_s_ < kPoke_s) return;
+    last_poke_s_ = now_s;
+    comm_.poke();
+    evaluations_.poke();
+  }
+
+  void step() {
+    const double start_s = now();
+    const double loss = node_.step();
+    const double end_s = now();
+    step_seconds_ += end_s - start_s;
+    trained_s_ = end_s;
+    diverged_ = !std::isfinite(loss);
+    loss_.add(loss);
+    if (steps_done() == next_evaluation_) evaluate();
+    if (slowness_ > 1) fall_behind((slowness_ - 1) * (end_s - start_s));
+    const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
+    progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
+                   network_samples);
+  }
+
+  MetricsRow row() {
+    return measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
+  }
+
+  void evaluate() {
+    evaluations_.begin(node_.x(), row());
+    if (evaluations_.begun() < experiment_.evaluations())
+      next_evaluation_ = experiment_.evaluation_step(evaluations_.begun() + 1);
+  }
+
+  void call_off() {
+    calling_off_ = true;
+    if (evaluations_.begun() < experiment_.evaluations()) evaluations_.call_off(node_.x(), row());
+  }
+
+  /// --node-speed: sleeps off what a slower machine would have taken longer, serving MPI meanwhile.
+  void fall_behind(double seconds) {
+    debt_s_ += seconds;
+    const double start_s = now();
+    while (now() - start_s < debt_s_) {
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+      poke();
+    }
+    debt_s_ -= now() - start_s;
+  }
+
+  void finished(const std::vector<MetricsRow>& rows, Recorder& recorder) {
+    try {
+      recorder.write(rows);
+    } catch (const Error& error) {  // this rank alone knows: end the run in good order, then tell everybody
+      write_error_ = error;
+    }
+    double squares = 0;
+    for (const MetricsRow& r : rows) squares += r.consensus_error * r.consensus_error;
+    progress_.consensus(std::sqrt(squares / static_cast<double>(rows.size())));
+    last_rows_ = rows;
+  }
+
+  const mpi::Comm& comm_;
+  Experiment& experiment_;
+  NodeId rank_;
+  std::uint64_t steps_;
+  double slowness_;
+  Progress progress_;
+  Workspace workspace_;
+  Node<RmaPort> node_;
+  Evaluations evaluations_;
+  RunningLoss loss_;
+  std::uint64_t next_evaluation_ = 0;
+  std::vector<MetricsRow> last_rows_;  ///< rank 0 only
+  double last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0;
+  bool diverged_ = false, calling_off_ = false;
+  std::optional<Error> write_error_;  ///< metrics.csv could not be written
+};
+
+}  // namespace
+
+Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
+  std::unique_ptr<Experiment> experiment;
+  std::unique_ptr<RunDirectory> directory;
+  std::unique_ptr<Recorder> recorder;
+  comm.together([&] {
+    experiment = std::make_unique<Experiment>(spec, comm.size());
+    experiment->keep_only(comm.rank());
+  });
+  comm.together([&] {
+    if (comm.rank() != 0) return;
+    directory = std::make_unique<RunDirectory>(spec);
+    recorder = std::make_unique<Recorder>(directory->path("metrics.csv"));
+  });
+  if (!recorder) recorder = std::make_unique<Recorder>("");
+
+  RankRun run(comm, *experiment, *recorder);
+  run.train();
+  const Summary summary = run.summary();
+  comm.together([&] {
+    if (comm.rank() != 0) return;
+    if (run.write_error()) throw *run.write_error();
+    directory->finish(summary, *experiment, run.mean());
+    print(std::cout, summary, *experiment);
+  });
+  return summary.exit_code();
+}
+
+}  // namespace ecl

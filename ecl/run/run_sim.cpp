@@ -1,0 +1,191 @@
+#include <chrono>
+#include <cmath>
+#include <deque>
+#include <iostream>
+
+#include "ecl/engines/sim_port.hpp"
+#include "ecl/mpi/session.hpp"
+#include "ecl/run/run.hpp"
+#include "ecl/run/summary.hpp"
+#include "ecl/words/random.hpp"
+
+namespace ecl {
+namespace {
+
+/// One simulated run: nodes compute for a while, then step; messages fly meanwhile.
+class SimRun {
+ public:
+  SimRun(Experiment& experiment, Recorder& recorder)
+      : experiment_(experiment),
+        recorder_(recorder),
+        solver_of_first_(experiment.make_solver(0)),
+        network_(experiment.graph, solver_of_first_->message_size(), links(experiment.spec), experiment.mode),
+        progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps),
+        losses_(experiment.nodes()),
+        next_evaluation_(experiment.nodes(), 1),
+        computing_(experiment.nodes(), 1) {
+    nodes_.reserve(experiment.nodes());
+    for (NodeId i = 0; i < experiment.nodes(); ++i) {
+      auto solver = i == 0 ? std::move(solver_of_first_) : experiment.make_solver(i);
+      nodes_.push_back(experiment.make_node(i, SimPort(network_, i), std::move(solver), workspace_));
+    }
+  }
+
+  void run() {
+    start_ = std::chrono::steady_clock::now();
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) network_.wake_at(step_seconds(i), i);
+    while (!diverged_ && !stop_requested()) {
+      const auto woken = network_.next();
+      if (!woken) break;
+      if (computing_[*woken]) step(*woken);
+      compute_or_park(*woken);
+    }
+    progress_.finish();
+  }
+
+  Summary summary() {
+    if (evaluations_done_ < experiment_.evaluations()) evaluate_all_now();
+    Summary summary;
+    summary.verdict = diverged_ ? Verdict::diverged : stop_requested() ? Verdict::preempted : Verdict::finished;
+    summary.seconds = last_step_s_;
+    summary.wall_seconds = summary.gradient_seconds = wall_seconds();
+    summary.cpu_seconds = cpu_seconds();
+    for (const auto& node : nodes_)
+      summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
+    summary.rows = last_rows_;
+    score_consensus(summary, experiment_, mean_);
+    return summary;
+  }
+
+  const std::vector<double>& mean() const { return mean_; }
+
+ private:
+  /// An evaluation under way: nodes reach it at different times.
+  struct Evaluation {
+    std::vector<MetricsRow> rows;
+    std::vector<float> models;  ///< node after node
+    std::vector<double> sum;
+    NodeId reached = 0;
+  };
+
+  static LinkModel links(const Spec& spec) {
+    LinkModel links = spec.links;
+    links.seed = spec.seed;
+    return links;
+  }
+
+  double wall_seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+  double step_seconds(NodeId i) const {
+    const Spec& spec = experiment_.spec;
+    Random random(spec.seed, Purpose::step_time, i, nodes_[i].optimizer().steps());
+    const double exponential = -std::log1p(-random.uniform());
+    return spec.step_time_s * experiment_.slowness[i] * (1 - spec.links.jitter + spec.links.jitter * exponential);
+  }
+
+  /// The end of node i's computing.
+  void step(NodeId i) {
+    Node<SimPort>& node = nodes_[i];
+    const double loss = node.step();
+    last_step_s_ = network_.now();
+    diverged_ |= !std::isfinite(loss);
+    losses_[i].add(loss);
+    const std::uint64_t steps = node.optimizer().steps();
+    if (steps == experiment_.evaluation_step(next_evaluation_[i])) evaluate(i);
+    if (i == 0 && steps % 16 == 0)
+      progress_.show(wall_seconds(), steps, static_cast<double>(steps) * experiment_.epochs_per_step, loss,
+                     static_cast<double>(node.batch_size()) * experiment_.nodes());
+  }
+
+  void compute_or_park(NodeId i) {
+    computing_[i] = 0;
+    if (nodes_[i].optimizer().steps() == experiment_.steps) return;
+    computing_[i] = nodes_[i].ready();
+    if (computing_[i])
+      network_.wake_at(network_.now() + step_seconds(i), i);
+    else
+      network_.park(i);
+  }
+
+  void evaluate(NodeId i) {
+    const std::uint64_t k = next_evaluation_[i]++;
+    while (evaluations_.size() < k - evaluations_done_) evaluations_.push_back(empty_evaluation());
+    Evaluation& evaluation = evaluations_[k - evaluations_done_ - 1];
+    const CVec x = nodes_[i].x();
+    std::copy(x.begin(), x.end(), evaluation.models.begin() + static_cast<std::size_t>(i) * x.size());
+    for (std::size_t d = 0; d < x.size(); ++d) evaluation.sum[d] += x[d];
+    evaluation.rows[i] =
+        measure(nodes_[i], i, *experiment_.model, experiment_.test, experiment_.epochs_per_step, losses_[i].take());
+    ++evaluation.reached;
+    while (!evaluations_.empty() && evaluations_.front().reached == experiment_.nodes()) {
+      finish(evaluations_.front());
+      evaluations_.pop_front();
+      ++evaluations_done_;
+    }
+  }
+
+  Evaluation empty_evaluation() const {
+    const std::size_t nodes = nodes_.size(), dim = experiment_.model->dim();
+    return {std::vector<MetricsRow>(nodes), std::vector<float>(nodes * dim), std::vector<double>(dim), 0};
+  }
+
+  void finish(Evaluation& evaluation) {
+    const std::size_t dim = evaluation.sum.size();
+    mean_ = std::move(evaluation.sum);
+    for (double& value : mean_) value /= experiment_.nodes();
+    double squares = 0;
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
+      MetricsRow& row = evaluation.rows[i];
+      row.consensus_error = relative_distance({evaluation.models.data() + i * dim, dim}, mean_);
+      squares += row.consensus_error * row.consensus_error;
+    }
+    progress_.consensus(std::sqrt(squares / experiment_.nodes()));
+    recorder_.write(evaluation.rows);
+    last_rows_ = std::move(evaluation.rows);
+  }
+
+  /// A run that ends early is judged as it stands.
+  void evaluate_all_now() {
+    evaluations_.clear();
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
+      next_evaluation_[i] = evaluations_done_ + 1;
+      evaluate(i);
+    }
+  }
+
+  Experiment& experiment_;
+  Recorder& recorder_;
+  std::unique_ptr<Solver> solver_of_first_;
+  SimNetwork network_;
+  Progress progress_;
+  Workspace workspace_;
+  std::vector<Node<SimPort>> nodes_;
+  std::vector<RunningLoss> losses_;
+  std::vector<std::uint64_t> next_evaluation_;  ///< per node, from 1
+  std::vector<char> computing_;                 ///< per node: its wake-up is the end of a step, not a message
+  std::deque<Evaluation> evaluations_;
+  std::uint64_t evaluations_done_ = 0;
+  std::vector<MetricsRow> last_rows_;
+  std::vector<double> mean_;
+  std::chrono::steady_clock::time_point start_;
+  double last_step_s_ = 0;
+  bool diverged_ = false;
+};
+
+}  // namespace
+
+Exit run_sim(const Spec& spec) {
+  Experiment experiment(spec, spec.nodes);
+  const RunDirectory directory(spec);
+  Recorder recorder(directory.path("metrics.csv"));
+  SimRun run(experiment, recorder);
+  run.run();
+  const Summary summary = run.summary();
+  directory.finish(summary, experiment, run.mean());
+  print(std::cout, summary, experiment);
+  return summary.exit_code();
+}
+
+}  // namespace ecl

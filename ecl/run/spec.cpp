@@ -1,0 +1,60 @@
+#include "ecl/run/spec.hpp"
+
+#include <sstream>
+
+#include "ecl/words/check.hpp"
+#include "ecl/words/params.hpp"
+
+namespace ecl {
+namespace {
+
+void require(bool holds, const std::string& option, double value, const std::string& range) {
+  if (holds) return;
+  std::ostringstream text;
+  text << option << " " << value << " is not " << range;
+  throw Error(text.str());
+}
+
+}  // namespace
+
+void check(const Spec& spec) {
+  if (spec.mode != "async" && spec.mode != "lock-step")
+    throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
+  require(spec.epochs > 0, "--epochs", spec.epochs, "above 0");
+  require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
+  require(spec.local_steps >= 1, "--local-steps", spec.local_steps, "at least 1");
+  require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");
+  require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");
+  require(spec.weight_decay >= 0, "--weight-decay", spec.weight_decay, "at least 0");
+  require(spec.eval_every >= 0, "--eval-every", spec.eval_every, "at least 0 (0: only at the end)");
+  require(spec.nodes >= 1, "--nodes", spec.nodes, "at least 1");
+  require(spec.step_time_s > 0, "--step-time-s", spec.step_time_s, "above 0");
+  require(spec.links.latency_s >= 0, "--latency-s", spec.links.latency_s, "at least 0");
+  require(spec.links.bandwidth_bytes_s >= 0, "--bandwidth-bytes-s", spec.links.bandwidth_bytes_s,
+          "at least 0 (0: infinite)");
+  const std::pair<const char*, double> probabilities[] = {{"--jitter", spec.links.jitter},
+                                                          {"--drop", spec.links.drop},
+                                                          {"--duplicate", spec.links.duplicate},
+                                                          {"--tear", spec.links.tear}};
+  for (const auto& [option, value] : probabilities) require(value >= 0 && value <= 1, option, value, "in 0 .. 1");
+}
+
+std::vector<double> node_speeds(const std::string& text, NodeId nodes) {
+  std::vector<double> factors(nodes, 1.0);
+  for (const std::string& part : split(text, ',')) {
+    const std::size_t colon = part.find(':');
+    if (colon == std::string::npos)
+      throw Error("--node-speed: '" + part + "' is not of the form NODE:FACTOR, as in 0:4");
+    const std::int64_t node = to_integer(part.substr(0, colon), "--node-speed");
+    const double factor = to_number(part.substr(colon + 1), "--node-speed");
+    if (node < 0 || node >= nodes)
+      throw Error("--node-speed: there is no node " + std::to_string(node) + " (0 .. " + std::to_string(nodes - 1) +
+                  ")");
+    if (factor < 1)
+      throw Error("--node-speed: factor " + part.substr(colon + 1) + " is below 1; it says how many times slower");
+    factors[node] = factor;
+  }
+  return factors;
+}
+
+}  // namespace ecl

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ecl/contracts/port.hpp"
+#include "ecl/engines/sim_port.hpp"
+#include "ecl/words/types.hpp"
+
+namespace ecl {
+
+/// What to run: the options of `ecl train` and `ecl simulate`, resolved. Names and meanings are those of the options.
+struct Spec {
+  std::string command;  ///< the command line, for summary.json
+  std::string config;   ///< all options as an ini text, for config.ini
+
+  std::string dataset = "digits", data;
+  std::string partition = "iid";
+  std::string model = "softmax", hidden;
+  std::string solver = "ecl";
+  std::vector<std::string> settings;  ///< --set
+  std::string topology = "ring";
+  std::string mode = "async";
+  double epochs = 10;
+  std::uint64_t steps = 0;  ///< per node; 0: by epochs
+  std::uint64_t batch = 32;
+  int local_steps = 8;
+  double learning_rate = 0.05;
+  std::string schedule = "constant";
+  double momentum = 0, weight_decay = 0;
+  std::uint64_t seed = 1;
+  std::string node_speed;  ///< "NODE:FACTOR,...": a step of NODE takes FACTOR times as long
+  double eval_every = 1;   ///< epochs; 0: only at the end
+  std::string out;
+  bool quiet = false, verbose = false;
+
+  // simulate only
+  NodeId nodes = 8;
+  double step_time_s = 0.001;  ///< of a node with factor 1
+  LinkModel links = {.latency_s = 1e-4, .bandwidth_bytes_s = 1e9, .jitter = 0.1};
+
+  Mode parsed_mode() const { return mode == "lock-step" ? Mode::lock_step : Mode::async; }
+};
+
+/// Throws Error for the first option whose value is out of range, by the option's name.
+void check(const Spec& spec);
+
+/// Step time factor of each node. Throws Error.
+std::vector<double> node_speeds(const std::string& text, NodeId nodes);
+
+}  // namespace ecl

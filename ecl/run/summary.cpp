@@ -1,0 +1,194 @@
+#include "ecl/run/summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <sys/resource.h>
+
+namespace ecl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::finished:
+      return "finished";
+    case Verdict::diverged:
+      return "diverged";
+    case Verdict::preempted:
+      return "preempted";
+  }
+  return "";
+}
+
+Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+/// What the rows of the last evaluation say about the network as a whole.
+struct Totals {
+  double accuracy_mean = 0, accuracy_min = 1e300, consensus_error = 0, stale_p50 = 0, stale_p99 = 0;
+  std::uint64_t steps = 0;
+  Traffic traffic;
+
+  explicit Totals(const std::vector<MetricsRow>& rows) {
+    for (const MetricsRow& row : rows) {
+      accuracy_mean += row.accuracy;
+      accuracy_min = std::isnan(row.accuracy) ? row.accuracy : std::min(accuracy_min, row.accuracy);
+      consensus_error += row.consensus_error * row.consensus_error;
+      stale_p50 += row.stale_p50;
+      stale_p99 = std::max(stale_p99, row.stale_p99);
+      steps += row.step;
+      traffic.bytes_sent += row.traffic.bytes_sent;
+      traffic.messages_sent += row.traffic.messages_sent;
+      traffic.messages_taken += row.traffic.messages_taken;
+      traffic.messages_torn += row.traffic.messages_torn;
+      traffic.messages_overwritten += row.traffic.messages_overwritten;
+    }
+    const double nodes = static_cast<double>(rows.size());
+    accuracy_mean /= nodes;
+    stale_p50 /= nodes;
+    consensus_error = std::sqrt(consensus_error / nodes);
+  }
+};
+
+void write_file(const std::string& path, const std::string& content) {
+  std::ofstream file(path, std::ios::binary);
+  file << content;
+  if (!file.flush()) throw Error("cannot write " + path + "; is the disk full?", Exit::io);
+}
+
+/// NumPy's format, version 1: `numpy.load` reads it.
+std::string to_npy(const std::vector<double>& values) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(values.size()) + ",), }";
+  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
+  header += '\n';
+  std::string text("\x93NUMPY\x01\x00", 8);
+  text += static_cast<char>(header.size() & 0xff);
+  text += static_cast<char>(header.size() >> 8);
+  text += header;
+  for (const double value : values) {
+    const float narrow = static_cast<float>(value);
+    text.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
+  }
+  return text;
+}
+
+}  // namespace
+
+Exit Summary::exit_code() const {
+  switch (verdict) {
+    case Verdict::diverged:
+      return Exit::diverged;
+    case Verdict::preempted:
+      return Exit::preempted;
+    case Verdict::finished:
+      break;
+  }
+  return Exit::ok;
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
+  const std::vector<float> x(mean.begin(), mean.end());
+  summary.consensus = experiment.model->score(x, experiment.test);
+  if (experiment.optimum.empty()) return;
+  const std::vector<double> optimum(experiment.optimum.begin(), experiment.optimum.end());
+  summary.distance_to_optimum = relative_distance(x, optimum);
+}
+
+std::string to_json(const Summary& summary, const Experiment& experiment) {
+  const Spec& spec = experiment.spec;
+  const Totals totals(summary.rows);
+  const Json json = {
+      {"verdict", name(summary.verdict)},
+      {"command", spec.command},
+      {"nodes", experiment.nodes()},
+      {"dataset", spec.dataset},
+      {"partition", spec.partition},
+      {"solver", spec.solver},
+      {"topology", spec.topology},
+      {"mode", spec.mode},
+      {"model", spec.model},
+      {"dimension", experiment.model->dim()},
+      {"train_samples", experiment.train_samples},
+      {"seconds", summary.seconds},
+      {"wall_seconds", summary.wall_seconds},
+      {"cpu_seconds", summary.cpu_seconds},
+      {"steps", totals.steps},
+      {"gradient_samples", summary.gradient_samples},
+      {"test_accuracy_mean", or_null(totals.accuracy_mean)},
+      {"test_accuracy_min", or_null(totals.accuracy_min)},
+      {"test_accuracy_consensus", or_null(summary.consensus.accuracy)},
+      {"test_loss_consensus", or_null(summary.consensus.loss)},
+      {"consensus_error", or_null(totals.consensus_error)},
+      {"distance_to_optimum", summary.distance_to_optimum ? or_null(*summary.distance_to_optimum) : Json(nullptr)},
+      {"bytes_sent", totals.traffic.bytes_sent},
+      {"messages_sent", totals.traffic.messages_sent},
+      {"messages_taken", totals.traffic.messages_taken},
+      {"messages_torn", totals.traffic.messages_torn},
+      {"messages_overwritten", totals.traffic.messages_overwritten},
+      {"staleness_p50", totals.stale_p50},
+      {"staleness_p99", totals.stale_p99},
+      {"gradient_seconds", summary.gradient_seconds},
+      {"exchange_seconds", summary.exchange_seconds},
+      {"seed", spec.seed},
+      {"version", ECL_VERSION},
+  };
+  return json.dump(2) + "\n";
+}
+
+void print(std::ostream& out, const Summary& summary, const Experiment& experiment) {
+  const Totals totals(summary.rows);
+  char line[256];
+  const auto add = [&](auto... arguments) {
+    std::snprintf(line, sizeof line, arguments...);
+    out << line << '\n';
+  };
+  add("%s: %s on %s, %d nodes, %llu steps in %.2f s", name(summary.verdict), experiment.spec.solver.c_str(),
+      experiment.spec.topology.c_str(), experiment.nodes(), static_cast<unsigned long long>(totals.steps),
+      summary.seconds);
+  if (!std::isnan(totals.accuracy_mean))
+    add("test accuracy: mean %.2f %%, worst node %.2f %%, average model %.2f %%", totals.accuracy_mean,
+        totals.accuracy_min, summary.consensus.accuracy);
+  add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
+      static_cast<double>(totals.traffic.bytes_sent) / 1e6);
+  if (summary.distance_to_optimum) add("distance to the closed-form optimum: %.2e", *summary.distance_to_optimum);
+  if (summary.seconds != summary.wall_seconds)
+    add("simulated in %.2f s: %.0f node steps per second", summary.wall_seconds,
+        static_cast<double>(totals.steps) / summary.wall_seconds);
+}
+
+RunDirectory::RunDirectory(const Spec& spec) : directory_(spec.out) {
+  namespace fs = std::filesystem;
+  if (directory_.empty()) return;
+  std::error_code error;
+  if (fs::exists(directory_) && (!fs::is_directory(directory_) || !fs::is_empty(directory_)))
+    throw Error("--out " + directory_ + ": something is there already; choose another directory or remove it");
+  fs::create_directories(fs::path(directory_) / "model", error);
+  if (error) throw Error("--out " + directory_ + ": cannot be made: " + error.message(), Exit::io);
+  write_file(path("config.ini"), spec.config);
+}
+
+std::string RunDirectory::path(const std::string& file) const {
+  return directory_.empty() ? "" : directory_ + "/" + file;
+}
+
+void RunDirectory::finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean) const {
+  if (directory_.empty()) return;
+  write_file(path("model/consensus.npy"), to_npy(mean));
+  write_file(path("summary.json"), to_json(summary, experiment));
+}
+
+}  // namespace ecl

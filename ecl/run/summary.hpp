@@ -1,0 +1,56 @@
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ecl/engines/recorder.hpp"
+#include "ecl/run/experiment.hpp"
+#include "ecl/words/check.hpp"
+
+namespace ecl {
+
+enum class Verdict { finished, diverged, preempted };
+
+/// How a run ended; the content of summary.json.
+struct Summary {
+  Verdict verdict = Verdict::finished;
+  double seconds = 0;                                 ///< of training: wall clock, or virtual in the simulator
+  double wall_seconds = 0;                            ///< of training
+  double cpu_seconds = 0;                             ///< of all processes, start and evaluation included
+  double gradient_seconds = 0, exchange_seconds = 0;  ///< summed over nodes; wall clock
+  double gradient_samples = 0;
+  std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
+  Score consensus;                            ///< of the nodes' average model
+  std::optional<double> distance_to_optimum;  ///< of the average model, relative; where the optimum is known
+
+  Exit exit_code() const;
+};
+
+/// Fills what follows from the last evaluation: scores of the mean model, distance to the optimum.
+void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean);
+
+/// summary.json as one JSON object; keys that do not apply are null.
+std::string to_json(const Summary& summary, const Experiment& experiment);
+/// A few lines for a person.
+void print(std::ostream& out, const Summary& summary, const Experiment& experiment);
+
+/// CPU seconds of this process so far.
+double cpu_seconds();
+
+/// The directory of a run (--out). Empty path: nothing is written anywhere.
+class RunDirectory {
+ public:
+  /// Throws Error if the path holds another run or cannot be made. Writes config.ini.
+  explicit RunDirectory(const Spec& spec);
+  /// Of a file in it; empty if there is no directory.
+  std::string path(const std::string& file) const;
+  /// Writes summary.json and model/consensus.npy.
+  void finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean) const;
+
+ private:
+  std::string directory_;
+};
+
+}  // namespace ecl

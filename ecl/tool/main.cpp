@@ -1,0 +1,117 @@
+#include <cstdio>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "ecl/mpi/comm.hpp"
+#include "ecl/mpi/session.hpp"
+#include "ecl/run/run.hpp"
+#include "ecl/tool/inspect.hpp"
+#include "ecl/tool/options.hpp"
+#include "ecl/words/check.hpp"
+#include "ecl/words/params.hpp"
+
+namespace {
+
+using ecl::Exit;
+using Arguments = std::vector<std::string>;
+
+constexpr const char* kHelp =
+    R"(ecl: asynchronous decentralised training by edge-consensus learning
+
+    ecl train [options]      train over MPI, one node per rank: mpirun -n 8 ecl train ...
+    ecl simulate [options]   the same experiment in one process, in virtual time
+    ecl list                 every solver, topology, model, data set and partition, with its parameters
+    ecl topology NAME -n N   degree, diameter, spectral gap of a graph; --dot FILE draws it
+    ecl data [options]       who holds what: samples and classes per node
+    ecl --version
+
+ecl COMMAND --help tells a command's options.
+)";
+
+void print_version() {
+#if defined(__AVX512F__)
+  const char* simd = "AVX-512";
+#elif defined(__AVX2__)
+  const char* simd = "AVX2";
+#else
+  const char* simd = "baseline";
+#endif
+  std::cout << "ecl " << ECL_VERSION << ", " << ecl::mpi::library_version() << ", " << simd << '\n';
+}
+
+Exit train(const Arguments& arguments, const std::string& command_line) {
+  ecl::Request request = ecl::read_options("train", arguments);
+  request.spec.command = command_line;
+  const bool first = ecl::mpi::launch_rank() == 0;
+  if (request.help || request.print_config) {
+    if (first && request.help) ecl::print_options(std::cout, "train");
+    if (first && request.print_config) std::cout << request.spec.config;
+    return Exit::ok;
+  }
+  const ecl::mpi::Session session;
+  ecl::catch_stop_signals();
+  const ecl::mpi::Comm world = ecl::mpi::Comm::world();
+  try {
+    return ecl::run_rma(world, request.spec);
+  } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order
+    if (world.rank() == 0) std::cerr << "ecl: " << error.what() << std::endl;
+    return error.code();
+  } catch (const std::exception& error) {  // this rank alone: Session then aborts the job, so speak now
+    std::cerr << "ecl: rank " << world.rank() << ": internal error: " << error.what() << std::endl;
+    throw;
+  }
+}
+
+Exit simulate(const Arguments& arguments, const std::string& command_line) {
+  ecl::Request request = ecl::read_options("simulate", arguments);
+  request.spec.command = command_line;
+  if (request.help || request.print_config) {
+    if (request.help) ecl::print_options(std::cout, "simulate");
+    if (request.print_config) std::cout << request.spec.config;
+    return Exit::ok;
+  }
+  ecl::catch_stop_signals();
+  return ecl::run_sim(request.spec);
+}
+
+Exit run(const Arguments& arguments) {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
+    std::cout << kHelp;
+    return arguments.empty() ? Exit::usage : Exit::ok;
+  }
+  const std::string& command = arguments[0];
+  const Arguments rest(arguments.begin() + 1, arguments.end());
+  std::string command_line = "ecl";
+  for (const std::string& argument : arguments) command_line += " " + argument;
+  if (command == "train") return train(rest, command_line);
+  if (command == "simulate") return simulate(rest, command_line);
+  if (command == "--version") {
+    print_version();
+  } else if (command == "list") {
+    ecl::list_command(rest);
+  } else if (command == "topology") {
+    ecl::topology_command(rest);
+  } else if (command == "data") {
+    ecl::data_command(rest);
+  } else {
+    const std::vector<std::string> known = {"train", "simulate", "list", "topology", "data"};
+    throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
+  }
+  return Exit::ok;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return static_cast<int>(run(Arguments(argv + 1, argv + argc)));
+  } catch (const ecl::Error& error) {
+    if (ecl::mpi::launch_rank() == 0) std::cerr << "ecl: " << error.what() << std::endl;
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    std::cerr << "ecl: internal error: " << error.what() << std::endl;
+    return static_cast<int>(Exit::internal);
+  }
+}
