@@ -1,0 +1,235 @@
+// What every plug-in must do, asked of all of them through the registries: a new one is tested without a new file.
+#include <Eigen/LU>
+#include <cmath>
+#include <gtest/gtest.h>
+#include <map>
+#include <random>
+
+#include "support/simulated.hpp"
+
+namespace ecl {
+namespace {
+
+using test::quadratics;
+using test::Simulation;
+
+constexpr double kFloat = 1e-5;  // relative error that float storage leaves on these problems (condition 10)
+
+template <class Table>
+std::vector<std::string> names(const Table& table) {
+  std::vector<std::string> all;
+  for (const auto& entry : table.entries()) all.push_back(entry.name);
+  return all;
+}
+
+std::string test_name(const testing::TestParamInfo<std::string>& info) { return info.param; }
+
+/// Hessian and minimiser of each node's quadratic, in double.
+struct Quadratics {
+  std::vector<Eigen::MatrixXd> hessian;
+  std::vector<Eigen::VectorXd> minimiser;
+
+  explicit Quadratics(const Spec& spec) {
+    const Dataset data = load_dataset(Choice::parse(spec.dataset), {"", spec.nodes, spec.seed}).train;
+    const Partition partition = make_partition(Choice::parse(spec.partition), data, spec.nodes, spec.seed);
+    const int d = data.features() / 3;
+    for (NodeId i = 0; i < spec.nodes; ++i) {
+      std::vector<float> row(3 * d);
+      data.gather(partition[i].at(0), 1, row.data());
+      const Eigen::VectorXd all = Eigen::Map<Eigen::VectorXf>(row.data(), 3 * d).cast<double>();
+      const Eigen::VectorXd v = all.segment(d, d);
+      const Eigen::MatrixXd reflection = Eigen::MatrixXd::Identity(d, d) - 2 * v * v.transpose();
+      hessian.push_back(reflection * all.head(d).asDiagonal() * reflection);
+      minimiser.push_back(all.tail(d));
+    }
+  }
+};
+
+/// The models at which gossip with full gradients and K = 1 rests: (I - W) X + mu H (X - B) = 0.
+std::vector<Eigen::VectorXd> gossip_fixed_point(const Spec& spec, const Graph& graph) {
+  const Quadratics q(spec);
+  const int n = spec.nodes, d = static_cast<int>(q.minimiser[0].size());
+  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(n * d, n * d);
+  Eigen::VectorXd b(n * d);
+  const auto identity = Eigen::MatrixXd::Identity(d, d);
+  for (NodeId i = 0; i < n; ++i) {
+    a.block(i * d, i * d, d, d) += spec.learning_rate * q.hessian[i];
+    b.segment(i * d, d) = spec.learning_rate * q.hessian[i] * q.minimiser[i];
+    for (const HalfEdge& edge : graph.edges(i)) {
+      const double weight = metropolis_weight(graph, i, edge.peer);
+      a.block(i * d, i * d, d, d) += weight * identity;
+      a.block(i * d, edge.peer * d, d, d) -= weight * identity;
+    }
+  }
+  const Eigen::VectorXd x = a.partialPivLu().solve(b);
+  std::vector<Eigen::VectorXd> models;
+  for (int i = 0; i < n; ++i) models.push_back(x.segment(i * d, d));
+  return models;
+}
+
+/// The biased solvers and where theory says each of their nodes rests (K = 1). All others must reach the optimum.
+using Theory = std::function<std::vector<Eigen::VectorXd>(const Spec&, const Graph&)>;
+const std::map<std::string, Theory>& biased() {
+  static const std::map<std::string, Theory> table = {
+      {"dpsgd", gossip_fixed_point},
+      {"local", [](const Spec& spec, const Graph&) { return Quadratics(spec).minimiser; }},
+  };
+  return table;
+}
+
+class SolverConformance : public testing::TestWithParam<std::string> {};
+
+TEST_P(SolverConformance, RestsWhereTheorySays) {
+  Spec spec = quadratics(8, 6000);
+  spec.solver = GetParam();
+  spec.local_steps = 1;
+  Simulation simulation(spec);
+  simulation.run(6000);
+  const std::vector<float>& optimum = simulation.experiment().optimum;
+  const auto theory = biased().find(GetParam());
+  if (theory == biased().end()) {
+    EXPECT_LT(simulation.error(optimum), kFloat);
+    return;
+  }
+  const auto models = theory->second(spec, simulation.experiment().graph);
+  for (NodeId i = 0; i < spec.nodes; ++i) {
+    const std::vector<double> expected(models[i].data(), models[i].data() + models[i].size());
+    EXPECT_LT(relative_distance(simulation.nodes()[i].x(), expected), 1e-5) << "node " << i;
+  }
+  EXPECT_GT(simulation.error(optimum), 0.1) << "a biased solver that is not: the problem is too easy";
+}
+
+TEST_P(SolverConformance, LockStepRestsWhereAsynchronousDoes) {
+  Spec spec = quadratics(6, 6000);
+  spec.solver = GetParam();
+  spec.local_steps = 1;
+  Simulation free(spec);
+  free.run(6000);
+  spec.mode = "lock-step";
+  Simulation locked(spec);
+  locked.run(6000);
+  for (NodeId i = 0; i < spec.nodes; ++i) {
+    const CVec x = locked.nodes()[i].x();
+    EXPECT_LT(relative_distance(free.nodes()[i].x(), {x.begin(), x.end()}), 1e-5) << "node " << i;
+  }
+}
+
+TEST_P(SolverConformance, RefusesUnknownParameters) {
+  Spec spec = quadratics(4, 10);
+  spec.solver = GetParam();
+  spec.settings = {"no_such_parameter=1"};
+  EXPECT_THROW(Simulation{spec}, Error);
+}
+
+TEST_P(SolverConformance, WorksOnOneNodeAndOnTwo) {
+  for (const NodeId nodes : {1, 2}) {
+    Spec spec = quadratics(nodes, 3000);
+    spec.solver = GetParam();
+    Simulation simulation(spec);
+    simulation.run(3000);
+    if (nodes == 1) {
+      EXPECT_LT(simulation.error(simulation.experiment().optimum), kFloat);
+    }
+    for (const auto& node : simulation.nodes()) EXPECT_EQ(node.optimizer().steps(), 3000u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SolverConformance, testing::ValuesIn(names(solvers())), test_name);
+
+class ModelConformance : public testing::TestWithParam<std::string> {
+ protected:
+  ModelConformance() {
+    const bool quadratic = GetParam() == "quadratic";
+    data_ =
+        load_dataset(Choice::parse(quadratic ? "quadratic:samples=40,dimension=7" : "synthetic:samples=60,features=6"),
+                     {"", 4, 3})
+            .train;
+    Params params = models().params(Choice::parse(GetParam()));
+    model_ = models().find(GetParam()).make({data_.features(), data_.classes()}, params);
+    x_.resize(model_->dim());
+    Random random(5, Purpose::test);
+    std::normal_distribution<double> normal(0, 0.3);
+    for (float& value : x_) value = static_cast<float>(normal(random));
+    batch_.features.resize(data_.size() * data_.features());
+    data_.gather(0, data_.size(), batch_.features.data());
+    batch_.labels = data_.labels();
+  }
+
+  double loss(const std::vector<float>& x) {
+    std::vector<float> unused(model_->dim());
+    return model_->gradient(x, batch_, unused);
+  }
+
+  Dataset data_;
+  std::unique_ptr<Model> model_;
+  std::vector<float> x_;
+  Batch batch_;
+};
+
+TEST_P(ModelConformance, GradientMatchesFiniteDifferences) {
+  std::vector<float> g(model_->dim());
+  model_->gradient(x_, batch_, g);
+  Random random(6, Purpose::test);
+  std::normal_distribution<double> normal;
+  constexpr double kStep = 1e-3;
+  const double norm = Eigen::Map<Eigen::VectorXf>(g.data(), static_cast<Eigen::Index>(g.size())).norm();
+  for (int trial = 0; trial < 30; ++trial) {
+    std::vector<float> forward = x_, backward = x_;
+    double slope = 0;
+    for (std::size_t d = 0; d < x_.size(); ++d) {
+      const double direction = normal(random);
+      forward[d] += static_cast<float>(kStep * direction);
+      backward[d] -= static_cast<float>(kStep * direction);
+      slope += g[d] * (static_cast<double>(forward[d]) - backward[d]);
+    }
+    const double difference = loss(forward) - loss(backward);
+    // The slopes have deviation 2 kStep |g|; ReLU's kinks and float rounding cost a few per cent of that.
+    EXPECT_NEAR(difference, slope, 0.05 * 2 * kStep * norm) << "direction " << trial;
+  }
+}
+
+TEST_P(ModelConformance, ScoreAgreesWithTheBatchLoss) {
+  EXPECT_NEAR(model_->score(x_, data_).loss, loss(x_), 1e-4 * std::abs(loss(x_)));
+}
+
+TEST_P(ModelConformance, GradientDescentLowersTheLoss) {
+  std::vector<float> g(model_->dim());
+  const double before = loss(x_);
+  for (int k = 0; k < 200; ++k) {
+    model_->gradient(x_, batch_, g);
+    for (std::size_t d = 0; d < x_.size(); ++d) x_[d] -= 0.05f * g[d];
+  }
+  EXPECT_LT(loss(x_), 0.98 * before);
+}
+
+TEST_P(ModelConformance, InitialModelIsAFunctionOfTheSeed) {
+  std::vector<float> a(model_->dim(), 9), b(model_->dim(), 8);
+  Random first(1, Purpose::initial_model), second(1, Purpose::initial_model);
+  model_->init(a, first);
+  model_->init(b, second);
+  EXPECT_EQ(a, b);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ModelConformance, testing::ValuesIn(names(models())), test_name);
+
+TEST(Quadratic, OptimumHasNoGradient) {
+  const Spec spec = quadratics(8, 1);
+  const Simulation simulation(spec);
+  const Quadratics q(spec);
+  const std::vector<float>& optimum = simulation.experiment().optimum;
+  const Eigen::VectorXd w = Eigen::Map<const Eigen::VectorXf>(optimum.data(), optimum.size()).cast<double>();
+  Eigen::VectorXd sum = Eigen::VectorXd::Zero(w.size());
+  for (NodeId i = 0; i < spec.nodes; ++i) sum += q.hessian[i] * (w - q.minimiser[i]);
+  EXPECT_LT(sum.norm(), 1e-5 * w.norm());
+}
+
+TEST(Mlp, TakesAnyHiddenWidths) {
+  Params params("model mlp", "7,5");
+  const auto model = models().find("mlp").make({4, 3}, params);
+  EXPECT_EQ(model->dim(), (4u + 1) * 7 + (7 + 1) * 5 + (5 + 1) * 3);
+  Params bad("model mlp", "7,x");
+  EXPECT_THROW(models().find("mlp").make({4, 3}, bad), Error);
+}
+
+}  // namespace
+}  // namespace ecl

@@ -1,0 +1,36 @@
+// GoogleTest under MPI: every rank runs every test; rank 0 reports, the others speak only of failures. A failure on any
+// rank fails that rank's process, and so the job.
+#include <cstdio>
+#include <gtest/gtest.h>
+
+#include "ecl/mpi/comm.hpp"
+#include "ecl/mpi/session.hpp"
+
+namespace {
+
+class FailuresOnly : public testing::EmptyTestEventListener {
+ public:
+  explicit FailuresOnly(int rank) : rank_(rank) {}
+  void OnTestPartResult(const testing::TestPartResult& result) override {
+    if (result.failed())
+      std::fprintf(stderr, "rank %d: %s:%d: %s\n", rank_, result.file_name(), result.line_number(), result.message());
+  }
+
+ private:
+  int rank_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const ecl::mpi::Session session;
+  const ecl::mpi::Comm world = ecl::mpi::Comm::world();
+  testing::InitGoogleTest(&argc, argv);
+  if (world.rank() != 0) {
+    auto& listeners = testing::UnitTest::GetInstance()->listeners();
+    delete listeners.Release(listeners.default_result_printer());
+    listeners.Append(new FailuresOnly(world.rank()));
+  }
+  const double failed = world.max(RUN_ALL_TESTS());
+  return failed > 0 ? 1 : 0;
+}
