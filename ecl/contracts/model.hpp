@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ecl/contracts/dataset.hpp"
+#include "ecl/words/floats.hpp"
 #include "ecl/words/params.hpp"
 #include "ecl/words/random.hpp"
 #include "ecl/words/registry.hpp"
@@ -15,7 +16,7 @@ namespace ecl {
 
 /// A mini-batch: `labels.size()` samples, `features` row-major.
 struct Batch {
-  std::vector<float> features;
+  Floats features;
   std::vector<std::int32_t> labels;
 };
 

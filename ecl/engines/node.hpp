@@ -12,7 +12,7 @@ namespace ecl {
 /// Scratch memory of a step; nodes of one thread share it.
 struct Workspace {
   Batch batch;
-  std::vector<float> gradient;
+  Floats gradient;
 };
 
 /// One node with its data: what the tool runs, on a rank or in the simulator.
@@ -49,7 +49,7 @@ class Node {
  private:
   Optimizer<P> optimizer_;
   Batches batches_;
-  std::vector<float> x_;
+  Floats x_;
   Model* model_;
   Workspace* workspace_;
 };

@@ -11,6 +11,7 @@
 #include "ecl/engines/staleness.hpp"
 #include "ecl/engines/step_rule.hpp"
 #include "ecl/words/check.hpp"
+#include "ecl/words/floats.hpp"
 
 namespace ecl {
 
@@ -121,7 +122,7 @@ class Optimizer {
   StepRule rule_;
   Mode mode_;
   std::vector<char> present_;  ///< per edge: the neighbour is there
-  std::vector<float> velocity_;
+  Floats velocity_;
   std::uint64_t steps_ = 0;
   Stamp round_ = 0;  ///< exchanges done: the number of the last message posted on every edge
   int local_ = 0;    ///< steps since the last exchange

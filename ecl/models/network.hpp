@@ -35,9 +35,9 @@ class Network final : public Model {
 
   std::vector<Layer> layers_;
   std::size_t dim_ = 0;
-  std::vector<std::vector<float>> activations_;  ///< per layer: rows x outputs, row-major
-  std::vector<std::vector<float>> errors_;       ///< per hidden layer: the same, for the backward pass
-  std::vector<float> rows_;                      ///< features while scoring
+  std::vector<Floats> activations_;  ///< per layer: rows x outputs, row-major
+  std::vector<Floats> errors_;       ///< per hidden layer: the same, for the backward pass
+  Floats rows_;                      ///< features while scoring
 };
 
 }  // namespace ecl

@@ -92,7 +92,7 @@ class Quadratic final : public Model {
   }
 
   std::size_t dim_;
-  std::vector<float> distance_, reflected_;
+  Floats distance_, reflected_;
   const Dataset* summarised_ = nullptr;
   Eigen::MatrixXd hessian_;
   Eigen::VectorXd slope_;

@@ -30,8 +30,7 @@ void prepare_environment() {
   // Debian switches off the only component that makes windows over TCP.
   setenv("OMPI_MCA_osc", "^ucx", kKeepTheUsers);
   setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", kKeepTheUsers);
-  if (integer_from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", 1) > usable_cores())
-    setenv("OMPI_MCA_mpi_yield_when_idle", "1", kKeepTheUsers);
+  if (oversubscribed()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", kKeepTheUsers);
 }
 
 }  // namespace
@@ -46,6 +45,11 @@ Session::Session() : exceptions_(std::uncaught_exceptions()) {
 Session::~Session() {
   if (std::uncaught_exceptions() > exceptions_) MPI_Abort(MPI_COMM_WORLD, 1);
   MPI_Finalize();
+}
+
+bool oversubscribed() {
+  return integer_from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", integer_from_environment("MPI_LOCALNRANKS", 1)) >
+         usable_cores();
 }
 
 int launch_rank() { return integer_from_environment("OMPI_COMM_WORLD_RANK", integer_from_environment("PMI_RANK", 0)); }

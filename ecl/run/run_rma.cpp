@@ -105,6 +105,7 @@ class RankRun {
     diverged_ = !std::isfinite(loss);
     loss_.add(loss);
     if (steps_done() == next_evaluation_) evaluate();
+    if (share_cores_ && steps_done() % experiment_.spec.local_steps == 0) std::this_thread::yield();
     if (slowness_ > 1) fall_behind((slowness_ - 1) * (end_s - start_s));
     const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
     progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
@@ -154,6 +155,8 @@ class RankRun {
   NodeId rank_;
   std::uint64_t steps_;
   double slowness_;
+  /// Ranks that share a core take turns at every exchange: else a time slice is hundreds of steps on stale messages.
+  bool share_cores_ = mpi::oversubscribed();
   Progress progress_;
   Workspace workspace_;
   Node<RmaPort> node_;

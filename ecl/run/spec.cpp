@@ -1,5 +1,6 @@
 #include "ecl/run/spec.hpp"
 
+#include <cmath>
 #include <sstream>
 
 #include "ecl/words/check.hpp"
@@ -9,7 +10,7 @@ namespace ecl {
 namespace {
 
 void require(bool holds, const std::string& option, double value, const std::string& range) {
-  if (holds) return;
+  if (holds && std::isfinite(value)) return;
   std::ostringstream text;
   text << option << " " << value << " is not " << range;
   throw Error(text.str());
@@ -20,7 +21,7 @@ void require(bool holds, const std::string& option, double value, const std::str
 void check(const Spec& spec) {
   if (spec.mode != "async" && spec.mode != "lock-step")
     throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
-  require(spec.epochs > 0, "--epochs", spec.epochs, "above 0");
+  require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
   require(spec.local_steps >= 1, "--local-steps", spec.local_steps, "at least 1");
   require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");
@@ -37,6 +38,8 @@ void check(const Spec& spec) {
                                                           {"--duplicate", spec.links.duplicate},
                                                           {"--tear", spec.links.tear}};
   for (const auto& [option, value] : probabilities) require(value >= 0 && value <= 1, option, value, "in 0 .. 1");
+  if (spec.parsed_mode() == Mode::lock_step && spec.links.lossy())
+    throw Error("--mode lock-step waits for every message, so --drop and --tear would stop it; use --mode async");
 }
 
 std::vector<double> node_speeds(const std::string& text, NodeId nodes) {

@@ -10,7 +10,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/run/graph_report.hpp"
-#include "ecl/tool/options.hpp"
+#include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 
 namespace ecl {
@@ -19,17 +19,13 @@ namespace {
 namespace po = boost::program_options;
 using Arguments = std::vector<std::string>;
 
-/// Parses `arguments`; false if it was --help, which is then printed under `usage`.
-bool parse(const Arguments& arguments, po::options_description& options,
-           const po::positional_options_description& names, const std::string& usage) {
+/// Parses `arguments` of `command`; false if it was --help, which is then printed under `usage`.
+bool parse(const Arguments& arguments, po::options_description& options, const Arguments& positional,
+           const std::string& command, const std::string& usage) {
   options.add_options()("help", "this text");
   po::variables_map values;
-  try {
-    po::store(po::command_line_parser(arguments).options(options).positional(names).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw Error(std::string(error.what()) + " (see " + usage + " --help)");
-  }
+  parse_arguments(arguments, options, positional, command, values);
+  po::notify(values);
   if (values.count("help")) std::cout << usage << " [options]\n" << options;
   return values.count("help") == 0;
 }
@@ -82,7 +78,7 @@ void print_shards(const Partition& partition, const Dataset& data) {
 
 void list_command(const Arguments& arguments) {
   po::options_description options;
-  if (!parse(arguments, options, {}, "ecl list")) return;
+  if (!parse(arguments, options, {}, "ecl list", "ecl list")) return;
   const Graph pair(2, {{0, 1}}, "pair");
   const float origin[1] = {0};
   const Dataset sample(1, 2, std::vector<float>{0, 1}, {0, 1});
@@ -110,7 +106,7 @@ void topology_command(const Arguments& arguments) {
       "nodes,n", po::value(&nodes)->default_value(nodes), "number of nodes")(
       "seed", po::value(&seed)->default_value(seed), "of random graphs")("dot", po::value(&dot),
                                                                          "FILE for Graphviz; - is standard output");
-  if (!parse(arguments, options, po::positional_options_description().add("name", 1), "ecl topology NAME -n N")) return;
+  if (!parse(arguments, options, {"name"}, "ecl topology", "ecl topology NAME -n N")) return;
   if (name.empty()) throw Error("ecl topology needs a name, as in ecl topology ring -n 8 (see ecl list)");
   if (nodes < 1) throw Error("-n " + std::to_string(nodes) + " is not at least 1");
   const Graph graph = make_graph(Choice::parse(name), nodes, seed);
@@ -130,8 +126,8 @@ void data_command(const Arguments& arguments) {
       "partition", po::value(&spec.partition)->default_value(spec.partition), "as for ecl train")(
       "nodes,n", po::value(&spec.nodes)->default_value(spec.nodes), "number of nodes")(
       "seed", po::value(&spec.seed)->default_value(spec.seed), "of the split");
-  if (!parse(arguments, options, {}, "ecl data")) return;
-  if (spec.nodes < 1) throw Error("--nodes " + std::to_string(spec.nodes) + " is not at least 1");
+  if (!parse(arguments, options, {}, "ecl data", "ecl data")) return;
+  if (spec.nodes < 1) throw Error("-n " + std::to_string(spec.nodes) + " is not at least 1");
   const TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, spec.nodes, spec.seed});
   std::printf("%s: %zu training samples, %zu test samples, %d features, %d classes\n", spec.dataset.c_str(),
               data.train.size(), data.test.size(), data.train.features(), data.train.classes());

@@ -1,9 +1,13 @@
 #include "ecl/tool/options.hpp"
 
+#include <algorithm>
 #include <boost/program_options.hpp>
+#include <charconv>
 #include <fstream>
 #include <ostream>
+#include <sstream>
 
+#include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
 
@@ -15,7 +19,9 @@ namespace po = boost::program_options;
 /// An option that is bound to a field of the Spec, whose present value is the default.
 template <class T>
 po::typed_value<T>* field(T& value) {
-  return po::value<T>(&value)->default_value(value);
+  std::ostringstream shown;
+  shown << value;  // a double as a person writes it
+  return po::value<T>(&value)->default_value(value, shown.str());
 }
 
 struct Options {
@@ -65,30 +71,23 @@ struct Options {
   }
 };
 
-std::vector<std::string> long_names(const po::options_description& options) {
-  std::vector<std::string> names;
-  for (const auto& option : options.options()) names.push_back(option->long_name());
-  return names;
-}
-
 /// The resolved options as an ini text that --config reads again.
-std::string to_ini(const po::options_description& options, const po::variables_map& values) {
+std::string to_ini(const po::options_description& options, const po::variables_map& values, const Spec& spec) {
   std::string text;
   for (const auto& option : options.options()) {
     const std::string& name = option->long_name();
-    if (!values.count(name)) continue;
+    if (!values.count(name) || name == (spec.steps != 0 ? "epochs" : "steps")) continue;
     const boost::any& value = values[name].value();
     const auto add = [&](const std::string& shown) {
       if (!shown.empty()) text += name + " = " + shown + "\n";
     };
     if (const auto* s = boost::any_cast<std::string>(&value))
       add(*s);
-    else if (const auto* list = boost::any_cast<std::vector<std::string>>(&value))
-      for (const auto& part : *list) add(part);
+    else if (boost::any_cast<std::vector<std::string>>(&value))
+      for (const auto& setting : spec.settings) add(setting);
     else if (const auto* f = boost::any_cast<double>(&value)) {
-      char b[32];
-      std::snprintf(b, sizeof b, "%.17g", *f);
-      add(b);
+      char digits[32];  // the fewest that give the same double again
+      add({digits, std::to_chars(digits, digits + sizeof digits, *f).ptr});
     } else if (const auto* u = boost::any_cast<std::uint64_t>(&value))
       add(std::to_string(*u));
     else if (const auto* i = boost::any_cast<int>(&value))
@@ -99,15 +98,45 @@ std::string to_ini(const po::options_description& options, const po::variables_m
   return text;
 }
 
-[[noreturn]] void fail(const po::error& error, const po::options_description& all, const std::string& command,
-                       const std::string& where) {
-  if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
-    std::string name = unknown->get_option_name();
-    name.erase(0, name.find_first_not_of('-'));
-    throw Error(where + "unknown option --" + name + suggestion(name, long_names(all)) + " (see ecl " + command +
-                " --help)");
+/// An option that only the simulator has deserves better than "unknown".
+void refuse_simulators(const std::vector<std::string>& arguments) {
+  Spec spec;
+  const Options train("train", spec), simulate("simulate", spec);
+  for (const std::string& argument : arguments) {
+    const std::string name = argument.substr(0, argument.find('='));
+    if (name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
+    if (simulate.run.find_nothrow(name.substr(2), false))
+      throw Error(name + " is an option of ecl simulate; under ecl train " +
+                  (name == "--nodes" ? "mpirun -n N makes N nodes" : "the network is a real one"));
   }
-  throw Error(where + error.what() + " (see ecl " + command + " --help)");
+}
+
+bool given(const po::variables_map& values, const std::string& name) {
+  return values.count(name) && !values[name].defaulted();
+}
+
+/// Adds the options of a file to `values`, which holds those of the command line already: that one wins.
+void read_config(const std::string& path, const Options& options, const std::string& command, po::variables_map& values,
+                 Spec& spec) {
+  std::ifstream file(path);
+  if (!file || (file.peek(), file.bad())) throw Error("--config " + path + ": cannot be read; is the path right?");
+  std::vector<std::string> first;
+  if (values.count("set")) first = values["set"].as<std::vector<std::string>>();
+  const bool by_epochs = given(values, "epochs") && !given(values, "steps");
+  try {
+    po::store(po::parse_config_file(file, options.run), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    fail(error, options.run, "ecl " + command, path + ": ");
+  }
+  if (by_epochs) spec.steps = 0;
+  // Boost appends the file's settings to those of the command line.
+  std::erase_if(spec.settings, [&, at = std::size_t{0}](const std::string& setting) mutable {
+    const std::string key = setting.substr(0, setting.find('=') + 1);
+    return at++ >= first.size() && std::any_of(first.begin(), first.end(), [&](const std::string& s) {
+             return s.compare(0, key.size(), key) == 0;
+           });
+  });
 }
 
 }  // namespace
@@ -124,36 +153,28 @@ void print_options(std::ostream& out, const std::string& command) {
 
 Request read_options(const std::string& command, const std::vector<std::string>& arguments) {
   Request request;
-  Options options(command, request.spec);
+  Spec& spec = request.spec;
+  Options options(command, spec);
   po::options_description all;
   all.add(options.run).add(options.tool);
   po::variables_map values;
-  std::string where;
+  if (command == "train") refuse_simulators(arguments);
+  parse_arguments(arguments, all, {}, "ecl " + command, values);
+  if (values.count("help")) {
+    request.help = true;
+    return request;
+  }
   try {
-    using po::command_line_style::allow_guessing;
-    po::command_line_parser parser(arguments);
-    parser.options(all).positional({}).style(po::command_line_style::unix_style & ~allow_guessing);
-    po::store(parser.run(), values);
-    if (values.count("help")) {
-      request.help = true;
-      return request;
-    }
-    if (values.count("config")) {
-      const std::string path = values["config"].as<std::string>();
-      std::ifstream file(path);
-      if (!file) throw Error("--config " + path + ": cannot be read; is the path right?");
-      where = path + ": ";
-      po::store(po::parse_config_file(file, options.run), values);
-    }
     po::notify(values);
   } catch (const po::error& error) {
-    fail(error, all, command, where);
+    fail(error, all, "ecl " + command);
   }
-  if (!values["steps"].defaulted() && !values["epochs"].defaulted() && request.spec.steps != 0)
+  if (given(values, "steps") && given(values, "epochs") && spec.steps != 0)
     throw Error("--steps and --epochs both say how long to train; give one");
+  if (values.count("config")) read_config(values["config"].as<std::string>(), options, command, values, spec);
   request.print_config = values.count("print-config") > 0;
-  request.spec.config = to_ini(options.run, values);
-  check(request.spec);
+  spec.config = to_ini(options.run, values, spec);
+  check(spec);
   return request;
 }
 

@@ -3,10 +3,12 @@
 #include <cstdio>
 #include <gtest/gtest.h>
 
-#include "ecl/mpi/comm.hpp"
 #include "ecl/mpi/session.hpp"
+#include "world.hpp"
 
 namespace {
+
+const ecl::mpi::Comm* all_ranks = nullptr;
 
 class FailuresOnly : public testing::EmptyTestEventListener {
  public:
@@ -22,9 +24,12 @@ class FailuresOnly : public testing::EmptyTestEventListener {
 
 }  // namespace
 
+const ecl::mpi::Comm& ecl::test::world() { return *all_ranks; }
+
 int main(int argc, char** argv) {
   const ecl::mpi::Session session;
   const ecl::mpi::Comm world = ecl::mpi::Comm::world();
+  all_ranks = &world;
   testing::InitGoogleTest(&argc, argv);
   if (world.rank() != 0) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();

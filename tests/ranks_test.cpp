@@ -1,0 +1,280 @@
+// Training over real ranks: it agrees with the simulator, it is exact, nobody waits for a stopped neighbour, and a
+// loop of one's own can drive it.
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <map>
+#include <new>
+#include <signal.h>
+#include <sstream>
+#include <thread>
+#include <unistd.h>
+
+#include "ecl/engines/optimizer.hpp"
+#include "ecl/engines/rma_port.hpp"
+#include "ecl/mpi/error.hpp"
+#include "ecl/run/run.hpp"
+#include "support/simulated.hpp"
+#include "support/world.hpp"
+
+namespace {
+
+std::uint64_t allocations = 0;
+
+}  // namespace
+
+// Counts this program's allocations, for the promise that a step makes none.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace ecl {
+namespace {
+
+using test::world;
+
+/// A directory that all ranks agree on; rank 0 removes it.
+class SharedDirectory {
+ public:
+  explicit SharedDirectory(const std::string& name) {
+    long launcher = world().rank() == 0 ? getpid() : 0;
+    MPI_Bcast(&launcher, 1, MPI_LONG, 0, world().handle());
+    path_ = std::filesystem::temp_directory_path() / ("ecl_" + name + "_" + std::to_string(launcher));
+  }
+  ~SharedDirectory() {
+    world().barrier();
+    if (world().rank() == 0) std::filesystem::remove_all(path_);
+  }
+  std::string operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+using Table = std::vector<std::map<std::string, std::string>>;
+
+Table read_csv(const std::string& path) {
+  std::ifstream file(path);
+  Table table;
+  std::vector<std::string> columns;
+  for (std::string line; std::getline(file, line);) {
+    std::vector<std::string> fields = split(line, ',');
+    if (columns.empty()) {
+      columns = fields;
+      continue;
+    }
+    auto& row = table.emplace_back();
+    for (std::size_t c = 0; c < columns.size(); ++c) row[columns[c]] = fields.at(c);
+  }
+  return table;
+}
+
+Spec digits(const std::string& solver) {
+  Spec spec;
+  spec.nodes = world().size();
+  spec.partition = "dirichlet:0.3";
+  spec.solver = solver;
+  spec.epochs = 6;
+  spec.quiet = true;
+  return spec;
+}
+
+class Solvers : public testing::TestWithParam<std::string> {};
+
+TEST_P(Solvers, LockStepRanksAgreeWithTheSimulator) {
+  const SharedDirectory directory("agree");
+  Spec spec = digits(GetParam());
+  spec.mode = "lock-step";
+  spec.model = "mlp";
+  spec.hidden = "16";
+  spec.out = directory / "ranks";
+  EXPECT_EQ(run_rma(world(), spec), Exit::ok);
+  if (world().rank() != 0) return;
+  const Table ranks = read_csv(directory / "ranks/metrics.csv");
+  spec.out = directory / "simulated";
+  EXPECT_EQ(run_sim(spec), Exit::ok);
+  const Table simulated = read_csv(directory / "simulated/metrics.csv");
+  ASSERT_EQ(ranks.size(), static_cast<std::size_t>(6 * world().size()));
+  ASSERT_EQ(ranks.size(), simulated.size());
+  for (std::size_t r = 0; r < ranks.size(); ++r)
+    for (const char* column : {"node", "step", "loss", "accuracy", "train_loss", "messages_taken", "bytes_sent"})
+      EXPECT_EQ(ranks[r].at(column), simulated[r].at(column)) << "row " << r << ", " << column;
+}
+
+std::vector<std::string> all_solvers() {
+  std::vector<std::string> names;
+  for (const auto& entry : solvers().entries()) names.push_back(entry.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Solvers, testing::ValuesIn(all_solvers()));
+
+/// Steps until every rank has made `steps`; asynchronous ranks go on meanwhile, so that the slowest is not left alone.
+template <class Loop>
+void step_together(Loop& loop, std::uint64_t steps, Mode mode) {
+  MPI_Request everybody_done = MPI_REQUEST_NULL;
+  bool told = false;
+  for (int done = 0; !done;) {
+    if (loop.ready() && (mode == Mode::async || loop.steps() < steps)) loop.step();
+    if (loop.steps() == steps && !told) told = MPI_Ibarrier(world().handle(), &everybody_done) == MPI_SUCCESS;
+    if (told) MPI_Test(&everybody_done, &done, MPI_STATUS_IGNORE);
+    std::this_thread::yield();
+  }
+}
+
+/// What the tool runs on a rank, without its loop.
+class QuadraticRank {
+ public:
+  QuadraticRank()
+      : spec_(test::quadratics(world().size(), 1)), experiment_(spec_, world().size()), node_(make_node()) {}
+
+  void step() { node_.step(); }
+  bool ready() const { return node_.ready(); }
+  std::uint64_t steps() const { return node_.optimizer().steps(); }
+  double error() const {
+    return relative_distance(node_.x(), {experiment_.optimum.begin(), experiment_.optimum.end()});
+  }
+
+ private:
+  Node<RmaPort> make_node() {
+    auto solver = experiment_.make_solver(world().rank());
+    RmaPort port(world(), experiment_.graph, solver->message_size(), Mode::async);
+    return experiment_.make_node(world().rank(), std::move(port), std::move(solver), workspace_);
+  }
+
+  Spec spec_;
+  Experiment experiment_;
+  Workspace workspace_;
+  Node<RmaPort> node_;
+};
+
+TEST(Ranks, AsynchronousEclReachesTheOptimumToFloatPrecision) {
+  QuadraticRank rank;
+  step_together(rank, 20000, Mode::async);
+  EXPECT_LT(rank.error(), 1e-5);
+}
+
+/// One quadratic per rank in a loop of one's own: f_i(x) = |x - i|^2 / 2, so the optimum is the mean rank.
+class OwnLoop {
+ public:
+  OwnLoop(Mode mode, std::size_t dim)
+      : x_(dim, 0.0f),
+        gradient_(dim),
+        graph_(make_graph(Choice::parse("ring"), world().size(), 1)),
+        optimizer_(make_optimizer(mode)) {}
+
+  void step() {
+    for (std::size_t d = 0; d < x_.size(); ++d) gradient_[d] = x_[d] - static_cast<float>(world().rank());
+    optimizer_.step(x_, gradient_);
+  }
+  bool ready() const { return optimizer_.ready(); }
+  std::uint64_t steps() const { return optimizer_.steps(); }
+  float x() const { return x_[0]; }
+
+ private:
+  Optimizer<RmaPort> make_optimizer(Mode mode) {
+    StepRule rule;
+    rule.learning_rate = 0.1;
+    Params params("solver ecl");
+    auto solver = solvers().find("ecl").make({graph_, world().rank(), x_, 0.1, rule.local_steps}, params);
+    RmaPort port(world(), graph_, solver->message_size(), mode);
+    return Optimizer<RmaPort>(std::move(port), std::move(solver), graph_, world().rank(), rule, mode);
+  }
+
+  std::vector<float> x_, gradient_;
+  Graph graph_;
+  Optimizer<RmaPort> optimizer_;
+};
+
+TEST(Ranks, ALoopOfOnesOwnReachesConsensus) {
+  for (const Mode mode : {Mode::async, Mode::lock_step}) {
+    OwnLoop loop(mode, 10);
+    step_together(loop, 4000, mode);
+    EXPECT_NEAR(loop.x(), (world().size() - 1) / 2.0, 1e-4);
+  }
+}
+
+TEST(Ranks, AStepAllocatesNothingAfterTheFirstRound) {
+  OwnLoop loop(Mode::async, 1000);
+  for (int k = 0; k < 16; ++k) loop.step();
+  const std::uint64_t before = allocations;
+  for (int k = 0; k < 400; ++k) loop.step();
+  EXPECT_EQ(allocations, before);
+  world().barrier();
+}
+
+TEST(Ranks, NobodyWaitsForAStoppedNeighbour) {
+  // Rank 1 stops itself. The others must make 2000 steps each while it sleeps: only then does rank 0 wake it. Somebody
+  // who waits for rank 1 hangs here, and the time limit fails the test.
+  if (world().size() < 3) return;
+  OwnLoop loop(Mode::async, 1000);
+  for (int k = 0; k < 100; ++k) loop.step();
+  int sleeper = getpid();
+  MPI_Bcast(&sleeper, 1, MPI_INT, 1, world().handle());
+  world().barrier();
+  constexpr int kTag = 7;
+  if (world().rank() == 1) {
+    kill(getpid(), SIGSTOP);
+    loop.step();
+  } else {
+    const std::uint64_t goal = loop.steps() + 2000;
+    while (loop.steps() < goal) loop.step();
+    int ready = 1;
+    if (world().rank() != 0) MPI_Send(&ready, 1, MPI_INT, 0, kTag, world().handle());
+    if (world().rank() == 0) {
+      for (int i = 2; i < world().size(); ++i)
+        MPI_Recv(&ready, 1, MPI_INT, MPI_ANY_SOURCE, kTag, world().handle(), MPI_STATUS_IGNORE);
+      kill(sleeper, SIGCONT);
+    }
+  }
+  world().barrier();
+  EXPECT_GE(loop.steps(), 101u);
+}
+
+TEST(Ranks, AnErrorOnOneRankIsThrownOnAll) {
+  try {
+    world().together([] {
+      if (world().rank() == world().size() - 1) throw Error("the last rank's file is missing", Exit::io);
+    });
+    FAIL() << "no error on rank " << world().rank();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "the last rank's file is missing");
+    EXPECT_EQ(error.code(), Exit::io);
+  }
+}
+
+/// A solver that must see every message: asynchronous exchange would break it.
+class NeedsLockStep final : public Solver {
+ public:
+  std::size_t message_size() const override { return 1; }
+  Delivery delivery() const override { return Delivery::lock_step; }
+  void receive(int, CVec) override {}
+  void descend(Vec, CVec, double) override {}
+  void send(int, CVec, Vec) override {}
+  void drop(int) override {}
+};
+
+TEST(Ranks, ALockStepSolverIsRefusedInAsynchronousMode) {
+  const Graph graph = make_graph(Choice::parse("ring"), 4, 1);
+  const auto make = [&](Mode mode) {
+    SimNetwork network(graph, 1, {}, mode);
+    Optimizer<SimPort>(SimPort(network, 0), std::make_unique<NeedsLockStep>(), graph, 0, {}, mode);
+  };
+  EXPECT_NO_THROW(make(Mode::lock_step));
+  try {
+    make(Mode::async);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("lock-step"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace ecl
