@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <sstream>
 
 #include "ecl/words/check.hpp"
 
@@ -71,6 +72,19 @@ std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
 Shard Experiment::shard(NodeId i) const {
   const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
   return {train_, partition_[i], weight};
+}
+
+std::string Experiment::describe() const {
+  const auto [smallest, largest] = std::minmax_element(shard_sizes_.begin(), shard_sizes_.end());
+  std::ostringstream text;
+  text << "data      " << spec.dataset << ", " << train_samples << " training samples, " << test.size() << " to test, "
+       << spec.partition << ": " << *smallest << " .. " << *largest << " a node\n"
+       << "model     " << spec.model << ", " << model->dim() << " parameters\n"
+       << "graph     " << spec.topology << ", " << nodes() << " nodes, " << graph.edge_count() << " edges\n"
+       << "solver    " << spec.solver << ", " << make_solver(0)->message_size() * sizeof(float) << " bytes a message, "
+       << spec.mode << "\n"
+       << "run       " << steps << " steps on each node, " << evaluations_ << " evaluations\n";
+  return text.str();
 }
 
 void Experiment::keep_only(NodeId i) {

@@ -30,6 +30,9 @@ class Experiment {
     return Node<P>(std::move(optimizer), Batches(shard(i), spec.batch, spec.seed, i), initial, *model, workspace);
   }
 
+  /// A few lines on what was built, for --verbose.
+  std::string describe() const;
+
   /// Forgets all training samples but node i's.
   void keep_only(NodeId i);
 

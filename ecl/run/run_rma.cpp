@@ -186,6 +186,10 @@ Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
   });
   if (!recorder) recorder = std::make_unique<Recorder>("");
 
+  if (spec.verbose && comm.rank() == 0)
+    std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
+              << '\n'
+              << experiment->describe();
   RankRun run(comm, *experiment, *recorder);
   run.train();
   const Summary summary = run.summary();

@@ -180,6 +180,7 @@ Exit run_sim(const Spec& spec) {
   Experiment experiment(spec, spec.nodes);
   const RunDirectory directory(spec);
   Recorder recorder(directory.path("metrics.csv"));
+  if (spec.verbose) std::cerr << experiment.describe();
   SimRun run(experiment, recorder);
   run.run();
   const Summary summary = run.summary();

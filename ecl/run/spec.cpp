@@ -12,7 +12,7 @@ namespace {
 void require(bool holds, const std::string& option, double value, const std::string& range) {
   if (holds && std::isfinite(value)) return;
   std::ostringstream text;
-  text << option << " " << value << " is not " << range;
+  text << option << " " << value << " is not " << (std::isfinite(value) ? range : "a finite number");
   throw Error(text.str());
 }
 

@@ -10,6 +10,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/run/graph_report.hpp"
+#include "ecl/run/spec.hpp"
 #include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 
@@ -129,9 +130,9 @@ void data_command(const Arguments& arguments) {
   if (!parse(arguments, options, {}, "ecl data", "ecl data")) return;
   if (spec.nodes < 1) throw Error("-n " + std::to_string(spec.nodes) + " is not at least 1");
   const TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, spec.nodes, spec.seed});
+  const Partition partition = make_partition(Choice::parse(spec.partition), data.train, spec.nodes, spec.seed);
   std::printf("%s: %zu training samples, %zu test samples, %d features, %d classes\n", spec.dataset.c_str(),
               data.train.size(), data.test.size(), data.train.features(), data.train.classes());
-  const Partition partition = make_partition(Choice::parse(spec.partition), data.train, spec.nodes, spec.seed);
   std::printf("%s over %d nodes\n\n", spec.partition.c_str(), spec.nodes);
   print_shards(partition, data.train);
   std::size_t held = 0;

@@ -31,14 +31,16 @@ struct Options {
   Options(const std::string& command, Spec& spec) {
     // clang-format off
     run.add_options()
-      ("dataset", field(spec.dataset), "digits, fashion-mnist, mnist, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
+      ("dataset", field(spec.dataset),
+       "digits, fashion-mnist, mnist, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
       ("data", field(spec.data), "directory (or file) that the data set is read from")
       ("partition", field(spec.partition), "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH")
       ("model", field(spec.model), "softmax, mlp, quadratic")
       ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
       ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
       ("solver", field(spec.solver), "ecl, dpsgd, local")
-      ("set", po::value<std::vector<std::string>>(&spec.settings)->composing(), "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
+      ("set", po::value<std::vector<std::string>>(&spec.settings)->composing(),
+       "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
       ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
       ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
       ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
@@ -62,7 +64,8 @@ struct Options {
       ("tear", field(spec.links.tear), "probability that it arrives damaged (detected, rejected)");
     tool.add_options()
       ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
-      ("config", po::value<std::string>(), "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
+      ("config", po::value<std::string>(),
+       "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
       ("print-config", "print all options as they would be used, and stop")
       ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
       ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")

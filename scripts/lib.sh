@@ -1,0 +1,62 @@
+# shellcheck shell=bash disable=SC2034
+# What the scripts here share: the packages they need, how they install and build. Sourced, never run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Debian packages; the only place that lists them.
+build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev libboost-program-options-dev libgtest-dev
+  nlohmann-json3-dev zlib1g-dev)
+job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
+
+fail() {
+  echo "${0##*/}: $*" >&2
+  exit 2
+}
+
+# The comment at the top of the calling script is its help.
+usage() {
+  sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"
+  exit "${1:-0}"
+}
+
+# install_missing PACKAGE...: nothing is called when all are there, so that works offline and for any user.
+install_missing() {
+  local package missing=() as_root=() log
+  command -v dpkg-query >/dev/null || return 0  # not Debian: CMake says what it misses
+  for package; do
+    [[ $(dpkg-query -W -f '${db:Status-Status} ' "$package" 2>/dev/null) == installed* ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+
+  if ((EUID != 0)); then
+    sudo -n true 2>/dev/null ||
+      fail "missing packages; as root: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    as_root=(sudo -n)
+  fi
+  echo "installing ${missing[*]}" >&2
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300)
+  local install=("${as_root[@]}" "${apt[@]}" install -y --no-install-recommends "${missing[@]}")
+  log=$("${install[@]}" 2>&1) && return  # else the package lists are old or not there
+  log=$("${as_root[@]}" "${apt[@]}" update 2>&1 && "${install[@]}" 2>&1) && return
+  echo "$log" >&2
+  fail "cannot install ${missing[*]}"
+}
+
+# build_tree PRESET [TARGET]: configures and builds; silent unless it fails or a terminal can show progress.
+build_tree() {
+  local directory log quiet=()
+  directory=$(build_directory "$1")
+  log=$(cd "$root" && cmake --preset "$1" 2>&1) || { echo "$log" >&2; return 1; }
+  [[ -t 1 ]] || quiet=(-- --quiet)
+  cmake --build "$directory" ${2:+--target "$2"} "${quiet[@]}"
+}
+
+build_directory() {
+  [[ $1 == release ]] && echo "$root/build" || echo "$root/build-$1"
+}
+
+# mpirun on one machine: more ranks than cores, no remote shell, in a container too.
+use_one_host() {
+  export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_plm=isolated
+  if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
+}

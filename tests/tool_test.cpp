@@ -1,0 +1,485 @@
+// The tool as a user sees it: command lines in, exit code, words and files out. Without mpirun; tool_mpi_test has the
+// rest.
+#include <csignal>
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "tests/support/command.hpp"
+#include "tests/support/mistakes.hpp"
+#include "tests/support/run_directory.hpp"
+
+namespace ecl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+Outcome ecl(const std::string& options) { return run(tool(options)); }
+
+/// One line that says all the `parts`, and nothing else anywhere.
+void expect_refusal(const Outcome& outcome, int exit_code, const std::vector<std::string>& parts) {
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, exit_code);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err.rfind("ecl: ", 0), 0u) << outcome.err;
+  EXPECT_EQ(count(outcome.err, "\n"), 1u) << outcome.err;
+  EXPECT_TRUE(!outcome.err.empty() && outcome.err.back() == '\n');
+  for (const std::string& part : parts)
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n in: " << outcome.err;
+}
+
+void expect_ok(const Outcome& outcome) {
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+}
+
+void expect_has(const std::string& text, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << "\n in: " << text;
+}
+
+// --- mistakes ---
+
+class Refused : public testing::TestWithParam<std::tuple<const char*, Mistake>> {};
+
+TEST_P(Refused, InOneLineAndNothingIsWritten) {
+  const auto& [command, mistake] = GetParam();
+  const Scratch scratch;
+  write_inputs(scratch.path());
+  const std::string options = in_directory(mistake.options, scratch.path());
+  const std::string out = (scratch / "runs" / "a").string();
+  expect_refusal(ecl(std::string(command) + " --out " + out + " " + options), mistake.exit_code, mistake.parts);
+  EXPECT_FALSE(fs::exists(scratch / "runs"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Tool, Refused,
+                         testing::Combine(testing::Values("train", "simulate"), testing::ValuesIn(mistakes())),
+                         [](const auto& test) {
+                           return std::string(std::get<0>(test.param)) + "_" + std::get<1>(test.param).name;
+                         });
+
+const std::vector<Mistake> kOfTheSimulator = {
+    {"nodes_zero", "--nodes 0", {"--nodes 0", "at least 1"}},
+    {"drop_above_one", "--drop 1.5", {"--drop 1.5", "0 .. 1"}},
+    {"drop_negative", "--drop -0.5", {"--drop -0.5", "0 .. 1"}},
+    {"tear_above_one", "--tear 2", {"--tear 2", "0 .. 1"}},
+    {"latency_negative", "--latency-s -1", {"--latency-s -1", "at least 0"}},
+    {"latency_infinite", "--latency-s inf", {"--latency-s inf", "finite"}},
+    {"lock_step_with_drop", "--mode lock-step --drop 0.1", {"lock-step", "--drop", "--mode async"}},
+    {"lock_step_with_tear", "--mode lock-step --tear 0.1", {"lock-step", "--tear", "--mode async"}},
+    {"torus_of_seven", "--topology torus --nodes 7", {"topology torus", "7 nodes", "6 or 8"}},
+    {"graph_in_pieces", "--topology file:{}/pieces.txt --nodes 4", {"pieces.txt", "in pieces", "connected"}},
+    {"no_such_graph", "--topology file:{}/nosuch", {"topology file", "nosuch", "edge list"}},
+    {"more_nodes_than_samples", "--nodes 2000", {"2000 nodes", "1438 samples", "at most 1438"}},
+    {"few_classes_for_few", "--nodes 2 --partition classes:2", {"2 nodes", "K = 2", "K = 5"}},
+};
+
+class RefusedBySimulate : public testing::TestWithParam<Mistake> {};
+
+TEST_P(RefusedBySimulate, InOneLineAndNothingIsWritten) {
+  const Mistake& mistake = GetParam();
+  const Scratch scratch;
+  write_inputs(scratch.path());
+  const std::string options = in_directory(mistake.options, scratch.path());
+  const std::string out = (scratch / "runs").string();
+  expect_refusal(ecl("simulate --out " + out + " " + options), mistake.exit_code, mistake.parts);
+  EXPECT_FALSE(fs::exists(out));
+}
+
+INSTANTIATE_TEST_SUITE_P(Tool, RefusedBySimulate, testing::ValuesIn(kOfTheSimulator),
+                         [](const auto& test) { return test.param.name; });
+
+TEST(Tool, RefusesAnUnknownCommand) {
+  expect_refusal(ecl("trian --lr 1"), 2, {"unknown command 'trian'", "did you mean 'train'?", "ecl --help"});
+  expect_refusal(ecl("qqqqqqqqqqqqq"), 2, {"unknown command 'qqqqqqqqqqqqq'", "ecl --help"});
+}
+
+TEST(Tool, ShowsItsHelpWhenNothingIsAsked) {
+  const Outcome outcome = ecl("");
+  EXPECT_EQ(outcome.exit_code, 2);
+  expect_has(outcome.out, {"train", "simulate", "list", "topology", "data", "--version"});
+}
+
+TEST(Tool, TrainSendsASimulatorsOptionToTheSimulator) {
+  expect_refusal(ecl("train --nodes 4"), 2, {"--nodes", "ecl simulate", "mpirun -n N"});
+  expect_refusal(ecl("train --drop=0.1"), 2, {"--drop", "ecl simulate"});
+}
+
+TEST(Tool, RefusesMistakesToTheSmallCommands) {
+  const Scratch scratch;
+  write_inputs(scratch.path());
+  expect_refusal(ecl("topology"), 2, {"needs a name", "ecl topology ring -n 8"});
+  expect_refusal(ecl("topology rng"), 2, {"unknown topology 'rng'", "did you mean 'ring'?"});
+  expect_refusal(ecl("topology ring chain"), 2, {"'chain' is not an option", "ecl topology --help"});
+  expect_refusal(ecl("topology ring --nodse 4"), 2, {"unknown option --nodse", "did you mean 'nodes'?"});
+  expect_refusal(ecl("topology ring -n 0"), 2, {"-n 0", "at least 1"});
+  expect_refusal(ecl("topology ring -n many"), 2, {"'many'"});
+  expect_refusal(ecl("topology torus -n 7"), 2, {"topology torus", "7 nodes"});
+  expect_refusal(ecl("topology ring --seed -1"), 2, {"--seed -1", "whole number"});
+  expect_refusal(ecl("data --sed 4"), 2, {"unknown option --sed", "did you mean 'seed'?"});
+  expect_refusal(ecl("data -n 5000"), 2, {"5000 nodes", "at most 1438"});
+  expect_refusal(ecl("data --dataset csv --data " + (scratch / "torn.csv").string()), 5, {"torn.csv:3:3"});
+  expect_refusal(ecl("list solvers"), 2, {"'solvers' is not an option", "ecl list --help"});
+  const std::string dot = (scratch / "no" / "graph.dot").string();
+  EXPECT_EQ(ecl("topology ring --dot " + dot).exit_code, 5);
+}
+
+class OutThatHoldsSomething : public testing::TestWithParam<const char*> {};
+
+TEST_P(OutThatHoldsSomething, IsRefusedAndLeftAlone) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "full");
+  write_file(scratch / "full" / "notes.txt", "dear diary");
+  write_file(scratch / "file", "mine");
+  for (const char* name : {"full", "file"}) {
+    const std::string out = (scratch / name).string();
+    expect_refusal(ecl(std::string(GetParam()) + " --epochs 1 --out " + out), 2, {"--out", out, "another directory"});
+  }
+  EXPECT_EQ(contents(scratch.path()), (std::set<std::string>{"file", "full", "full/notes.txt"}));
+  EXPECT_EQ(read_file(scratch / "full" / "notes.txt"), "dear diary");
+  EXPECT_EQ(read_file(scratch / "file"), "mine");
+}
+
+TEST_P(OutThatHoldsSomething, IsRefusedTheSecondTimeWithTheFirstRunIntact) {
+  const Scratch scratch;
+  const std::string command = std::string(GetParam()) + " --epochs 1 --quiet --out " + (scratch / "a").string();
+  expect_ok(ecl(command));
+  const std::string first = read_file(scratch / "a" / "summary.json");
+  expect_refusal(ecl(command), 2, {"something is there already"});
+  EXPECT_EQ(read_file(scratch / "a" / "summary.json"), first);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tool, OutThatHoldsSomething, testing::Values("train", "simulate"));
+
+// --- words for people ---
+
+TEST(Tool, HelpNamesEveryOption) {
+  const std::vector<std::string> shared = {
+      "--dataset",     "--data",         "--partition",    "--model",  "--hidden",     "--topology",    "--solver",
+      "--set",         "--mode",         "--epochs",       "--steps",  "--batch",      "--local-steps", "--lr",
+      "--lr-schedule", "--momentum",     "--weight-decay", "--seed",   "--node-speed", "--eval-every",  "--out",
+      "--config",      "--print-config", "--quiet",        "--verbose"};
+  const std::vector<std::string> simulated = {"--nodes",  "--latency-s", "--bandwidth-bytes-s", "--step-time-s",
+                                              "--jitter", "--drop",      "--duplicate",         "--tear"};
+  const auto has_option = [](const std::string& help, const std::string& option) {
+    return help.find("  " + option + " ") != std::string::npos;
+  };
+  const Outcome train = ecl("train --help"), simulate = ecl("simulate --help");
+  expect_ok(train), expect_ok(simulate);
+  for (const std::string& option : shared) {
+    EXPECT_TRUE(has_option(train.out, option)) << option;
+    EXPECT_TRUE(has_option(simulate.out, option)) << option;
+  }
+  for (const std::string& option : simulated) {
+    EXPECT_FALSE(has_option(train.out, option)) << option;
+    EXPECT_TRUE(has_option(simulate.out, option)) << option;
+  }
+  EXPECT_NE(train.out.find("(=0.05)"), std::string::npos) << "defaults as a person writes them";
+}
+
+TEST(Tool, HelpOfEveryCommandIsASuccess) {
+  for (const char* command : {"", "train", "simulate", "list", "topology", "data"}) {
+    const Outcome outcome = ecl(std::string(command) + " --help");
+    expect_ok(outcome);
+    expect_has(outcome.out, {"ecl", command});
+    EXPECT_EQ(outcome.err, "");
+  }
+  expect_has(ecl("topology --help").out, {"--nodes", "--seed", "--dot"});
+  expect_has(ecl("data --help").out, {"--nodes", "--seed", "--dataset", "--data", "--partition"});
+}
+
+TEST(Tool, VersionNamesItselfMpiAndSimd) {
+  const Outcome outcome = ecl("--version");
+  expect_ok(outcome);
+  EXPECT_EQ(outcome.out.rfind("ecl " ECL_VERSION ", ", 0), 0u) << outcome.out;
+  EXPECT_EQ(count(outcome.out, "\n"), 1u);
+  EXPECT_EQ(count(outcome.out, ", "), 2u) << outcome.out;
+}
+
+TEST(Tool, ListNamesEveryPlugIn) {
+  const Outcome outcome = ecl("list");
+  expect_ok(outcome);
+  EXPECT_EQ(outcome.err, "");
+  std::size_t entries = 0;
+  for (const char* folder : {"solvers", "topologies", "ecl/models", "ecl/datasets", "ecl/partitions"})
+    for (const std::string& line : lines_of(read_file(fs::path(ECL_SOURCE_DIR) / folder / "registry.def"))) {
+      if (line.rfind("ENTRY(", 0) != 0) continue;
+      ++entries;
+      EXPECT_NE(outcome.out.find("\n  " + line.substr(6, line.find(',') - 6) + " "), std::string::npos) << line;
+    }
+  EXPECT_GE(entries, 30u);
+  expect_has(outcome.out, {"theta = 1", "alpha_scale"});
+}
+
+TEST(Tool, TopologyTellsTheFiguresOfARing) {
+  const Outcome outcome = ecl("topology ring -n 8");
+  expect_ok(outcome);
+  const auto lines = lines_of(outcome.out);
+  const auto expect_line = [&](const std::string& name, const std::string& value) {
+    const bool found = std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+      return line.rfind(name + " ", 0) == 0 && line.find(" " + value, name.size()) != std::string::npos;
+    });
+    EXPECT_TRUE(found) << name << " " << value << "\n in: " << outcome.out;
+  };
+  expect_line("nodes", "8"), expect_line("edges", "8"), expect_line("degree", "2"), expect_line("diameter", "4");
+  expect_line("spectral gap", "0.1953");  // 1 - (1 + 2 cos(2 pi / 8)) / 3
+  expect_line("bipartite", "yes");
+}
+
+TEST(Tool, TopologyDrawsTheGraph) {
+  const Scratch scratch;
+  const Outcome shown = ecl("topology chain -n 3 --dot -");
+  expect_ok(shown);
+  EXPECT_EQ(shown.out.rfind("graph ", 0), 0u) << shown.out;
+  expect_has(shown.out, {"0 -- 1;", "1 -- 2;"});
+  EXPECT_EQ(count(shown.out, "--"), 2u);
+  const Outcome kept = ecl("topology chain -n 3 --dot " + (scratch / "g.dot").string());
+  expect_ok(kept);
+  expect_has(kept.out, {"diameter"});
+  EXPECT_EQ(read_file(scratch / "g.dot"), shown.out);
+}
+
+TEST(Tool, DataTellsWhoHoldsWhat) {
+  for (const char* partition : {"iid", "classes:2", "dirichlet:0.3", "quantity:0.5"}) {
+    const Outcome outcome = ecl(std::string("data -n 8 --partition ") + partition);
+    expect_ok(outcome);
+    expect_has(outcome.out, {"1438 training samples", "359 test samples", "10 classes",
+                             "1438 of 1438 samples held; disjoint and complete: yes"});
+  }
+}
+
+// --- runs ---
+
+/// Options of a short run, and where it went.
+std::string short_run(const Scratch& scratch, const std::string& name, const std::string& options) {
+  const Outcome outcome = ecl(options + " --quiet --out " + (scratch / name).string());
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  return read_file(scratch / name / "metrics.csv");
+}
+
+TEST(Simulate, WritesWhatItPromises) {
+  const Scratch scratch;
+  const std::string out = (scratch / "runs" / "a").string();
+  const std::string options = "simulate --nodes 5 --epochs 4 --partition classes:4 --seed 3 --out " + out;
+  const Outcome outcome = ecl(options);
+  expect_ok(outcome);
+  expect_has(outcome.out, {"finished: ecl on ring, 5 nodes"});
+  const Json summary = summary_of(out);
+  expect_complete(summary);
+  EXPECT_EQ(summary["verdict"], "finished");
+  EXPECT_EQ(summary["command"], "ecl " + options);
+  EXPECT_EQ(summary["nodes"], 5);
+  EXPECT_EQ(summary["dimension"], 650);
+  EXPECT_EQ(summary["train_samples"], 1438);
+  EXPECT_EQ(summary["seed"], 3);
+  EXPECT_EQ(summary["version"], ECL_VERSION);
+  EXPECT_EQ(summary["steps"], 5 * 36);  // ceil(4 * 1438 / (5 * 32)) each
+  EXPECT_GT(summary["messages_sent"], 0);
+  for (const char* key : {"test_accuracy_mean", "test_accuracy_min", "test_accuracy_consensus"})
+    expect_within_per_cent(summary[key]);
+  expect_metrics(read_file(out + "/metrics.csv"), 5, 4);
+  expect_npy(read_file(out + "/model/consensus.npy"), 650);
+}
+
+TEST(Simulate, WritesNullWhereAnAccuracyDoesNotApply) {
+  const Scratch scratch;
+  short_run(scratch, "a",
+            "simulate --nodes 4 --dataset quadratic --model quadratic --batch 1 --steps 50 --eval-every 0");
+  const Json summary = summary_of(scratch / "a");
+  expect_complete(summary);
+  for (const char* key : {"test_accuracy_mean", "test_accuracy_min", "test_accuracy_consensus"})
+    EXPECT_TRUE(summary[key].is_null()) << key;
+  EXPECT_TRUE(summary["test_loss_consensus"].is_number());
+  expect_metrics(read_file(scratch / "a" / "metrics.csv"), 4, 1);
+}
+
+class Replayed : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(Replayed, ToTheByteFromTheSameSeedAndNotFromAnother) {
+  const auto& [problem, network] = GetParam();
+  const Scratch scratch;
+  const std::string options = std::string("simulate --nodes 6 --eval-every 1 ") + problem + " " + network;
+  const std::string first = short_run(scratch, "a", options + " --seed 7");
+  expect_metrics(first, 6, 3);
+  EXPECT_EQ(short_run(scratch, "b", options + " --seed 7"), first);
+  EXPECT_NE(short_run(scratch, "c", options + " --seed 8"), first);
+  EXPECT_EQ(read_file(scratch / "a" / "model" / "consensus.npy"), read_file(scratch / "b" / "model" / "consensus.npy"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Simulate, Replayed,
+    testing::Combine(testing::Values("--dataset digits --model softmax --epochs 3",
+                                     "--dataset quadratic:samples=60 --model quadratic --batch 2 --epochs 3"),
+                     testing::Values("--mode async --drop 0.1 --duplicate 0.1 --tear 0.1 --jitter 0.5 --node-speed 0:4",
+                                     "--mode lock-step --jitter 0.5 --node-speed 0:4")),
+    [](const auto& test) {
+      return std::string(test.index / 2 == 0 ? "softmax" : "quadratic") +
+             (test.index % 2 == 0 ? "_async" : "_lock_step");
+    });
+
+TEST(Simulate, RepeatsARunFromPrintedAndFromKeptOptions) {
+  const Scratch scratch;
+  const std::string options =
+      "simulate --nodes 4 --steps 40 --lr 0.07 --momentum 0.3 --set theta=0.6 --set alpha_scale=2 --drop 0.05 "
+      "--partition dirichlet:0.5 --lr-schedule cosine --seed 5";
+  const std::string first = short_run(scratch, "a", options);
+  const Outcome printed = ecl(options + " --print-config --out " + (scratch / "none").string());
+  expect_ok(printed);
+  EXPECT_FALSE(fs::exists(scratch / "none"));
+  EXPECT_EQ(printed.out, read_file(scratch / "a" / "config.ini"));
+  expect_has(printed.out, {"lr = 0.07\n", "set = theta=0.6\n", "steps = 40\n"});
+  write_file(scratch / "printed.ini", printed.out);
+  EXPECT_EQ(short_run(scratch, "b", "simulate --config " + (scratch / "printed.ini").string()), first);
+  EXPECT_EQ(short_run(scratch, "c", "simulate --config " + (scratch / "a" / "config.ini").string()), first);
+  EXPECT_EQ(read_file(scratch / "a" / "config.ini"), read_file(scratch / "c" / "config.ini"));
+}
+
+TEST(Simulate, LetsTheCommandLineWinOverTheFile) {
+  const Scratch scratch;
+  write_file(scratch / "a.ini", "steps = 40\nlr = 0.07\nset = theta=0.6\nset = alpha_scale=2\nseed = 5\n");
+  const Outcome outcome =
+      ecl("simulate --print-config --epochs 2 --lr 0.5 --set theta=0.9 --config " + (scratch / "a.ini").string());
+  expect_ok(outcome);
+  expect_has(outcome.out, {"epochs = 2\n", "lr = 0.5\n", "set = theta=0.9\n", "set = alpha_scale=2\n", "seed = 5\n"});
+  for (const char* absent : {"steps = 40", "theta=0.6"})
+    EXPECT_EQ(outcome.out.find(absent), std::string::npos) << outcome.out;
+}
+
+TEST(Train, WorksWithoutMpirun) {
+  const Scratch scratch;
+  const Outcome outcome = ecl("train --epochs 3 --quiet --out " + (scratch / "a").string());
+  expect_ok(outcome);
+  EXPECT_EQ(outcome.err, "");
+  expect_has(outcome.out, {"finished: ecl on ring, 1 nodes"});
+  const Json summary = summary_of(scratch / "a");
+  expect_complete(summary);
+  EXPECT_EQ(summary["nodes"], 1);
+  expect_metrics(read_file(scratch / "a" / "metrics.csv"), 1, 3);
+  expect_npy(read_file(scratch / "a" / "model" / "consensus.npy"), 650);
+}
+
+class EitherCommand : public testing::TestWithParam<const char*> {};
+
+TEST_P(EitherCommand, EndsADivergingRunInGoodOrder) {
+  const Scratch scratch;
+  const Outcome outcome =
+      ecl(std::string(GetParam()) + " --model mlp --lr 1e6 --quiet --out " + (scratch / "a").string());
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_EQ(outcome.err, "");
+  expect_has(outcome.out, {"diverged"});
+  const Json summary = summary_of(scratch / "a");
+  expect_complete(summary);
+  EXPECT_EQ(summary["verdict"], "diverged");
+  EXPECT_TRUE(summary["test_loss_consensus"].is_null()) << summary["test_loss_consensus"];
+}
+
+TEST_P(EitherCommand, SaysOnlyProgressOnStandardError) {
+  const Outcome outcome = ecl(std::string(GetParam()) + " --epochs 2");
+  expect_ok(outcome);
+  for (const std::string& line : lines_of(outcome.err)) EXPECT_EQ(line.rfind("step ", 0), 0u) << line;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tool, EitherCommand, testing::Values("train", "simulate"));
+
+// --- runs that are interrupted ---
+
+struct Interrupted {
+  const char* name;
+  const char* command;
+  int signal;
+  bool progress;  ///< waits for the first line of progress; else for the first evaluation
+};
+
+class Stopped : public testing::TestWithParam<Interrupted> {};
+
+/// A run that nothing but a signal ends, in the middle of it.
+TEST_P(Stopped, EndsInGoodOrder) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  Process process(tool(std::string(GetParam().command) + " --steps 100000000 --eval-every 1000 --out " + out));
+  const auto under_way = [&] {
+    return GetParam().progress ? !process.err().empty() : count(read_file(out + "/metrics.csv"), "\n") > 1;
+  };
+  ASSERT_TRUE(process.wait_until(under_way, 20)) << process.err();
+  process.signal(GetParam().signal);
+  const Outcome outcome = process.wait(10);
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 75);
+  expect_has(outcome.out, {"preempted"});
+  for (const std::string& line : lines_of(outcome.err)) EXPECT_EQ(line.rfind("step ", 0), 0u) << line;
+  EXPECT_EQ(outcome.err.find_first_of("\r\033"), std::string::npos) << "only a terminal is redrawn";
+  const Json summary = summary_of(out);
+  expect_complete(summary);
+  EXPECT_EQ(summary["verdict"], "preempted");
+  EXPECT_GT(summary["steps"], 0);
+  expect_within_per_cent(summary["test_accuracy_mean"]);
+  const std::string metrics = read_file(out + "/metrics.csv");
+  const std::size_t nodes = summary["nodes"];
+  EXPECT_GT(count(metrics, "\n"), 1u);
+  expect_metrics(metrics, nodes, (count(metrics, "\n") - 1) / nodes);
+  expect_npy(read_file(out + "/model/consensus.npy"), 650);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tool, Stopped,
+                         testing::Values(Interrupted{"train_term", "train", SIGTERM, false},
+                                         Interrupted{"simulate_int", "simulate --nodes 4", SIGINT, true}),
+                         [](const auto& test) { return test.param.name; });
+
+/// However many evaluations are still to come, the end takes neither long nor much memory.
+TEST(Train, StopsAsFastFarFromItsEnd) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  Process process(tool("train --quiet --steps 4000000 --eval-every 1 --out " + out));
+  ASSERT_TRUE(process.wait_until([&] { return count(read_file(out + "/metrics.csv"), "\n") > 2; }, 10));
+  process.signal(SIGTERM);
+  const Outcome outcome = process.wait(10);
+  EXPECT_EQ(outcome.exit_code, 75);
+  EXPECT_LT(outcome.peak_megabytes, 300);
+  EXPECT_EQ(summary_of(out)["verdict"], "preempted");
+}
+
+// --- disks ---
+
+/// A file system of `pages` pages that only this process and its children see; not mounted where that is not allowed.
+class TinyDisk {
+ public:
+  TinyDisk(const fs::path& place, int pages) : place_(place) {
+    fs::create_directory(place);
+    const std::string size = "size=" + std::to_string(pages * sysconf(_SC_PAGESIZE));
+    mounted_ = unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               mount("tmpfs", place.c_str(), "tmpfs", 0, size.c_str()) == 0;
+  }
+  ~TinyDisk() {
+    if (mounted_) umount2(place_.c_str(), MNT_DETACH);
+  }
+  TinyDisk(const TinyDisk&) = delete;
+  TinyDisk& operator=(const TinyDisk&) = delete;
+  bool mounted() const { return mounted_; }
+
+ private:
+  fs::path place_;
+  bool mounted_ = false;
+};
+
+class FullDisk : public testing::TestWithParam<std::tuple<const char*, int>> {};
+
+TEST_P(FullDisk, IsToldInOneLine) {
+  const auto& [command, pages] = GetParam();
+  const Scratch scratch;
+  const TinyDisk disk(scratch / "disk", pages);
+  if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small tmpfs here; run as root to test a full disk";
+  expect_refusal(ecl(std::string(command) + " --epochs 60 --quiet --out " + (scratch / "disk" / "a").string()), 5,
+                 {"cannot write", (scratch / "disk" / "a").string(), "disk"});
+}
+
+// With 1 page config.ini fits, with 2 the first lines of metrics.csv too, with 4 nearly all.
+INSTANTIATE_TEST_SUITE_P(Tool, FullDisk,
+                         testing::Combine(testing::Values("train", "simulate"), testing::Values(1, 2, 4)),
+                         [](const auto& test) {
+                           return std::string(std::get<0>(test.param)) + "_" + std::to_string(std::get<1>(test.param));
+                         });
+
+}  // namespace
+}  // namespace ecl::test
