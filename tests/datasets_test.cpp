@@ -10,9 +10,9 @@
 #include <zlib.h>
 
 #include "ecl/contracts/dataset.hpp"
-#include "ecl/datasets/gzip.hpp"
 #include "ecl/datasets/idx.hpp"
 #include "ecl/words/check.hpp"
+#include "ecl/words/gzip.hpp"
 #include "ecl/words/random.hpp"
 
 namespace ecl {

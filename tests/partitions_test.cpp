@@ -240,10 +240,10 @@ TEST(File, ErrorsNameTheLine) {
   EXPECT_HAS(says("0\n1\nx\n"), "FILE:3:1: 'x' is not a whole number");
   EXPECT_HAS(says("0\n1,1\n"), "FILE:2:1: a line holds one node number");
   EXPECT_HAS(says("0\n\n1.5\n"), "FILE:3:1: '1.5' is not a whole number");
-  EXPECT_HAS(says("0\n2\n"), "FILE:2: node 2 is outside 0 .. 1");
-  EXPECT_HAS(says("-1\n"), "FILE:1: node -1 is outside 0 .. 1");
+  EXPECT_HAS(says("0\n2\n"), "FILE:2:1: node 2 is outside 0 .. 1");
+  EXPECT_HAS(says("-1\n"), "FILE:1:1: node -1 is outside 0 .. 1");
   EXPECT_HAS(says(lines_for(2, kSamples - 1)), "'FILE' has 999 node numbers for 1000 training samples");
-  EXPECT_HAS(says(lines_for(2, kSamples + 1)), "FILE:1001: one line too many for the 1000 training samples");
+  EXPECT_HAS(says(lines_for(2, kSamples + 1)), "FILE:1001:1: one line too many for the 1000 training samples");
   EXPECT_HAS(says(lines_for(2), 3), "gives no sample to node 2 of 0 .. 2");
   EXPECT_HAS(says(""), "has 0 node numbers");
 }

@@ -15,6 +15,7 @@
 
 #include "ecl/contracts/graph.hpp"
 #include "ecl/run/graph_report.hpp"
+#include "ecl/words/check.hpp"
 #include "topologies/edges.hpp"
 
 namespace ecl {
@@ -45,20 +46,20 @@ Graph make(const std::string& choice, NodeId n, std::uint64_t seed = 1) {
   return make_graph(Choice::parse(choice), n, seed);
 }
 
-/// The message of the usage error that `choice` over n nodes gives; fails the test if there is none.
-std::string error_of(const std::string& choice, NodeId n) {
+/// The message of the error that `choice` over n nodes gives; fails the test if there is none.
+std::string error_of(const std::string& choice, NodeId n, Exit code = Exit::usage) {
   try {
     make(choice, n);
   } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Exit::usage) << error.what();
+    EXPECT_EQ(error.code(), code) << error.what();
     return error.what();
   }
   ADD_FAILURE() << choice << " over " << n << " nodes gives no error";
   return {};
 }
 
-void expect_error(const std::string& choice, NodeId n, const std::vector<std::string>& parts) {
-  const std::string message = error_of(choice, n);
+void expect_error(const std::string& choice, NodeId n, const std::vector<std::string>& parts, Exit code = Exit::usage) {
+  const std::string message = error_of(choice, n, code);
   for (const std::string& part : parts) EXPECT_NE(message.find(part), std::string::npos) << part << " in: " << message;
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
 }
@@ -409,33 +410,29 @@ TEST(File, IsReadAsWritten) {
 }
 
 TEST(File, ErrorsNameFileAndLine) {
-  const auto expect_file_error = [](const std::string& content, const std::vector<std::string>& parts) {
+  const auto expect_file_error = [](const std::string& content, const std::vector<std::string>& parts,
+                                    Exit code = Exit::usage) {
     const TempFile file(content);
     std::vector<std::string> all = parts;
-    all.push_back("topology " + std::string("file: ") + file.choice().substr(5));
-    expect_error(file.choice(), 4, all);
+    all.push_back(file.choice().substr(5));
+    expect_error(file.choice(), 4, all, code);
   };
   expect_file_error("0 1\n2 3\n", {"in pieces", "2 of 4"});
   expect_file_error("", {"in pieces"});
   expect_file_error("0 1\n1 2\n", {"in pieces", "3 of 4"});
-  expect_file_error("0 1\n# no edge\n2 2\n", {":3: ", "node 2 has an edge to itself"});
-  expect_file_error("0 1\n1 2\n2 3\n1 0\n", {":4: ", "0-1", "in line 1"});
-  expect_file_error("0 1\n1 2x\n", {":2: ", "'2x' is not a whole number"});
-  expect_file_error("0 1\n1 4\n", {":2: ", "node 4 is outside 0 .. 3"});
-  expect_file_error("-1 1\n", {":1: ", "node -1 is outside 0 .. 3"});
-  expect_file_error("0 1 0.5\n", {":1: ", "two node numbers"});
-  expect_file_error("0\n", {":1: ", "two node numbers"});
+  expect_file_error("0 1\n# no edge\n2 2\n", {":3:3: ", "node 2 has an edge to itself"});
+  expect_file_error("0 1\n1 2\n2 3\n1 0\n", {":4:1: ", "0-1", "in line 1"});
+  expect_file_error("0 1\n1 2x\n", {":2:3: ", "'2x' is not a whole number"}, Exit::io);
+  expect_file_error("0 1\n1 4\n", {":2:3: ", "node 4 is outside 0 .. 3"});
+  expect_file_error("-1 1\n", {":1:1: ", "node -1 is outside 0 .. 3"});
+  expect_file_error("0 1 0.5\n", {":1:1: ", "two node numbers"}, Exit::io);
+  expect_file_error("0\n", {":1:1: ", "two node numbers"}, Exit::io);
   expect_error("file", 4, {"topology file", "path"});
-  expect_error("file:no/such/edges.txt", 4, {"topology file: no/such/edges.txt", "cannot be opened"});
+  expect_error("file:no/such/edges.txt", 4, {"no file 'no/such/edges.txt'", "topology file", "edge list"});
 }
 
-TEST(File, OfADirectoryIsAnInputError) {
-  try {
-    make("file:" + std::filesystem::temp_directory_path().string(), 4);
-    FAIL() << "a directory was read";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Exit::io);
-  }
+TEST(File, OfADirectoryIsAUsageError) {
+  expect_error("file:" + std::filesystem::temp_directory_path().string(), 4, {"is a directory", "edge list"});
 }
 
 TEST(Report, KnowsTheLimitsOfItsSearch) {

@@ -5,6 +5,8 @@
 
 #include "ecl/datasets/table.hpp"
 #include "ecl/words/check.hpp"
+#include "ecl/words/gzip.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {

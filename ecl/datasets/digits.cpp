@@ -1,8 +1,9 @@
 // Handwritten digits, embedded so that a first run needs no files. Credit and licence: digits_data.hpp.
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/datasets/digits_data.hpp"
-#include "ecl/datasets/table.hpp"
 #include "ecl/words/check.hpp"
+#include "ecl/words/gzip.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ecl/contracts/dataset.hpp"
-#include "ecl/datasets/gzip.hpp"
+#include "ecl/words/gzip.hpp"
 
 /// The IDX format of the MNIST family: a 4-byte magic, one big-endian 32-bit size per dimension, then the bytes.
 namespace ecl {

@@ -5,6 +5,8 @@
 
 #include "ecl/datasets/table.hpp"
 #include "ecl/words/check.hpp"
+#include "ecl/words/gzip.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {
@@ -19,15 +21,6 @@ struct SparseRows {
   std::vector<std::string_view> labels;
   std::int64_t features = 0;
 };
-
-/// Cuts the first word off `rest`.
-std::string_view next_word(std::string_view& rest) {
-  constexpr std::string_view kBlanks = " \t\r";
-  rest.remove_prefix(std::min(rest.size(), rest.find_first_not_of(kBlanks)));
-  const std::string_view word = rest.substr(0, rest.find_first_of(kBlanks));
-  rest.remove_prefix(word.size());
-  return word;
-}
 
 void add_row(SparseRows& rows, const TextLines& lines, std::string_view text) {
   const std::string_view label = next_word(text);

@@ -1,37 +1,19 @@
 #include "ecl/datasets/table.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <numeric>
-#include <optional>
 
 #include "ecl/words/check.hpp"
 #include "ecl/words/random.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {
 
 constexpr std::int32_t kMostClasses = 10'000;
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r";
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return text.substr(0, 0);
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
-
-/// The whole of `text` as a number; std::from_chars knows no plus sign, which LIBSVM files write.
-template <class Number>
-std::optional<Number> parse(std::string_view text) {
-  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 template <class Key>
 Numbered number_keys(const std::vector<Key>& keys) {
@@ -77,72 +59,6 @@ void standardise_features(Table& table, std::span<const std::int32_t> train) {
 
 }  // namespace
 
-TextLines::TextLines(std::string path, std::span<const std::uint8_t> content)
-    : path_(std::move(path)), rest_(reinterpret_cast<const char*>(content.data()), content.size()) {
-  if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);  // the byte order mark of some spreadsheets
-}
-
-bool TextLines::next() {
-  while (!rest_.empty()) {
-    const std::size_t end = rest_.find('\n');
-    line_ = rest_.substr(0, end);
-    rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
-    ++number_;
-    if (line_.ends_with('\r')) line_.remove_suffix(1);
-    if (!trimmed(line_).empty()) return true;
-  }
-  return false;
-}
-
-float TextLines::number(std::string_view cell) const {
-  if (cell.empty()) fail(cell, "a value is missing");
-  const std::optional<double> value = parse<double>(cell);
-  if (!value) fail(cell, quoted(cell) + " is not a number, or beyond the range of one");
-  if (!(std::abs(*value) <= std::numeric_limits<float>::max())) fail(cell, quoted(cell) + " is not a finite number");
-  return static_cast<float>(*value);
-}
-
-std::int64_t TextLines::integer(std::string_view cell) const {
-  const std::optional<std::int64_t> value = parse<std::int64_t>(cell);
-  if (!value) fail(cell, quoted(cell) + " is not a whole number");
-  return *value;
-}
-
-void TextLines::fail(std::string_view cell, const std::string& what) const {
-  throw Error(
-      path_ + ":" + std::to_string(number_) + ":" + std::to_string(cell.data() - line_.data() + 1) + ": " + what,
-      Exit::io);
-}
-
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kLongest = 40;
-  std::string shown;
-  for (const char letter : text.substr(0, kLongest)) shown += letter >= ' ' && letter <= '~' ? letter : '?';
-  return "'" + shown + (text.size() > kLongest ? "..." : "") + "'";
-}
-
-bool is_number(std::string_view text) { return parse<double>(text).has_value(); }
-
-std::vector<std::string_view> split_cells(const TextLines& lines, char separator) {
-  std::vector<std::string_view> cells;
-  std::string_view rest = lines.line();
-  for (bool more = true; more;) {
-    std::size_t end = rest.find(separator);
-    if (const std::string_view ahead = rest.substr(std::min(rest.size(), rest.find_first_not_of(' ')));
-        ahead.starts_with('"')) {
-      const std::size_t close = ahead.find('"', 1);
-      if (close == std::string_view::npos) lines.fail(ahead, "a quote is not closed on its line");
-      end = rest.find(separator, static_cast<std::size_t>(ahead.data() - rest.data()) + close);
-    }
-    more = end != std::string_view::npos;
-    std::string_view cell = trimmed(rest.substr(0, end));
-    if (cell.size() >= 2 && cell.front() == '"' && cell.back() == '"') cell = cell.substr(1, cell.size() - 2);
-    cells.push_back(cell);
-    if (more) rest.remove_prefix(end + 1);
-  }
-  return cells;
-}
-
 std::string find_table(const DatasetRequest& request, const std::string& dataset,
                        std::span<const std::string> endings) {
   namespace fs = std::filesystem;
@@ -170,7 +86,7 @@ Numbered number_names(std::span<const std::string_view> names) {
     return number_keys(std::vector<std::string_view>(names.begin(), names.end()));
   std::vector<double> values;
   values.reserve(names.size());
-  for (const std::string_view name : names) values.push_back(*parse<double>(name));
+  for (const std::string_view name : names) values.push_back(*parse_number(name));
   return number_keys(values);
 }
 

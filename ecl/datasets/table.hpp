@@ -8,44 +8,9 @@
 #include <vector>
 
 #include "ecl/contracts/dataset.hpp"
-#include "ecl/datasets/gzip.hpp"
 
 /// What the loaders of text tables share.
 namespace ecl {
-
-/// A text file line by line; its errors name file, line and column. Keeps a view: `content` must outlive it.
-class TextLines {
- public:
-  TextLines(std::string path, std::span<const std::uint8_t> content);
-
-  /// Goes to the next line that is not blank; false at the end. Call once before the first line.
-  bool next();
-  std::string_view line() const { return line_; }      ///< without its end
-  std::size_t line_number() const { return number_; }  ///< of line(), from 1, blank lines counted
-  const std::string& path() const { return path_; }
-
-  /// The value of `cell`, a part of line(). Throws Error (io) unless it is a number and finite as a float.
-  float number(std::string_view cell) const;
-  std::int64_t integer(std::string_view cell) const;
-
-  /// Throws Error (io): "path:line:column: what", the column (from 1) where `cell`, a part of line(), starts.
-  [[noreturn]] void fail(std::string_view cell, const std::string& what) const;
-
- private:
-  std::string path_;
-  std::string_view rest_, line_;
-  std::size_t number_ = 0;
-};
-
-/// `text` for a message: shortened, in quotes, anything unprintable as '?'.
-std::string quoted(std::string_view text);
-
-/// True if `text` is a number, infinities and NaN included.
-bool is_number(std::string_view text);
-
-/// The cells of the current line, without blanks around them and without the quotes of "quoted cells", in which a
-/// separator is text. Throws Error (io) for a quote that is not closed.
-std::vector<std::string_view> split_cells(const TextLines& lines, char separator);
 
 /// The file that a table is read from: --data itself, or the only file in it whose name ends as one of `endings`
 /// (each also with ".gz"). Throws Error (usage) if there is none, or more than one.

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "ecl/engines/recorder.hpp"
@@ -13,48 +14,68 @@ namespace ecl {
 ///
 /// Each rank begins its k-th evaluation when it gets there. Two non-blocking collectives carry it on in the background:
 /// the sum of the models, which gives every rank its distance to their mean; then the rows, gathered on rank 0. They
-/// finish when the slowest rank has begun its k-th. All ranks begin the same number of evaluations, `total`.
+/// finish when the slowest rank has begun its k-th.
 ///
-/// The sum also carries a flag by which a rank calls the run off (it diverged, or was told to stop): a rank that sees
-/// the flag begins its remaining evaluations at once, all empty but the last, so that all counts agree.
+/// A run can be called off by any rank, at any time (it diverged, or was told to stop). It tells the others by a
+/// message each; a rank that hears of it calls off too. All then learn how far the foremost rank had got, begin as many
+/// evaluations, the missing ones empty, and one more: the last.
 class Evaluations {
  public:
-  /// On rank 0, `finished` gets the rows of each evaluation in node order; of those called off only the last.
+  /// On rank 0, `finished` gets the rows of each evaluation in node order, but for the empty ones.
   using Finished = std::function<void(const std::vector<MetricsRow>&)>;
 
-  /// Collective.
+  /// Collective. `total`: evaluations of a run that is not called off, the same on all ranks.
   Evaluations(const mpi::Comm& comm, std::size_t dim, std::uint64_t total, Finished finished);
 
   /// Begin this rank's next evaluation.
   void begin(CVec x, const MetricsRow& row);
-  /// Begin all the remaining ones, the last with `row`; the others will follow.
+  /// Begin no more on one's own account: the run ends now, with this rank as it stands. Call it once; and, unless
+  /// called_off(), only before one's last evaluation: after that there may be nobody left to tell.
   void call_off(CVec x, const MetricsRow& row);
   /// Moves what is under way; never waits. Call it often.
   void poke();
 
   std::uint64_t begun() const { return begun_; }
-  bool called_off() const { return called_off_; }
-  /// All `total` evaluations have finished on this rank.
-  bool done() const { return begun_ == total_ && pending_.empty(); }
+  /// Some rank called the run off: this one must too.
+  bool called_off() const { return heard_ || closing_; }
+  /// All evaluations have finished on this rank.
+  bool done() const { return begun_ == total_ && pending_.empty() && !counting_; }
   /// The mean of the models at the newest finished evaluation.
   const std::vector<double>& mean() const { return mean_; }
 
  private:
   struct Pending {
     std::vector<float> x;
-    std::vector<double> values, sums;  ///< the model, then the flag
+    std::vector<double> values, sums;  ///< the model, then 1 if this rank's part is empty
     std::vector<MetricsRow> rows;      ///< on rank 0: everybody's
     MetricsRow row;
     MPI_Request request = MPI_REQUEST_NULL;
-    bool gathering = false, last = false;
+    bool gathering = false;
+  };
+  /// What a rank that calls off says to all.
+  struct Count {
+    std::uint64_t begun = 0, told = 0;  ///< evaluations begun; 1 if it sent the others a message
+  };
+  /// This rank's end of a run that was called off.
+  struct Closing {
+    std::vector<float> x;
+    MetricsRow row;
+    Count mine;
+    std::vector<Count> all;
+    MPI_Request counted = MPI_REQUEST_NULL;
+    std::vector<MPI_Request> told;
   };
 
-  void start(CVec x, const MetricsRow& row, bool off);
+  void start(CVec x, const MetricsRow& row, bool empty);
   void start_gathering(Pending& pending);
+  void listen();
+  void finish_counting();
 
-  mpi::Comm sums_, rows_;  ///< two communicators: each sees its collectives in the same order on every rank
+  mpi::Comm sums_, rows_, calls_;  ///< each sees its collectives in the same order on every rank
   std::uint64_t total_, begun_ = 0;
-  bool called_off_ = false;
+  bool heard_ = false;     ///< another rank said that it called off
+  bool counting_ = false;  ///< how far everybody got is not known yet
+  std::optional<Closing> closing_;
   Finished finished_;
   std::deque<Pending> pending_;
   std::vector<double> mean_;

@@ -1,5 +1,6 @@
 #include "ecl/engines/recorder.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -32,6 +33,13 @@ double relative_distance(CVec x, const std::vector<double>& mean) {
     norm += mean[d] * mean[d];
   }
   return norm > 0 ? std::sqrt(distance / norm) : std::sqrt(distance);
+}
+
+bool RunningLoss::add(double loss) {
+  constexpr double kFarTooHigh = 1000;
+  sum_ += loss, ++count_;
+  if (first_ < 0) first_ = loss;
+  return std::isfinite(loss) && loss <= kFarTooHigh * std::max(first_, 1.0);
 }
 
 double RunningLoss::take() {

@@ -49,13 +49,15 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
 /// |x - mean| / |mean|: how far a node is from the nodes' average model.
 double relative_distance(CVec x, const std::vector<double>& mean);
 
-/// Mean over a node's mini-batches since it was last asked.
+/// A node's mini-batch losses: their mean since it was last asked, and whether they still make sense.
 class RunningLoss {
  public:
-  void add(double loss) { sum_ += loss, ++count_; }
+  /// False if training has diverged: the loss is no number, or a thousand times what it was at the start.
+  bool add(double loss);
   double take();
 
  private:
+  double first_ = -1;
   double sum_ = 0;
   std::uint64_t count_ = 0;
 };

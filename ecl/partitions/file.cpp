@@ -1,7 +1,8 @@
 // A partition that the user made: line n of a text file (plain or gzip) names the node, from 0, of training sample n.
-#include "ecl/datasets/table.hpp"
 #include "ecl/partitions/shares.hpp"
 #include "ecl/words/check.hpp"
+#include "ecl/words/gzip.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 
@@ -16,11 +17,11 @@ Partition make_file(const Dataset& data, NodeId nodes, std::uint64_t, Params& pa
     if (cells.size() != 1) lines.fail(lines.line(), "a line holds one node number");
     const std::int64_t node = lines.integer(cells[0]);
     if (node < 0 || node >= nodes)
-      throw Error(path + ":" + std::to_string(lines.line_number()) + ": node " + std::to_string(node) +
-                  " is outside 0 .. " + std::to_string(nodes - 1));
+      lines.fail(cells[0], "node " + std::to_string(node) + " is outside 0 .. " + std::to_string(nodes - 1),
+                 Exit::usage);
     if (samples == data.size())
-      throw Error(path + ":" + std::to_string(lines.line_number()) + ": one line too many for the " +
-                  std::to_string(data.size()) + " training samples");
+      lines.fail(cells[0], "one line too many for the " + std::to_string(data.size()) + " training samples",
+                 Exit::usage);
     partition[node].push_back(static_cast<std::int32_t>(samples++));
   }
   if (samples != data.size())

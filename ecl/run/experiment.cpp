@@ -9,16 +9,13 @@
 
 namespace ecl {
 
-Experiment::Experiment(const Spec& the_spec, NodeId nodes)
-    : spec(the_spec),
-      mode(the_spec.parsed_mode()),
-      graph(make_graph(Choice::parse(the_spec.topology), nodes, the_spec.seed)),
-      slowness(node_speeds(the_spec.node_speed, nodes)) {
+Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mode(the_spec.parsed_mode()) {
   // Names first: a misspelt one is reported at once, not after a minute of loading.
   const auto& model_entry = models().find(Choice::parse(spec.model).name);
   const Choice model_choice = Choice::parse(spec.model);
   solvers().find(Choice::parse(spec.solver).name);
   partitions().find(Choice::parse(spec.partition).name);
+  topologies().find(Choice::parse(spec.topology).name);
   Schedule::parse(spec.schedule);
 
   TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, nodes, spec.seed});
@@ -27,6 +24,9 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes)
   test = std::move(data.test);
   partition_ = make_partition(Choice::parse(spec.partition), *train_, nodes, spec.seed);
   for (const auto& rows : partition_) shard_sizes_.push_back(rows.size());
+  // After the data, which bound the number of nodes: a graph of too many takes long, or all memory.
+  graph = make_graph(Choice::parse(spec.topology), nodes, spec.seed);
+  slowness = node_speeds(spec.node_speed, nodes);
 
   std::vector<std::string> settings;
   if (!spec.hidden.empty()) settings.push_back("hidden=" + spec.hidden);

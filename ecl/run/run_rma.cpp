@@ -48,7 +48,7 @@ class RankRun {
     Pause pause;
     while (!evaluations_.done()) {
       poke();
-      if (!calling_off_ && (stop_requested() || diverged_ || write_error_ || evaluations_.called_off())) call_off();
+      if (!calling_off_ && must_end()) call_off();
       if (calling_off_ || steps_done() == steps_ || !node_.ready()) {
         last_poke_s_ = 0;  // nothing else to do: poke at every look
         pause.wait();
@@ -67,6 +67,7 @@ class RankRun {
     summary.verdict = diverged ? Verdict::diverged : evaluations_.called_off() ? Verdict::preempted : Verdict::finished;
     summary.seconds = summary.wall_seconds = comm_.max(trained_s_);
     summary.cpu_seconds = comm_.sum(cpu_seconds());
+    summary.peak_memory_bytes = comm_.max(peak_memory_bytes());
     summary.exchange_seconds = comm_.sum(optimizer.port().traffic().exchange_seconds);
     summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
     summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
@@ -102,8 +103,7 @@ class RankRun {
     const double end_s = now();
     step_seconds_ += end_s - start_s;
     trained_s_ = end_s;
-    diverged_ = !std::isfinite(loss);
-    loss_.add(loss);
+    diverged_ = !loss_.add(loss);
     if (steps_done() == next_evaluation_) evaluate();
     if (share_cores_ && steps_done() % experiment_.spec.local_steps == 0) std::this_thread::yield();
     if (slowness_ > 1) fall_behind((slowness_ - 1) * (end_s - start_s));
@@ -122,9 +122,15 @@ class RankRun {
       next_evaluation_ = experiment_.evaluation_step(evaluations_.begun() + 1);
   }
 
+  /// Another rank ended the run, or this one has to before it has begun its last evaluation.
+  bool must_end() const {
+    return evaluations_.called_off() || (evaluations_.begun() < experiment_.evaluations() &&
+                                         (stop_requested() || diverged_ || write_error_.has_value()));
+  }
+
   void call_off() {
     calling_off_ = true;
-    if (evaluations_.begun() < experiment_.evaluations()) evaluations_.call_off(node_.x(), row());
+    evaluations_.call_off(node_.x(), row());
   }
 
   /// --node-speed: sleeps off what a slower machine would have taken longer, serving MPI meanwhile.

@@ -50,6 +50,7 @@ class SimRun {
     summary.seconds = last_step_s_;
     summary.wall_seconds = summary.gradient_seconds = wall_seconds();
     summary.cpu_seconds = cpu_seconds();
+    summary.peak_memory_bytes = peak_memory_bytes();
     for (const auto& node : nodes_)
       summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
     summary.rows = last_rows_;
@@ -90,8 +91,7 @@ class SimRun {
     Node<SimPort>& node = nodes_[i];
     const double loss = node.step();
     last_step_s_ = network_.now();
-    diverged_ |= !std::isfinite(loss);
-    losses_[i].add(loss);
+    diverged_ |= !losses_[i].add(loss);
     const std::uint64_t steps = node.optimizer().steps();
     if (steps == experiment_.evaluation_step(next_evaluation_[i])) evaluate(i);
     if (i == 0 && steps % 16 == 0)

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <ostream>
+
+#include "ecl/words/build.hpp"
 #include <sys/resource.h>
 
 namespace ecl {
@@ -100,6 +102,12 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+double peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return 1024.0 * static_cast<double>(usage.ru_maxrss);
+}
+
 void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
   const std::vector<float> x(mean.begin(), mean.end());
   summary.consensus = experiment.model->score(x, experiment.test);
@@ -126,6 +134,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"seconds", summary.seconds},
       {"wall_seconds", summary.wall_seconds},
       {"cpu_seconds", summary.cpu_seconds},
+      {"peak_memory_bytes", summary.peak_memory_bytes},
       {"steps", totals.steps},
       {"gradient_samples", summary.gradient_samples},
       {"test_accuracy_mean", or_null(totals.accuracy_mean)},
@@ -144,7 +153,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"gradient_seconds", summary.gradient_seconds},
       {"exchange_seconds", summary.exchange_seconds},
       {"seed", spec.seed},
-      {"version", ECL_VERSION},
+      {"version", version()},
   };
   return json.dump(2) + "\n";
 }
@@ -159,11 +168,14 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
   add("%s: %s on %s, %d nodes, %llu steps in %.2f s", name(summary.verdict), experiment.spec.solver.c_str(),
       experiment.spec.topology.c_str(), experiment.nodes(), static_cast<unsigned long long>(totals.steps),
       summary.seconds);
+  if (summary.verdict == Verdict::diverged)
+    add("the loss grew a thousandfold or out of all numbers; try a smaller --lr");
   if (!std::isnan(totals.accuracy_mean))
     add("test accuracy: mean %.2f %%, worst node %.2f %%, average model %.2f %%", totals.accuracy_mean,
         totals.accuracy_min, summary.consensus.accuracy);
-  add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
-      static_cast<double>(totals.traffic.bytes_sent) / 1e6);
+  if (std::isfinite(summary.consensus.loss))
+    add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
+        static_cast<double>(totals.traffic.bytes_sent) / 1e6);
   if (summary.distance_to_optimum) add("distance to the closed-form optimum: %.2e", *summary.distance_to_optimum);
   if (summary.seconds != summary.wall_seconds)
     add("simulated in %.2f s: %.0f node steps per second", summary.wall_seconds,

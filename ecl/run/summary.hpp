@@ -19,6 +19,7 @@ struct Summary {
   double seconds = 0;                                 ///< of training: wall clock, or virtual in the simulator
   double wall_seconds = 0;                            ///< of training
   double cpu_seconds = 0;                             ///< of all processes, start and evaluation included
+  double peak_memory_bytes = 0;  ///< of the largest process
   double gradient_seconds = 0, exchange_seconds = 0;  ///< summed over nodes; wall clock
   double gradient_samples = 0;
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
@@ -36,8 +37,9 @@ std::string to_json(const Summary& summary, const Experiment& experiment);
 /// A few lines for a person.
 void print(std::ostream& out, const Summary& summary, const Experiment& experiment);
 
-/// CPU seconds of this process so far.
+/// CPU seconds of this process so far, and the most memory it ever had.
 double cpu_seconds();
+double peak_memory_bytes();
 
 /// The directory of a run (--out). Empty path: nothing is written anywhere.
 class RunDirectory {

@@ -9,6 +9,7 @@
 #include "ecl/run/run.hpp"
 #include "ecl/tool/inspect.hpp"
 #include "ecl/tool/options.hpp"
+#include "ecl/words/build.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
 
@@ -29,17 +30,6 @@ constexpr const char* kHelp =
 
 ecl COMMAND --help tells a command's options.
 )";
-
-void print_version() {
-#if defined(__AVX512F__)
-  const char* simd = "AVX-512";
-#elif defined(__AVX2__)
-  const char* simd = "AVX2";
-#else
-  const char* simd = "baseline";
-#endif
-  std::cout << "ecl " << ECL_VERSION << ", " << ecl::mpi::library_version() << ", " << simd << '\n';
-}
 
 Exit train(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request = ecl::read_options("train", arguments);
@@ -88,7 +78,7 @@ Exit run(const Arguments& arguments) {
   if (command == "train") return train(rest, command_line);
   if (command == "simulate") return simulate(rest, command_line);
   if (command == "--version") {
-    print_version();
+    std::cout << "ecl " << ecl::version() << ", " << ecl::mpi::library_version() << ", " << ecl::simd() << '\n';
   } else if (command == "list") {
     ecl::list_command(rest);
   } else if (command == "topology") {

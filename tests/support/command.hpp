@@ -149,7 +149,7 @@ class Process {
   bool running_ = true;
 };
 
-inline Outcome run(const std::vector<std::string>& words, double limit_s = 30) { return Process(words).wait(limit_s); }
+inline Outcome run(const std::vector<std::string>& words, double limit_s = 90) { return Process(words).wait(limit_s); }
 
 /// `ecl OPTIONS`.
 inline std::vector<std::string> tool(const std::string& options) { return words_of(ECL_TOOL " " + options); }

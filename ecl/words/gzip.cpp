@@ -1,4 +1,4 @@
-#include "ecl/datasets/gzip.hpp"
+#include "ecl/words/gzip.hpp"
 
 #include <algorithm>
 #include <cerrno>
