@@ -1,19 +1,7 @@
-// The table behind `ecl list`: one entry per line of registry.def.
 #include "ecl/contracts/solver.hpp"
 
-namespace ecl {
-
-#define ENTRY(name, description) std::unique_ptr<Solver> make_##name(const SolverSetup&, Params&);
-#include "solvers/registry.def"
-#undef ENTRY
-
-const Registry<SolverFactory>& solvers() {
-  static const Registry<SolverFactory> table("solver", {
-#define ENTRY(name, description) {#name, description, make_##name},
-#include "solvers/registry.def"
-#undef ENTRY
-                                                       });
-  return table;
-}
-
-}  // namespace ecl
+#define ECL_REGISTRY solvers
+#define ECL_FACTORY SolverFactory
+#define ECL_KIND "solver"
+#define ECL_ENTRIES "solvers/registry.def"
+#include "ecl/words/registry_table.inc"

@@ -1,19 +1,7 @@
-// The table behind `ecl list`: one entry per line of registry.def.
 #include "ecl/contracts/model.hpp"
 
-namespace ecl {
-
-#define ENTRY(name, description) std::unique_ptr<Model> make_##name(const ModelSetup&, Params&);
-#include "ecl/models/registry.def"
-#undef ENTRY
-
-const Registry<ModelFactory>& models() {
-  static const Registry<ModelFactory> table("model", {
-#define ENTRY(name, description) {#name, description, make_##name},
-#include "ecl/models/registry.def"
-#undef ENTRY
-                                                     });
-  return table;
-}
-
-}  // namespace ecl
+#define ECL_REGISTRY models
+#define ECL_FACTORY ModelFactory
+#define ECL_KIND "model"
+#define ECL_ENTRIES "ecl/models/registry.def"
+#include "ecl/words/registry_table.inc"

@@ -30,6 +30,8 @@ void prepare_environment() {
   // Debian switches off the only component that makes windows over TCP.
   setenv("OMPI_MCA_osc", "^ucx", kKeepTheUsers);
   setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", kKeepTheUsers);
+  // Without mpirun there is nothing to launch: do not ask for ssh.
+  if (!std::getenv("OMPI_COMM_WORLD_SIZE")) setenv("OMPI_MCA_plm", "isolated", kKeepTheUsers);
   if (oversubscribed()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", kKeepTheUsers);
 }
 
@@ -47,9 +49,10 @@ Session::~Session() {
   MPI_Finalize();
 }
 
-bool oversubscribed() {
-  return integer_from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", integer_from_environment("MPI_LOCALNRANKS", 1)) >
-         usable_cores();
+double ranks_per_core() {
+  const int ranks =
+      integer_from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", integer_from_environment("MPI_LOCALNRANKS", 1));
+  return static_cast<double>(ranks) / usable_cores();
 }
 
 int launch_rank() { return integer_from_environment("OMPI_COMM_WORLD_RANK", integer_from_environment("PMI_RANK", 0)); }

@@ -26,8 +26,9 @@ class Session {
 /// The rank of this process before MPI_Init, as the launcher tells it; 0 without a launcher.
 int launch_rank();
 
-/// More ranks on this host than cores that they may use.
-bool oversubscribed();
+/// Ranks on this host for each core that they may use.
+double ranks_per_core();
+inline bool oversubscribed() { return ranks_per_core() > 1; }
 
 /// Whether what rank 0 writes to stderr ends on a terminal. mpirun stands between: its own stderr is what counts.
 bool stderr_is_terminal();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <optional>
@@ -105,8 +106,8 @@ class RankRun {
     trained_s_ = end_s;
     diverged_ = !loss_.add(loss);
     if (steps_done() == next_evaluation_) evaluate();
+    if (slowness_ > 1) fall_behind(now() - start_s);
     if (share_cores_ && steps_done() % experiment_.spec.local_steps == 0) std::this_thread::yield();
-    if (slowness_ > 1) fall_behind((slowness_ - 1) * (end_s - start_s));
     const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
     progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
                    network_samples);
@@ -133,9 +134,10 @@ class RankRun {
     evaluations_.call_off(node_.x(), row());
   }
 
-  /// --node-speed: sleeps off what a slower machine would have taken longer, serving MPI meanwhile.
-  void fall_behind(double seconds) {
-    debt_s_ += seconds;
+  /// --node-speed: sleeps off what a slower machine would have taken longer for a step, serving MPI meanwhile. A rank
+  /// of usual speed that shares its core takes `ranks_per_core` times the step's own seconds: the factor is upon that.
+  void fall_behind(double step_s) {
+    debt_s_ += (slowness_ * std::max(1.0, mpi::ranks_per_core()) - 1) * step_s;
     const double start_s = now();
     while (now() - start_s < debt_s_) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));

@@ -7,9 +7,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <sys/resource.h>
 
 #include "ecl/words/build.hpp"
-#include <sys/resource.h>
 
 namespace ecl {
 namespace {
