@@ -105,8 +105,8 @@ class RankRun {
     step_seconds_ += end_s - start_s;
     trained_s_ = end_s;
     diverged_ = !loss_.add(loss);
+    if (slowness_ > 1) fall_behind(end_s - start_s);
     if (steps_done() == next_evaluation_) evaluate();
-    if (slowness_ > 1) fall_behind(now() - start_s);
     if (share_cores_ && steps_done() % experiment_.spec.local_steps == 0) std::this_thread::yield();
     const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
     progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
