@@ -132,6 +132,7 @@ TEST(MailboxTorture, ItsOwnEyesSeeATornMessage) {
 int main(int argc, char** argv) {
   const ecl::mpi::Session session;
   testing::InitGoogleTest(&argc, argv);
+  GTEST_FLAG_SET(catch_exceptions, false);  // a rank that throws must end the job, not leave the others waiting
   if (argc < 3) {
     std::fprintf(stderr, "usage: mailbox_torture_test FLOATS MESSAGES [reader-pause-us [writer-pause-us]]\n");
     return 2;

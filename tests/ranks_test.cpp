@@ -32,7 +32,14 @@ std::uint64_t allocations = 0;
   if (void* memory = std::malloc(bytes)) return memory;
   throw std::bad_alloc();
 }
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t line) {
+  ++allocations;
+  const std::size_t unit = static_cast<std::size_t>(line);
+  if (void* memory = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit)) return memory;
+  throw std::bad_alloc();
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace ecl {
@@ -181,9 +188,11 @@ class OwnLoop {
  private:
   Optimizer<RmaPort> make_optimizer(Mode mode) {
     StepRule rule;
-    rule.learning_rate = 0.1;
+    rule.learning_rate = 0.05;
+    rule.momentum = 0.5;
     Params params("solver ecl");
-    auto solver = solvers().find("ecl").make({graph_, world().rank(), x_, 0.1, rule.local_steps}, params);
+    auto solver =
+        solvers().find("ecl").make({graph_, world().rank(), x_, rule.initial_step_size(), rule.local_steps}, params);
     RmaPort port(world(), graph_, solver->message_size(), mode);
     return Optimizer<RmaPort>(std::move(port), std::move(solver), graph_, world().rank(), rule, mode);
   }
@@ -282,7 +291,7 @@ TEST(Ranks, ALockStepSolverIsRefusedInAsynchronousMode) {
     make(Mode::async);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("lock-step"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("lock step"), std::string::npos);
   }
 }
 

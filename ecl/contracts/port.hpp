@@ -10,7 +10,7 @@ namespace ecl {
 struct Arrival {
   Stamp number = 0;  ///< of the message on its edge; grows by one with each post
   Stamp step = 0;    ///< the sender's local step when it posted
-  CVec payload;      ///< valid until the next take on the same edge
+  CVec payload;      ///< valid until the next take on the same edge; in lock step also until the next post on it
   explicit operator bool() const { return number != 0; }
 };
 
@@ -27,7 +27,7 @@ struct Traffic {
   std::uint64_t messages_taken = 0;
   std::uint64_t messages_torn = 0;         ///< arrived damaged, rejected
   std::uint64_t messages_overwritten = 0;  ///< a newer one, or a loss, kept them from being read
-  double exchange_seconds = 0;             ///< spent in post and take
+  double exchange_seconds = 0;             ///< spent in posts, and in takes that yielded a message
 };
 
 /// What one node sees of the network: for each incident edge e one slot that it reads and one that it writes.

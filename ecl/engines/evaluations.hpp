@@ -14,7 +14,8 @@ namespace ecl {
 ///
 /// Each rank begins its k-th evaluation when it gets there. Two non-blocking collectives carry it on in the background:
 /// the sum of the models, which gives every rank its distance to their mean; then the rows, gathered on rank 0. They
-/// finish when the slowest rank has begun its k-th.
+/// finish when the slowest rank has begun its k-th. Until then a rank keeps 20 d bytes for it: far ahead of a stopped
+/// rank, evaluate less often.
 ///
 /// A run can be called off by any rank, at any time (it diverged, or was told to stop). It tells the others by a
 /// message each; a rank that hears of it calls off too. All then learn how far the foremost rank had got, begin as many
@@ -32,7 +33,7 @@ class Evaluations {
   /// Begin no more on one's own account: the run ends now, with this rank as it stands. Call it once; and, unless
   /// called_off(), only before one's last evaluation: after that there may be nobody left to tell.
   void call_off(CVec x, const MetricsRow& row);
-  /// Moves what is under way; never waits. Call it often.
+  /// Moves what is under way. Waits for nobody, but for messages that are on their way when a run is called off.
   void poke();
 
   std::uint64_t begun() const { return begun_; }

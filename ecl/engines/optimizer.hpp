@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -26,9 +27,10 @@ inline bool all_finite(CVec x) {
 /// One node of a decentralised training run: the library's face. A training loop of your own calls step() with its
 /// parameters and their gradient, as it would call any optimiser; messages to and from the neighbours happen inside.
 ///
-///     Optimizer optimizer(RmaPort(comm, graph, solver->message_size(), mode), std::move(solver), graph, node, rule,
-///     mode); while (training) {
-///       while (!optimizer.ready()) comm.poke();   // lock step only: the neighbours' messages of this round
+///     RmaPort port(comm, graph, solver->message_size(), mode);
+///     Optimizer<RmaPort> optimizer(std::move(port), std::move(solver), graph, node, rule, mode);
+///     while (training) {
+///       while (!optimizer.ready()) comm.poke();   // lock step only: until the neighbours' messages are here
 ///       loss = my_gradient(x, g);
 ///       optimizer.step(x, g);
 ///     }
@@ -44,8 +46,8 @@ class Optimizer {
     if (mode == Mode::async && solver_->delivery() == Delivery::lock_step)
       throw Error(
           "this solver must apply every message exactly once, which asynchronous exchange does not promise; "
-          "use --mode lock-step, or --solver ecl");
-    if (solver_->message_size() == 0) present_.clear();
+          "use lock step, or the solver ecl");
+    if (solver_->message_size() == 0) std::fill(present_.begin(), present_.end(), 0);
   }
 
   /// Whether step() has what it needs: always in Mode::async; in lock step, the messages of the finished round.
@@ -73,6 +75,7 @@ class Optimizer {
 
   /// The neighbour at edge e is gone for good.
   void drop(int e) {
+    ECL_CHECK(e >= 0 && e < static_cast<int>(present_.size()));
     present_[e] = 0;
     solver_->drop(e);
   }
@@ -121,7 +124,7 @@ class Optimizer {
   std::unique_ptr<Solver> solver_;
   StepRule rule_;
   Mode mode_;
-  std::vector<char> present_;  ///< per edge: the neighbour is there
+  std::vector<char> present_;  ///< per edge: there is somebody to exchange with
   Floats velocity_;
   std::uint64_t steps_ = 0;
   Stamp round_ = 0;  ///< exchanges done: the number of the last message posted on every edge

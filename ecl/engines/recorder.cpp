@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "ecl/words/check.hpp"
 
@@ -59,14 +60,15 @@ Recorder::Recorder(const std::string& path) : path_(path) {
 void Recorder::write(const std::vector<MetricsRow>& rows) {
   if (path_.empty()) return;
   for (const MetricsRow& row : rows) {
-    char accuracy[32] = "", line[512];
+    char accuracy[32] = "", train_loss[32] = "", line[512];
     if (!std::isnan(row.accuracy)) std::snprintf(accuracy, sizeof accuracy, "%.4f", row.accuracy);
-    std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%.9g\n", row.time_s, row.node,
+    if (!std::isnan(row.train_loss)) std::snprintf(train_loss, sizeof train_loss, "%.9g", row.train_loss);
+    std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%s\n", row.time_s, row.node,
                   static_cast<unsigned long long>(row.step), row.epoch, row.loss, accuracy, row.consensus_error,
                   static_cast<unsigned long long>(row.traffic.bytes_sent),
                   static_cast<unsigned long long>(row.traffic.messages_sent),
                   static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99,
-                  row.train_loss);
+                  train_loss);
     file_ << line;
   }
   if (!file_.flush()) throw Error("cannot write " + path_ + "; is the disk full?", Exit::io);

@@ -24,6 +24,7 @@ struct MetricsRow {
   double train_loss = 0;       ///< mean over the mini-batches since the last evaluation
   Traffic traffic;
   double stale_p50 = 0, stale_p99 = 0;
+  std::uint64_t messages_refused = 0;  ///< held an infinity or a NaN; not applied
 };
 
 /// A node's row but for the consensus error, which needs the others.
@@ -43,7 +44,8 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
           .train_loss = train_loss,
           .traffic = optimizer.port().traffic(),
           .stale_p50 = optimizer.staleness().quantile(0.5),
-          .stale_p99 = optimizer.staleness().quantile(0.99)};
+          .stale_p99 = optimizer.staleness().quantile(0.99),
+          .messages_refused = optimizer.messages_refused()};
 }
 
 /// |x - mean| / |mean|: how far a node is from the nodes' average model.
@@ -52,7 +54,7 @@ double relative_distance(CVec x, const std::vector<double>& mean);
 /// A node's mini-batch losses: their mean since it was last asked, and whether they still make sense.
 class RunningLoss {
  public:
-  /// False if training has diverged: the loss is no number, or a thousand times what it was at the start.
+  /// False if training has diverged: the loss is no number, or a thousand times the larger of 1 and the first loss.
   bool add(double loss);
   double take();
 

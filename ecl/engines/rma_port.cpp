@@ -8,7 +8,7 @@ namespace ecl {
 namespace {
 
 constexpr std::size_t kLine = 64;
-constexpr std::uint64_t kFresh = 4, kSlotBits = 3, kSpareSlot = 1;
+constexpr std::uint64_t kFresh = 4, kSlotMask = 3, kSpareSlot = 1;
 constexpr int kNumberShift = 3;
 
 /// First line of a slot.
@@ -60,7 +60,7 @@ Arrival RmaPort::take(int e) {
   window_->sync();  // my loads of the old slot come before I give it back
   const std::uint64_t state = window_->exchange(rank_, in.block, in.slot);
   window_->sync();  // and those of the new one after I got it
-  in.slot = state & kSlotBits;
+  in.slot = state & kSlotMask;
   const Arrival arrival = open(e, in.slot, state >> kNumberShift);
   traffic_.exchange_seconds += MPI_Wtime() - start;
   return arrival;
@@ -95,7 +95,8 @@ void RmaPort::post(int e, Stamp step) {
   const std::uint64_t slot = mode_ == Mode::async ? out.slot : out.number % 2;
   window_->put(out.rank, slot_at(out.block, slot), outbox_.data(), kLine + floats_ * sizeof(float));
   const std::uint64_t fresh = mode_ == Mode::async ? kFresh | slot : 0;
-  out.slot = window_->exchange(out.rank, out.block, out.number << kNumberShift | fresh) & kSlotBits;
+  const std::uint64_t old = window_->exchange(out.rank, out.block, out.number << kNumberShift | fresh);
+  if (mode_ == Mode::async) out.slot = old & kSlotMask;
   ++traffic_.messages_sent;
   traffic_.bytes_sent += floats_ * sizeof(float);
   traffic_.exchange_seconds += MPI_Wtime() - start;

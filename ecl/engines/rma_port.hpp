@@ -20,7 +20,10 @@ namespace ecl {
 ///     post:  put the payload into my slot; flush; old = exchange(state, ++number | fresh | my slot); my slot = old's
 ///     take:  if fresh: old = exchange(state, my slot); my slot = old's; it holds the newest message, whole
 /// A token changes hands only by an atomic exchange, so nobody writes a slot that is being read, nothing read is torn,
-/// and neither side can make the other wait. The flush between payload and exchange is what publishes a whole message.
+/// and neither side can make the other wait: on one host, or where the network completes puts without the target's
+/// program. (Elsewhere a flush lasts until the peer enters MPI. And Open MPI's osc/sm holds a spin lock for the
+/// nanoseconds of an exchange: a rank stopped just there holds up its neighbours.) The flush between payload and
+/// exchange is what publishes a whole message.
 ///
 /// Mode::lock_step, each message once. Message k goes to slot k mod 2, then the state becomes k. The writer posts k + 2
 /// only after it took our k + 1, which we post after taking its k: so that slot is free again.

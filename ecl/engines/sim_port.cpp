@@ -129,6 +129,10 @@ void SimPort::post(int e, Stamp step) {
   const bool lost = random.uniform() < net.links_.drop;
   const bool twice = random.uniform() < net.links_.duplicate;
   message.torn = random.uniform() < net.links_.tear;
+  if (lost) {
+    net.release(buffer);
+    return;
+  }
   const double arrival_time = net.now_ + net.transit_seconds(exponential());
   if (twice) {
     const std::uint32_t copy = net.acquire();
@@ -136,10 +140,7 @@ void SimPort::post(int e, Stamp step) {
     net.push(
         {arrival_time + net.transit_seconds(1 + exponential()), ++net.scheduled_, static_cast<std::int32_t>(at), copy});
   }
-  if (lost)
-    net.release(buffer);
-  else
-    net.push({arrival_time, ++net.scheduled_, static_cast<std::int32_t>(at), buffer});
+  net.push({arrival_time, ++net.scheduled_, static_cast<std::int32_t>(at), buffer});
 }
 
 const Traffic& SimPort::traffic() const { return network_->traffic_[node_]; }

@@ -26,11 +26,6 @@ class Staleness {
     return 0;
   }
 
-  void merge(const Staleness& other) {
-    for (std::size_t b = 0; b < bins_.size(); ++b) bins_[b] += other.bins_[b];
-    count_ += other.count_;
-  }
-
  private:
   static constexpr std::size_t kExact = 32, kBins = 128;
 

@@ -63,7 +63,8 @@ class Quadratic final : public Model {
     return 0.5 * static_cast<double>((reflected * distance).sum());
   }
 
-  /// Mean of H, of H b and of b'Hb/2 over the samples, in double; kept for the last dataset asked about.
+  /// Mean of H, of H b and of b'Hb/2 over the samples, in double; kept for the last dataset asked about,
+  /// which must outlive that.
   void summarise(const Dataset& data) {
     if (summarised_ == &data) return;
     const Eigen::Index d = static_cast<Eigen::Index>(dim_);

@@ -1,5 +1,6 @@
 #include "ecl/mpi/comm.hpp"
 
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <string>
@@ -70,6 +71,8 @@ void Comm::together(const std::function<void()>& phase) const {
     phase();
   } catch (const ecl::Error& error) {
     mine = error;
+  } catch (const std::exception& error) {
+    mine = ecl::Error(std::string("internal error: ") + error.what(), Exit::internal);
   }
   const int failed = static_cast<int>(-reduce(mine ? -rank_ : -size_, MPI_MAX));
   if (failed == size_) return;

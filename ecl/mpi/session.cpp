@@ -17,7 +17,9 @@ int integer_from_environment(const char* name, int fallback) {
   return text ? std::atoi(text) : fallback;
 }
 
+/// Cores that the ranks of this host may use together. A rank that mpirun bound sees only its own: then all count.
 int usable_cores() {
+  if (std::getenv("OMPI_MCA_orte_bound_at_launch")) return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -55,7 +57,11 @@ double ranks_per_core() {
   return static_cast<double>(ranks) / usable_cores();
 }
 
-int launch_rank() { return integer_from_environment("OMPI_COMM_WORLD_RANK", integer_from_environment("PMI_RANK", 0)); }
+int launch_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+    if (std::getenv(name)) return integer_from_environment(name, 0);
+  return 0;
+}
 
 bool stderr_is_terminal() {
   if (!std::getenv("OMPI_COMM_WORLD_SIZE")) return isatty(STDERR_FILENO);

@@ -48,6 +48,7 @@ Window::Window(const Comm& comm, std::size_t bytes) {
         "MPI_Win_allocate");
   check(MPI_Win_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler");
   check(MPI_Win_lock_all(MPI_MODE_NOCHECK, handle_), "MPI_Win_lock_all");
+  ECL_CHECK(reinterpret_cast<std::uintptr_t>(local_) % sizeof(std::uint64_t) == 0);
   std::memset(local_, 0, bytes);
   sync();
 }

@@ -38,8 +38,15 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   model->init(initial, random);
   optimum = model->optimum(*train_);
 
-  make_solver(0);  // its parameters are checked before anything is written
-  const double steps_per_epoch = static_cast<double>(train_samples) / (static_cast<double>(spec.batch) * nodes);
+  const Delivery delivery = make_solver(0)->delivery();  // its parameters are checked before anything is written
+  if (mode == Mode::async && delivery == Delivery::lock_step)
+    throw Error("solver " + spec.solver +
+                " must apply every message exactly once, which --mode async does not promise; " +
+                "use --mode lock-step, or --solver ecl");
+  double samples_per_step = 0;  // a shard smaller than the batch is the batch
+  for (const std::size_t held : shard_sizes_)
+    samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));
+  const double steps_per_epoch = static_cast<double>(train_samples) / samples_per_step;
   steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(spec.epochs * steps_per_epoch));
   epochs_per_step = 1 / steps_per_epoch;
   const double epochs = static_cast<double>(steps) * epochs_per_step;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <iostream>
 #include <optional>
@@ -33,7 +34,7 @@ class Pause {
 /// One rank's training loop.
 class RankRun {
  public:
-  RankRun(const mpi::Comm& comm, Experiment& experiment, Recorder& recorder)
+  RankRun(const mpi::Comm& comm, Experiment& experiment)
       : comm_(comm),
         experiment_(experiment),
         rank_(comm.rank()),
@@ -42,9 +43,11 @@ class RankRun {
         progress_(experiment.spec.quiet || rank_ != 0, rank_ == 0 && mpi::stderr_is_terminal(), steps_),
         node_(make_node()),
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
-                     [this, &recorder](const std::vector<MetricsRow>& rows) { finished(rows, recorder); }) {}
+                     [this](const std::vector<MetricsRow>& rows) { finished(rows); }) {}
 
-  void train() {
+  /// `recorder`: of rank 0, else null.
+  void train(Recorder* recorder) {
+    recorder_ = recorder;
     next_evaluation_ = experiment_.evaluation_step(1);
     Pause pause;
     while (!evaluations_.done()) {
@@ -139,16 +142,16 @@ class RankRun {
   void fall_behind(double step_s) {
     debt_s_ += (slowness_ * std::max(1.0, mpi::ranks_per_core()) - 1) * step_s;
     const double start_s = now();
-    while (now() - start_s < debt_s_) {
+    while (now() - start_s < debt_s_ && !must_end()) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
       poke();
     }
     debt_s_ -= now() - start_s;
   }
 
-  void finished(const std::vector<MetricsRow>& rows, Recorder& recorder) {
+  void finished(const std::vector<MetricsRow>& rows) {
     try {
-      recorder.write(rows);
+      recorder_->write(rows);
     } catch (const Error& error) {  // this rank alone knows: end the run in good order, then tell everybody
       write_error_ = error;
     }
@@ -160,6 +163,7 @@ class RankRun {
 
   const mpi::Comm& comm_;
   Experiment& experiment_;
+  Recorder* recorder_ = nullptr;
   NodeId rank_;
   std::uint64_t steps_;
   double slowness_;
@@ -181,25 +185,24 @@ class RankRun {
 
 Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
   std::unique_ptr<Experiment> experiment;
-  std::unique_ptr<RunDirectory> directory;
-  std::unique_ptr<Recorder> recorder;
   comm.together([&] {
     experiment = std::make_unique<Experiment>(spec, comm.size());
     experiment->keep_only(comm.rank());
   });
+  if (spec.verbose && comm.rank() == 0)
+    std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
+              << '\n'
+              << experiment->describe();
+  RankRun run(comm, *experiment);
+
+  std::unique_ptr<RunDirectory> directory;  // last of all: whatever is refused leaves nothing behind
+  std::unique_ptr<Recorder> recorder;
   comm.together([&] {
     if (comm.rank() != 0) return;
     directory = std::make_unique<RunDirectory>(spec);
     recorder = std::make_unique<Recorder>(directory->path("metrics.csv"));
   });
-  if (!recorder) recorder = std::make_unique<Recorder>("");
-
-  if (spec.verbose && comm.rank() == 0)
-    std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
-              << '\n'
-              << experiment->describe();
-  RankRun run(comm, *experiment, *recorder);
-  run.train();
+  run.train(recorder.get());
   const Summary summary = run.summary();
   comm.together([&] {
     if (comm.rank() != 0) return;

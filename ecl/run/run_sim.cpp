@@ -15,9 +15,8 @@ namespace {
 /// One simulated run: nodes compute for a while, then step; messages fly meanwhile.
 class SimRun {
  public:
-  SimRun(Experiment& experiment, Recorder& recorder)
+  explicit SimRun(Experiment& experiment)
       : experiment_(experiment),
-        recorder_(recorder),
         solver_of_first_(experiment.make_solver(0)),
         network_(experiment.graph, solver_of_first_->message_size(), links(experiment.spec), experiment.mode),
         progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps),
@@ -31,7 +30,8 @@ class SimRun {
     }
   }
 
-  void run() {
+  void run(Recorder& recorder) {
+    recorder_ = &recorder;
     start_ = std::chrono::steady_clock::now();
     for (NodeId i = 0; i < experiment_.nodes(); ++i) network_.wake_at(step_seconds(i), i);
     while (!diverged_ && !stop_requested()) {
@@ -44,9 +44,10 @@ class SimRun {
   }
 
   Summary summary() {
-    if (evaluations_done_ < experiment_.evaluations()) evaluate_all_now();
+    const bool complete = evaluations_done_ == experiment_.evaluations();
+    if (!complete) evaluate_all_now();
     Summary summary;
-    summary.verdict = diverged_ ? Verdict::diverged : stop_requested() ? Verdict::preempted : Verdict::finished;
+    summary.verdict = diverged_ ? Verdict::diverged : complete ? Verdict::finished : Verdict::preempted;
     summary.seconds = last_step_s_;
     summary.wall_seconds = summary.gradient_seconds = wall_seconds();
     summary.cpu_seconds = cpu_seconds();
@@ -142,7 +143,7 @@ class SimRun {
       squares += row.consensus_error * row.consensus_error;
     }
     progress_.consensus(std::sqrt(squares / experiment_.nodes()));
-    recorder_.write(evaluation.rows);
+    recorder_->write(evaluation.rows);
     last_rows_ = std::move(evaluation.rows);
   }
 
@@ -156,7 +157,7 @@ class SimRun {
   }
 
   Experiment& experiment_;
-  Recorder& recorder_;
+  Recorder* recorder_ = nullptr;
   std::unique_ptr<Solver> solver_of_first_;
   SimNetwork network_;
   Progress progress_;
@@ -178,11 +179,11 @@ class SimRun {
 
 Exit run_sim(const Spec& spec) {
   Experiment experiment(spec, spec.nodes);
-  const RunDirectory directory(spec);
-  Recorder recorder(directory.path("metrics.csv"));
   if (spec.verbose) std::cerr << experiment.describe();
-  SimRun run(experiment, recorder);
-  run.run();
+  SimRun run(experiment);
+  const RunDirectory directory(spec);  // last of all: whatever is refused leaves nothing behind
+  Recorder recorder(directory.path("metrics.csv"));
+  run.run(recorder);
   const Summary summary = run.summary();
   directory.finish(summary, experiment, run.mean());
   print(std::cout, summary, experiment);

@@ -30,10 +30,11 @@ const char* name(Verdict verdict) {
 
 Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-/// What the rows of the last evaluation say about the network as a whole.
+/// What the rows of the last evaluation say about the network as a whole: sums, but for the staleness, which is the
+/// mean of the nodes' medians and the largest of their 99 % quantiles.
 struct Totals {
   double accuracy_mean = 0, accuracy_min = 1e300, consensus_error = 0, stale_p50 = 0, stale_p99 = 0;
-  std::uint64_t steps = 0;
+  std::uint64_t steps = 0, refused = 0;
   Traffic traffic;
 
   explicit Totals(const std::vector<MetricsRow>& rows) {
@@ -44,6 +45,7 @@ struct Totals {
       stale_p50 += row.stale_p50;
       stale_p99 = std::max(stale_p99, row.stale_p99);
       steps += row.step;
+      refused += row.messages_refused;
       traffic.bytes_sent += row.traffic.bytes_sent;
       traffic.messages_sent += row.traffic.messages_sent;
       traffic.messages_taken += row.traffic.messages_taken;
@@ -147,6 +149,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"messages_sent", totals.traffic.messages_sent},
       {"messages_taken", totals.traffic.messages_taken},
       {"messages_torn", totals.traffic.messages_torn},
+      {"messages_refused", totals.refused},
       {"messages_overwritten", totals.traffic.messages_overwritten},
       {"staleness_p50", totals.stale_p50},
       {"staleness_p99", totals.stale_p99},
@@ -186,9 +189,10 @@ RunDirectory::RunDirectory(const Spec& spec) : directory_(spec.out) {
   namespace fs = std::filesystem;
   if (directory_.empty()) return;
   std::error_code error;
-  if (fs::exists(directory_) && (!fs::is_directory(directory_) || !fs::is_empty(directory_)))
+  const bool there = fs::exists(directory_, error);
+  if (!error && there && (!fs::is_directory(directory_, error) || !fs::is_empty(directory_, error)))
     throw Error("--out " + directory_ + ": something is there already; choose another directory or remove it");
-  fs::create_directories(fs::path(directory_) / "model", error);
+  if (!error) fs::create_directories(fs::path(directory_) / "model", error);
   if (error) throw Error("--out " + directory_ + ": cannot be made: " + error.message(), Exit::io);
   write_file(path("config.ini"), spec.config);
 }

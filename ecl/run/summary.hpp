@@ -19,7 +19,7 @@ struct Summary {
   double seconds = 0;                                 ///< of training: wall clock, or virtual in the simulator
   double wall_seconds = 0;                            ///< of training
   double cpu_seconds = 0;                             ///< of all processes, start and evaluation included
-  double peak_memory_bytes = 0;  ///< of the largest process
+  double peak_memory_bytes = 0;                       ///< of the largest process
   double gradient_seconds = 0, exchange_seconds = 0;  ///< summed over nodes; wall clock
   double gradient_samples = 0;
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order

@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   const ecl::mpi::Comm world = ecl::mpi::Comm::world();
   all_ranks = &world;
   testing::InitGoogleTest(&argc, argv);
+  GTEST_FLAG_SET(catch_exceptions, false);  // a rank that throws must end the job, not leave the others waiting
   if (world.rank() != 0) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();
     delete listeners.Release(listeners.default_result_printer());
