@@ -34,7 +34,8 @@ void prepare_environment() {
   setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", kKeepTheUsers);
   // Without mpirun there is nothing to launch: do not ask for ssh.
   if (!std::getenv("OMPI_COMM_WORLD_SIZE")) setenv("OMPI_MCA_plm", "isolated", kKeepTheUsers);
-  if (oversubscribed()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", kKeepTheUsers);
+  // A rank that waits inside MPI gives its core away: without this, ranks that share one wait for each other's slices.
+  setenv("OMPI_MCA_mpi_yield_when_idle", "1", kKeepTheUsers);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace ecl::mpi {
 ///
 /// The constructor sets what Open MPI reads at start, unless the user has set it: the shared-memory window component on
 /// one host, a component that works over TCP between hosts, no copying through the kernel (which containers forbid,
-/// loudly), and yielding when there are more ranks than cores. Then MPI_Init_thread(MPI_THREAD_FUNNELED).
+/// loudly), and yielding while it waits. Then MPI_Init_thread(MPI_THREAD_FUNNELED).
 ///
 /// The destructor finalises; while an exception unwinds it aborts the job, because the other ranks may be inside a
 /// collective call that this rank will never join.
