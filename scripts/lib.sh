@@ -60,3 +60,6 @@ use_one_host() {
   export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_plm=isolated
   if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 }
+
+# Any script that sources this knows --help.
+if [[ ${1-} == --help ]]; then usage; fi

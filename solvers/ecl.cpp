@@ -25,7 +25,7 @@
 /// harmonic mean of both ends' wishes, times alpha_scale. It is set from the initial step size and then fixed: a
 /// falling learning rate must not move it. Duals start at alpha_ij w0: no pull until somebody has moved.
 ///
-/// Usual ranges: theta 0.5 .. 1 (0.5 under strong noise or long delays), alpha_scale 1 .. 8 (more for deep models and
+/// Usual ranges: theta 0.5 .. 1 (0.5 under strong noise or long delays), alpha_scale 1 .. 8 (4 for deep models and
 /// long local phases), K 2 .. 32, mu as for SGD.
 ///
 /// Sources: Niwa, Harada, Zhang and Kleijn, KDD 2020 (doi 10.1145/3394486.3403109); Niwa et al., ICML 2021 (PMLR

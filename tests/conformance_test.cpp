@@ -88,7 +88,8 @@ TEST_P(SolverConformance, RestsWhereTheorySays) {
   const std::vector<float>& optimum = simulation.experiment().optimum;
   const auto theory = biased().find(GetParam());
   if (theory == biased().end()) {
-    EXPECT_LT(simulation.error(optimum), kFloat);
+    EXPECT_LT(simulation.error(optimum), kFloat)
+        << "is " << GetParam() << " biased by design? then say in biased(), above, where it rests";
     return;
   }
   const auto models = theory->second(spec, simulation.experiment().graph);

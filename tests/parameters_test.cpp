@@ -117,7 +117,7 @@ TEST(Suggestion, NamesTheNearestOrNothing) {
 int make_one() { return 1; }
 
 TEST(Registry, FindsWithEitherDashAndSuggests) {
-  const Registry<int()> table("topology", {{"double_ring", "two rings", make_one}, {"star", "a star", make_one}});
+  const Registry<int()> table("topology", '_', {{"double_ring", "two rings", make_one}, {"star", "a star", make_one}});
   EXPECT_EQ(table.find("double-ring").name, "double_ring");
   EXPECT_EQ(table.find("double_ring").make(), 1);
   const std::string text = error_of([&] { table.find("duble-ring"); });

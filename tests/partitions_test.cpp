@@ -78,7 +78,7 @@ const std::vector<Case> kCases = {
     {"dirichlet", "dirichlet:100", true},
     {"quantity", "quantity:0.001", true},
     {"quantity", "quantity:1", true},
-    {"by_column", "by-column:school", false},
+    {"by-column", "by-column:school", false},
     {"file", "file", false},
 };
 

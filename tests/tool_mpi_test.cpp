@@ -51,7 +51,7 @@ struct Case {
 
 /// Mistakes that one rank cannot show, and one of each stage at which a mistake is found.
 const std::vector<Case> kCases = {
-    {{"unknown_option", "--lokal-steps 3", {"unknown option --lokal-steps", "did you mean 'local-steps'?"}}, 4},
+    {{"unknown_option", "--lokal-steps 3", {"unknown option --lokal-steps", "did you mean '--local-steps'?"}}, 4},
     {{"unknown_solver", "--solver ekl", {"unknown solver 'ekl'", "did you mean 'ecl'?"}}, 4},
     {{"set_out_of_range", "--set theta=7", {"theta = 7"}}, 4},
     {{"torn_csv", "--dataset csv --data {}/torn.csv", {"torn.csv:3:3"}, 5}, 4},

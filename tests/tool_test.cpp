@@ -113,12 +113,12 @@ TEST(Tool, RefusesMistakesToTheSmallCommands) {
   expect_refusal(ecl("topology"), 2, {"needs a name", "ecl topology ring -n 8"});
   expect_refusal(ecl("topology rng"), 2, {"unknown topology 'rng'", "did you mean 'ring'?"});
   expect_refusal(ecl("topology ring chain"), 2, {"'chain' is not an option", "ecl topology --help"});
-  expect_refusal(ecl("topology ring --nodse 4"), 2, {"unknown option --nodse", "did you mean 'nodes'?"});
+  expect_refusal(ecl("topology ring --nodse 4"), 2, {"unknown option --nodse", "did you mean '--nodes'?"});
   expect_refusal(ecl("topology ring -n 0"), 2, {"-n 0", "at least 1"});
   expect_refusal(ecl("topology ring -n many"), 2, {"'many'"});
   expect_refusal(ecl("topology torus -n 7"), 2, {"topology torus", "7 nodes"});
   expect_refusal(ecl("topology ring --seed -1"), 2, {"--seed -1", "whole number"});
-  expect_refusal(ecl("data --sed 4"), 2, {"unknown option --sed", "did you mean 'seed'?"});
+  expect_refusal(ecl("data --sed 4"), 2, {"unknown option --sed", "did you mean '--seed'?"});
   expect_refusal(ecl("data -n 5000"), 2, {"5000 nodes", "at most 1438"});
   expect_refusal(ecl("data --dataset csv --data " + (scratch / "torn.csv").string()), 5, {"torn.csv:3:3"});
   expect_refusal(ecl("list solvers"), 2, {"'solvers' is not an option", "ecl list --help"});
@@ -208,7 +208,10 @@ TEST(Tool, ListNamesEveryPlugIn) {
     for (const std::string& line : lines_of(read_file(fs::path(ECL_SOURCE_DIR) / folder / "registry.def"))) {
       if (line.rfind("ENTRY(", 0) != 0) continue;
       ++entries;
-      EXPECT_NE(outcome.out.find("\n  " + line.substr(6, line.find(',') - 6) + " "), std::string::npos) << line;
+      std::string name = line.substr(6, line.find(',') - 6);
+      if (std::string(folder) == "ecl/datasets" || std::string(folder) == "ecl/partitions")
+        std::replace(name.begin(), name.end(), '_', '-');
+      EXPECT_NE(outcome.out.find("\n  " + name + " "), std::string::npos) << line;
     }
   EXPECT_GE(entries, 30u);
   expect_has(outcome.out, {"theta = 1", "alpha_scale"});
@@ -330,12 +333,13 @@ TEST(Simulate, RepeatsARunFromPrintedAndFromKeptOptions) {
   const Outcome printed = ecl(options + " --print-config --out " + (scratch / "none").string());
   expect_ok(printed);
   EXPECT_FALSE(fs::exists(scratch / "none"));
-  EXPECT_EQ(printed.out, read_file(scratch / "a" / "config.ini"));
+  const std::string kept = read_file(scratch / "a" / "config.ini");
+  ASSERT_NE(kept.find("\n# on 4 nodes\n"), std::string::npos) << "the command and the number of nodes as comments";
+  EXPECT_EQ(printed.out, kept.substr(kept.find("nodes\n", kept.find("# on")) + 6));
   expect_has(printed.out, {"lr = 0.07\n", "set = theta=0.6\n", "steps = 40\n"});
   write_file(scratch / "printed.ini", printed.out);
   EXPECT_EQ(short_run(scratch, "b", "simulate --config " + (scratch / "printed.ini").string()), first);
   EXPECT_EQ(short_run(scratch, "c", "simulate --config " + (scratch / "a" / "config.ini").string()), first);
-  EXPECT_EQ(read_file(scratch / "a" / "config.ini"), read_file(scratch / "c" / "config.ini"));
 }
 
 TEST(Simulate, LetsTheCommandLineWinOverTheFile) {

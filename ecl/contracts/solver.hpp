@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "ecl/contracts/graph.hpp"
@@ -52,5 +53,10 @@ class Solver {
 
 using SolverFactory = std::unique_ptr<Solver>(const SolverSetup&, Params&);
 const Registry<SolverFactory>& solvers();
+
+/// The solver of `choice` ("ecl" or "ecl:theta=0.5"), with further "key=value" settings; parameters checked to the
+/// last.
+std::unique_ptr<Solver> make_solver(const Choice& choice, const SolverSetup& setup,
+                                    std::span<const std::string> settings = {});
 
 }  // namespace ecl

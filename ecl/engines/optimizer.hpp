@@ -58,7 +58,8 @@ class Optimizer {
     return true;
   }
 
-  /// One local step: x (d floats) moves along minus `gradient`, corrected by what the neighbours said.
+  /// One local step; in lock step only when ready(). x (d floats) moves along minus `gradient`, corrected by what the
+  /// neighbours said.
   ///
   /// Messages are taken at the start of a round only, all edges together. Taking them as they come would let one
   /// edge's new dual meet the other's old one in mid-round: with theta = 1 duals that alternate in sign, and otherwise
@@ -91,6 +92,8 @@ class Optimizer {
     if (mode_ == Mode::lock_step && round_ == 0) return;
     for (int e = 0; e < static_cast<int>(present_.size()); ++e) {
       if (!present_[e]) continue;
+      // In lock step: call step() only when ready().
+      ECL_CHECK(mode_ == Mode::async || port_.arrived(e) >= round_);
       const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, round_);
       if (!arrival) continue;
       staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);

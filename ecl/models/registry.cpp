@@ -3,5 +3,6 @@
 #define ECL_REGISTRY models
 #define ECL_FACTORY ModelFactory
 #define ECL_KIND "model"
+#define ECL_JOINT '_'
 #define ECL_ENTRIES "ecl/models/registry.def"
 #include "ecl/words/registry_table.inc"

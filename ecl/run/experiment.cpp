@@ -68,12 +68,8 @@ StepRule Experiment::rule() const {
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
-  const Choice choice = Choice::parse(spec.solver);
-  const auto& entry = solvers().find(choice.name);
-  Params params = solvers().params(choice, spec.settings);
-  auto solver = entry.make({graph, i, initial, rule().initial_step_size(), spec.local_steps}, params);
-  params.finish();
-  return solver;
+  const SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps};
+  return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
 }
 
 Shard Experiment::shard(NodeId i) const {

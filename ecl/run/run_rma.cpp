@@ -199,7 +199,7 @@ Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
   std::unique_ptr<Recorder> recorder;
   comm.together([&] {
     if (comm.rank() != 0) return;
-    directory = std::make_unique<RunDirectory>(spec);
+    directory = std::make_unique<RunDirectory>(spec, comm.size());
     recorder = std::make_unique<Recorder>(directory->path("metrics.csv"));
   });
   run.train(recorder.get());

@@ -181,7 +181,7 @@ Exit run_sim(const Spec& spec) {
   Experiment experiment(spec, spec.nodes);
   if (spec.verbose) std::cerr << experiment.describe();
   SimRun run(experiment);
-  const RunDirectory directory(spec);  // last of all: whatever is refused leaves nothing behind
+  const RunDirectory directory(spec, spec.nodes);  // last of all: whatever is refused leaves nothing behind
   Recorder recorder(directory.path("metrics.csv"));
   run.run(recorder);
   const Summary summary = run.summary();

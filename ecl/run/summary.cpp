@@ -185,7 +185,7 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
         static_cast<double>(totals.steps) / summary.wall_seconds);
 }
 
-RunDirectory::RunDirectory(const Spec& spec) : directory_(spec.out) {
+RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out) {
   namespace fs = std::filesystem;
   if (directory_.empty()) return;
   std::error_code error;
@@ -194,7 +194,7 @@ RunDirectory::RunDirectory(const Spec& spec) : directory_(spec.out) {
     throw Error("--out " + directory_ + ": something is there already; choose another directory or remove it");
   if (!error) fs::create_directories(fs::path(directory_) / "model", error);
   if (error) throw Error("--out " + directory_ + ": cannot be made: " + error.message(), Exit::io);
-  write_file(path("config.ini"), spec.config);
+  write_file(path("config.ini"), "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
 }
 
 std::string RunDirectory::path(const std::string& file) const {

@@ -45,7 +45,7 @@ double peak_memory_bytes();
 class RunDirectory {
  public:
   /// Throws Error if the path holds another run or cannot be made. Writes config.ini.
-  explicit RunDirectory(const Spec& spec);
+  RunDirectory(const Spec& spec, NodeId nodes);
   /// Of a file in it; empty if there is no directory.
   std::string path(const std::string& file) const;
   /// Writes summary.json and model/consensus.npy.

@@ -127,7 +127,13 @@ void read_config(const std::string& path, const Options& options, const std::str
   if (values.count("set")) first = values["set"].as<std::vector<std::string>>();
   const bool by_epochs = given(values, "epochs") && !given(values, "steps");
   try {
-    po::store(po::parse_config_file(file, options.run), values);
+    const po::parsed_options parsed = po::parse_config_file(file, options.run, command == "train");
+    for (const po::option& option : parsed.options) {
+      if (!option.unregistered) continue;
+      refuse_simulators({"--" + option.string_key});
+      throw po::unknown_option(option.string_key);
+    }
+    po::store(parsed, values);
     po::notify(values);
   } catch (const po::error& error) {
     fail(error, options.run, "ecl " + command, path + ": ");

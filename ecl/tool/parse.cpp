@@ -22,7 +22,7 @@ void refuse_negative(const po::option& option, const po::options_description& op
 
 std::vector<std::string> long_names(const po::options_description& options) {
   std::vector<std::string> names;
-  for (const auto& option : options.options()) names.push_back(option->long_name());
+  for (const auto& option : options.options()) names.push_back("--" + option->long_name());
   return names;
 }
 
@@ -31,9 +31,11 @@ void fail(const po::error& error, const po::options_description& options, const 
   if (const auto* unknown = dynamic_cast<const po::unknown_option*>(&error)) {
     std::string name = unknown->get_option_name();
     name.erase(0, name.find_first_not_of('-'));
-    throw Error(where + "unknown option --" + name + suggestion(name, long_names(options)) + " (see " + command +
+    throw Error(where + "unknown option --" + name + suggestion("--" + name, long_names(options)) + " (see " + command +
                 " --help)");
   }
+  if (dynamic_cast<const po::invalid_config_file_syntax*>(&error))
+    throw Error(where + "not a config.ini: every line is OPTION = VALUE, or a comment after #");
   throw Error(where + error.what() + " (see " + command + " --help)");
 }
 

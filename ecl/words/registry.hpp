@@ -21,8 +21,11 @@ class Registry {
     Factory* make;
   };
 
-  /// `kind` is for messages: "solver".
-  Registry(std::string kind, std::vector<Entry> entries) : kind_(std::move(kind)), entries_(std::move(entries)) {}
+  /// `kind` is for messages: "solver". Names are shown with `joint` where they have an underscore: "fashion-mnist".
+  Registry(std::string kind, char joint, std::vector<Entry> entries)
+      : kind_(std::move(kind)), entries_(std::move(entries)) {
+    for (Entry& entry : entries_) std::replace(entry.name.begin(), entry.name.end(), '_', joint);
+  }
 
   const std::string& kind() const { return kind_; }
   const std::vector<Entry>& entries() const { return entries_; }
@@ -37,7 +40,7 @@ class Registry {
     }
     std::string list;
     for (const std::string& candidate : known) list += (list.empty() ? "" : ", ") + candidate;
-    throw Error("unknown " + kind_ + " '" + std::string(name) + "'" + suggestion(wanted, known) + " (known: " + list +
+    throw Error("unknown " + kind_ + " '" + std::string(name) + "'" + suggestion(name, known) + " (known: " + list +
                 ")");
   }
 

@@ -38,7 +38,9 @@ inline void write_inputs(const std::filesystem::path& directory) {
 /// Those that any number of nodes shows.
 inline const std::vector<Mistake>& mistakes() {
   static const std::vector<Mistake> kAll = {
-      {"unknown_option", "--lokal-steps 3", {"unknown option --lokal-steps", "did you mean 'local-steps'?", "--help"}},
+      {"unknown_option",
+       "--lokal-steps 3",
+       {"unknown option --lokal-steps", "did you mean '--local-steps'?", "--help"}},
       {"abbreviated_option", "--topol ring", {"unknown option --topol", "--help"}},
       {"bare_word", "ring", {"'ring' is not an option", "--help"}},
       {"missing_value", "--lr", {"--lr", "missing", "--help"}},
