@@ -1,7 +1,5 @@
-#include <algorithm>
-#include <vector>
-
 #include "ecl/contracts/solver.hpp"
+#include "solvers/mixing.hpp"
 
 /// Decentralised parallel SGD: gossip, the baseline.
 ///
@@ -9,9 +7,10 @@
 ///     local step       x_i <- x_i - mu g_i
 ///     message          x_i
 ///
-/// In lock step with K = 1 this is D-PSGD; asynchronously, on mailboxes that hold the newest model, it is the scheme of
-/// ADSGD and SWIFT. It is biased when shards differ: at a constant step size the fixed point is not the minimiser of
-/// the sum, and the distance grows with mu, K, the heterogeneity and 1 / spectral gap.
+/// In lock step with K = 1 this is D-PSGD in its combine-then-adapt order; asynchronously, on mailboxes that hold the
+/// newest model, it is the scheme of ADSGD and SWIFT. It is biased when shards differ: at a constant step size the
+/// fixed point is not the minimiser of the sum, and the distance grows with mu, K, the heterogeneity and 1 / spectral
+/// gap.
 ///
 /// Usual ranges: mu as for SGD. Sources: Lian et al., NeurIPS 2017 (arXiv 1705.09056); asynchronous: Bornstein et al.,
 /// ICLR 2023 (SWIFT), arXiv 2505.10322 (ADSGD).
@@ -20,42 +19,21 @@ namespace {
 
 class DecentralisedSgd final : public Solver {
  public:
-  explicit DecentralisedSgd(const SolverSetup& setup) : dim_(setup.initial.size()) {
-    for (const HalfEdge& edge : setup.graph.edges(setup.node)) {
-      weight_.push_back(static_cast<float>(metropolis_weight(setup.graph, setup.node, edge.peer)));
-      models_.insert(models_.end(), setup.initial.begin(), setup.initial.end());
-    }
-  }
+  explicit DecentralisedSgd(const SolverSetup& setup) : mixing_(setup) {}
 
-  std::size_t message_size() const override { return dim_; }
+  std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
-
-  void receive(int e, CVec message) override { std::copy(message.begin(), message.end(), models_.begin() + e * dim_); }
-
-  void combine(Vec x) override {
-    float own = 1;
-    for (const float weight : weight_) own -= weight;
-    for (float& value : x) value *= own;
-    for (std::size_t e = 0; e < weight_.size(); ++e) {
-      const float weight = weight_[e];
-      const float* model = models_.data() + e * dim_;
-      for (std::size_t d = 0; d < dim_; ++d) x[d] += weight * model[d];
-    }
-  }
-
+  void receive(int e, CVec message) override { mixing_.receive(e, message); }
+  void combine(Vec x) override { mixing_.mix(x); }
   void descend(Vec x, CVec direction, double step_size) override {
     const float mu = static_cast<float>(step_size);
-    for (std::size_t d = 0; d < dim_; ++d) x[d] -= mu * direction[d];
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * direction[d];
   }
-
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
-
-  void drop(int e) override { weight_[e] = 0; }
+  void drop(int e) override { mixing_.drop(e); }
 
  private:
-  std::size_t dim_;
-  std::vector<float> weight_;  ///< W_ij per edge
-  std::vector<float> models_;  ///< the neighbours' newest models, edge after edge
+  Mixing mixing_;
 };
 
 }  // namespace

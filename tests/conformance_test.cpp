@@ -45,23 +45,24 @@ struct Quadratics {
   }
 };
 
-/// The models at which gossip with full gradients and K = 1 rests: (I - W) X + mu H (X - B) = 0.
+/// The models at which gossip with full gradients and K = 1 rests: X = Y - mu H (Y - B) with Y = W X.
 std::vector<Eigen::VectorXd> gossip_fixed_point(const Spec& spec, const Graph& graph) {
   const Quadratics q(spec);
   const int n = spec.nodes, d = static_cast<int>(q.minimiser[0].size());
-  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(n * d, n * d);
+  Eigen::MatrixXd a = Eigen::MatrixXd::Identity(n * d, n * d), w = a;
   Eigen::VectorXd b(n * d);
   const auto identity = Eigen::MatrixXd::Identity(d, d);
   for (NodeId i = 0; i < n; ++i) {
-    a.block(i * d, i * d, d, d) += spec.learning_rate * q.hessian[i];
-    b.segment(i * d, d) = spec.learning_rate * q.hessian[i] * q.minimiser[i];
     for (const HalfEdge& edge : graph.edges(i)) {
       const double weight = metropolis_weight(graph, i, edge.peer);
-      a.block(i * d, i * d, d, d) += weight * identity;
-      a.block(i * d, edge.peer * d, d, d) -= weight * identity;
+      w.block(i * d, i * d, d, d) -= weight * identity;
+      w.block(i * d, edge.peer * d, d, d) += weight * identity;
     }
+    const Eigen::MatrixXd step = spec.learning_rate * q.hessian[i];
+    a.middleRows(i * d, d) -= (identity - step) * w.middleRows(i * d, d);
+    b.segment(i * d, d) = step * q.minimiser[i];
   }
-  const Eigen::VectorXd x = a.partialPivLu().solve(b);
+  const Eigen::VectorXd x = w * a.partialPivLu().solve(b);  // as evaluated: at the start of a round
   std::vector<Eigen::VectorXd> models;
   for (int i = 0; i < n; ++i) models.push_back(x.segment(i * d, d));
   return models;

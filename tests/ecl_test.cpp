@@ -175,7 +175,7 @@ class Textbook {
     auto next = z_;
     for (NodeId i = 0; i < graph.size(); ++i)
       for (int e = 0; e < graph.degree(i); ++e) {
-        const auto [j, twin] = graph.edges(i)[e];
+        const auto& [j, twin, sends, receives] = graph.edges(i)[e];
         const Eigen::VectorXd y = z_[j][twin] - 2 * alpha_(j, i) * sign(j, i) * w_[j];
         next[i][e] = (1 - theta_) * z_[i][e] + theta_ * y;
       }

@@ -186,6 +186,7 @@ class OwnLoop {
         optimizer_(make_optimizer(mode)) {}
 
   void step() {
+    optimizer_.begin(x_);
     for (std::size_t d = 0; d < x_.size(); ++d) gradient_[d] = x_[d] - static_cast<float>(world().rank());
     optimizer_.step(x_, gradient_);
   }

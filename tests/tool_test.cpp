@@ -67,8 +67,6 @@ const std::vector<Mistake> kOfTheSimulator = {
     {"tear_above_one", "--tear 2", {"--tear 2", "0 .. 1"}},
     {"latency_negative", "--latency-s -1", {"--latency-s -1", "at least 0"}},
     {"latency_infinite", "--latency-s inf", {"--latency-s inf", "finite"}},
-    {"lock_step_with_drop", "--mode lock-step --drop 0.1", {"lock-step", "--drop", "--mode async"}},
-    {"lock_step_with_tear", "--mode lock-step --tear 0.1", {"lock-step", "--tear", "--mode async"}},
     {"torus_of_seven", "--topology torus --nodes 7", {"topology torus", "7 nodes", "6 or 8"}},
     {"graph_in_pieces", "--topology file:{}/pieces.txt --nodes 4", {"pieces.txt", "in pieces", "connected"}},
     {"no_such_graph", "--topology file:{}/nosuch", {"topology file", "nosuch", "edge list"}},

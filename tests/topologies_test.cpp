@@ -92,7 +92,8 @@ void expect_well_formed(const Graph& graph, NodeId n) {
     ASSERT_EQ(static_cast<int>(edges.size()), graph.degree(i));
     ends += edges.size();
     for (std::size_t e = 0; e < edges.size(); ++e) {
-      const auto [peer, twin] = edges[e];
+      const auto [peer, twin, sends, receives] = edges[e];
+      EXPECT_TRUE(sends && receives);
       ASSERT_TRUE(peer >= 0 && peer < n && peer != i) << i << " - " << peer;
       if (e > 0) {
         ASSERT_LT(edges[e - 1].peer, peer) << "node " << i;

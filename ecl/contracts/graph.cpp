@@ -8,8 +8,8 @@
 namespace ecl {
 namespace {
 
-/// Number of nodes that a walk from node 0 reaches.
-NodeId reached(const Graph& graph) {
+/// Number of nodes that messages from node 0 reach; with `backwards`, that can reach node 0.
+NodeId reached(const Graph& graph, bool backwards) {
   std::vector<bool> seen(graph.size(), false);
   std::vector<NodeId> stack = {0};
   seen[0] = true;
@@ -18,48 +18,75 @@ NodeId reached(const Graph& graph) {
     const NodeId i = stack.back();
     stack.pop_back();
     ++count;
-    for (const HalfEdge& edge : graph.edges(i))
-      if (!seen[edge.peer]) seen[edge.peer] = true, stack.push_back(edge.peer);
+    for (const HalfEdge& edge : graph.edges(i)) {
+      if (seen[edge.peer] || !(backwards ? edge.receives : edge.sends)) continue;
+      seen[edge.peer] = true;
+      stack.push_back(edge.peer);
+    }
   }
   return count;
 }
 
+/// An edge {i, j} with i < j and the ways in which messages travel on it.
+struct Ways {
+  NodeId i, j;
+  bool up, down;  ///< i to j, j to i
+  bool operator<(const Ways& other) const { return std::pair(i, j) < std::pair(other.i, other.j); }
+};
+
+std::vector<Ways> in_order(NodeId n, const std::vector<Edge>& edges, const std::string& name, bool forward) {
+  std::vector<Ways> all;
+  all.reserve(edges.size());
+  for (const auto& [from, to] : edges) {
+    if (from < 0 || to < 0 || from >= n || to >= n)
+      throw Error(name + ": edge " + std::to_string(from) + "-" + std::to_string(to) + " leaves the nodes 0 .. " +
+                  std::to_string(n - 1));
+    if (from == to) throw Error(name + ": node " + std::to_string(from) + " has an edge to itself; remove it");
+    all.push_back({std::min(from, to), std::max(from, to), !forward || from < to, !forward || from > to});
+  }
+  std::sort(all.begin(), all.end());
+  std::size_t kept = 0;
+  for (const Ways& ways : all) {
+    if (kept == 0 || all[kept - 1] < ways) {
+      all[kept++] = ways;
+      continue;
+    }
+    Ways& last = all[kept - 1];
+    if ((last.up && ways.up) || (last.down && ways.down))
+      throw Error(name + ": edge " + std::to_string(ways.i) + "-" + std::to_string(ways.j) +
+                  " is there twice; give it once");
+    last.up = last.down = true;
+  }
+  all.resize(kept);
+  return all;
+}
+
 }  // namespace
 
-Graph::Graph(NodeId n, std::vector<Edge> edges, const std::string& name) {
+Graph::Graph(NodeId n, std::vector<Edge> pairs, const std::string& name, Direction direction) {
   ECL_CHECK(n >= 1);
-  for (Edge& edge : edges) {
-    if (edge.first < 0 || edge.second < 0 || edge.first >= n || edge.second >= n)
-      throw Error(name + ": edge " + std::to_string(edge.first) + "-" + std::to_string(edge.second) +
-                  " leaves the nodes 0 .. " + std::to_string(n - 1));
-    if (edge.first == edge.second)
-      throw Error(name + ": node " + std::to_string(edge.first) + " has an edge to itself; remove it");
-    if (edge.first > edge.second) std::swap(edge.first, edge.second);
-  }
-  std::sort(edges.begin(), edges.end());
-  const auto twice = std::adjacent_find(edges.begin(), edges.end());
-  if (twice != edges.end())
-    throw Error(name + ": edge " + std::to_string(twice->first) + "-" + std::to_string(twice->second) +
-                " is there twice; give it once");
-
+  const std::vector<Ways> edges = in_order(n, pairs, name, direction == Direction::forward);
   offsets_.assign(n + 1, 0);
-  for (const auto& [i, j] : edges) ++offsets_[i + 1], ++offsets_[j + 1];
+  for (const Ways& edge : edges) ++offsets_[edge.i + 1], ++offsets_[edge.j + 1];
   for (NodeId i = 0; i < n; ++i) offsets_[i + 1] += offsets_[i];
 
   // Two passes over the sorted edges fill each node's list by ascending peer: first the smaller peers, then the larger.
   half_edges_.resize(2 * edges.size());
   std::vector<std::size_t> next(offsets_.begin(), offsets_.end() - 1);
-  for (const auto& [i, j] : edges) half_edges_[next[j]++] = {i, 0};
+  for (const auto& [i, j, up, down] : edges) half_edges_[next[j]++] = {i, 0, down, up};
   std::vector<std::size_t> twin_of_smaller(offsets_.begin(), offsets_.end() - 1);
-  for (const auto& [i, j] : edges) {
+  for (const auto& [i, j, up, down] : edges) {
     const std::size_t at_j = twin_of_smaller[j]++, at_i = next[i]++;
-    half_edges_[at_i] = {j, static_cast<std::int32_t>(at_j - offsets_[j])};
+    half_edges_[at_i] = {j, static_cast<std::int32_t>(at_j - offsets_[j]), up, down};
     half_edges_[at_j].twin = static_cast<std::int32_t>(at_i - offsets_[i]);
+    directed_ |= up != down;
   }
-  const NodeId count = reached(*this);
-  if (count != n)
-    throw Error(name + ": the graph is in pieces: node 0 reaches " + std::to_string(count) + " of " +
-                std::to_string(n) + " nodes; consensus needs a connected graph");
+  for (const bool backwards : {false, true}) {
+    const NodeId count = reached(*this, backwards);
+    if (count == n) continue;
+    throw Error(name + ": the graph is in pieces: node 0 " + (backwards ? "is reached from " : "reaches ") +
+                std::to_string(count) + " of " + std::to_string(n) + " nodes; consensus needs a connected graph");
+  }
 }
 
 double metropolis_weight(const Graph& graph, NodeId i, NodeId j) {

@@ -11,15 +11,19 @@
 
 namespace ecl {
 
-/// One end of an undirected edge, as its node sees it.
+/// One end of an edge, as its node sees it.
 struct HalfEdge {
   NodeId peer;
-  std::int32_t twin;  ///< this edge's local index at the peer
+  std::int32_t twin;                   ///< this edge's local index at the peer
+  bool sends = true, receives = true;  ///< what this node does on it; one of them only on a one-way edge
 };
 
 using Edge = std::pair<NodeId, NodeId>;
 
-/// The communication graph: undirected, simple, connected. A value: every rank builds the same one.
+/// Whether messages travel both ways on an edge, or from its first node to its second only.
+enum class Direction { both, forward };
+
+/// The communication graph: simple and connected. A value: every rank builds the same one.
 ///
 /// Local edges of a node are numbered by ascending peer. Both ends agree on everything about an edge without a message:
 /// the twin index says where in the peer's window a node's block lies.
@@ -27,9 +31,10 @@ class Graph {
  public:
   Graph() = default;
 
-  /// Edges in any order and orientation, each once. Throws Error for a self-loop, a duplicate, an end outside 0 .. n-1
-  /// or a graph in several pieces; `name` is for that message.
-  Graph(NodeId n, std::vector<Edge> edges, const std::string& name);
+  /// Edges in any order, each once; Direction::forward makes arcs of them, and {i,j} with {j,i} an edge both ways.
+  /// Throws Error for a self-loop, a duplicate, an end outside 0 .. n-1, or if some node cannot reach some other;
+  /// `name` is for that message.
+  Graph(NodeId n, std::vector<Edge> edges, const std::string& name, Direction direction = Direction::both);
 
   NodeId size() const { return static_cast<NodeId>(offsets_.size()) - 1; }
   std::span<const HalfEdge> edges(NodeId i) const {
@@ -37,10 +42,12 @@ class Graph {
   }
   int degree(NodeId i) const { return static_cast<int>(offsets_[i + 1] - offsets_[i]); }
   std::size_t edge_count() const { return half_edges_.size() / 2; }
+  bool directed() const { return directed_; }  ///< some edge is one-way
 
  private:
   std::vector<std::size_t> offsets_ = {0};
   std::vector<HalfEdge> half_edges_;
+  bool directed_ = false;
 };
 
 /// Metropolis-Hastings weight of the edge {i, j}: 1 / (1 + max(d_i, d_j)). The matrix of these weights, with

@@ -40,7 +40,7 @@ concept Port = requires(P p, const P c, int e, Stamp k) {
   { c.now() } -> std::same_as<double>;        // seconds since the start of the run; no other code reads a clock
   { c.arrived(e) } -> std::same_as<Stamp>;    // number of the newest message on e, 0 if none
   { p.take(e) } -> std::same_as<Arrival>;     // the newest unseen message (Mode::async)
-  { p.take(e, k) } -> std::same_as<Arrival>;  // exactly message k, which has arrived (Mode::lock_step)
+  { p.take(e, k) } -> std::same_as<Arrival>;  // exactly message k, which has arrived or is lost (lock step)
   { p.outbox(e) } -> std::same_as<Vec>;       // floats to fill, then
   { p.post(e, k) } -> std::same_as<void>;     // publish them; k is the sender's local step
   { c.traffic() } -> std::same_as<const Traffic&>;

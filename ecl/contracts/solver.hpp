@@ -22,15 +22,18 @@ enum class Delivery {
 struct SolverSetup {
   const Graph& graph;
   NodeId node;
-  CVec initial;      ///< d floats, the same on all nodes; valid during construction only
-  double step_size;  ///< effective step mu at the start: learning rate / (1 - momentum)
-  int local_steps;   ///< K: descents between two exchanges
+  CVec initial;         ///< d floats, the same on all nodes; valid during construction only
+  double step_size;     ///< effective step mu at the start: learning rate / (1 - momentum)
+  int local_steps;      ///< K: descents between two exchanges
+  double momentum = 0;  ///< the engine's, of the gradient; a solver with a momentum of its own refuses a second one
+  std::uint64_t seed = 1;
 };
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
 ///
 /// The Optimizer calls, once per round: receive() for each message that arrived, combine(), K times descend(), then
-/// send() for each edge. All vectors have d floats, messages message_size().
+/// send() for each edge that sends. Gradients are taken at the x that combine() left, and so are evaluations.
+/// All vectors have d floats, messages message_size().
 /// A solver reads no clock, does no I/O and allocates nothing in these calls.
 class Solver {
  public:
@@ -38,6 +41,8 @@ class Solver {
 
   virtual std::size_t message_size() const = 0;  ///< floats per message; 0: this solver does not communicate
   virtual Delivery delivery() const = 0;
+  /// A server: it sends right after combine(), in answer to what it received, not at the end of a round.
+  virtual bool replies() const { return false; }
 
   /// A new message on e, whole. `message` is valid during the call.
   virtual void receive(int e, CVec message) = 0;

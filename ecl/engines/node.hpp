@@ -29,8 +29,12 @@ class Node {
 
   bool ready() const { return optimizer_.ready(); }
 
+  /// Starts a round, if one is due: x() is then what this node makes of its own work and its neighbours' messages.
+  void begin() { optimizer_.begin(x_); }
+
   /// One mini-batch step; returns the batch's mean loss.
   double step() {
+    begin();
     batches_.next(workspace_->batch);
     workspace_->gradient.resize(x_.size());
     const double loss = model_->gradient(x_, workspace_->batch, workspace_->gradient);

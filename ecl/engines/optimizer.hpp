@@ -31,53 +31,66 @@ inline bool all_finite(CVec x) {
 ///     Optimizer<RmaPort> optimizer(std::move(port), std::move(solver), graph, node, rule, mode);
 ///     while (training) {
 ///       while (!optimizer.ready()) comm.poke();   // lock step only: until the neighbours' messages are here
+///       optimizer.begin(x);                       // what the neighbours said may move x
 ///       loss = my_gradient(x, g);
 ///       optimizer.step(x, g);
 ///     }
 ///
-/// step() never blocks, never loops and never reads a clock: whoever owns the loop decides when to call it. After the
-/// first round it allocates nothing.
+/// Neither call blocks, loops or reads a clock: whoever owns the loop decides when to call. After the first round they
+/// allocate nothing.
 template <Port P>
 class Optimizer {
  public:
   /// Throws Error if the solver cannot work in this mode.
   Optimizer(P port, std::unique_ptr<Solver> solver, const Graph& graph, NodeId node, const StepRule& rule, Mode mode)
-      : port_(std::move(port)), solver_(std::move(solver)), rule_(rule), mode_(mode), present_(graph.degree(node), 1) {
+      : port_(std::move(port)), solver_(std::move(solver)), rule_(rule), mode_(mode) {
     if (mode == Mode::async && solver_->delivery() == Delivery::lock_step)
       throw Error(
           "this solver must apply every message exactly once, which asynchronous exchange does not promise; "
           "use lock step, or the solver ecl");
-    if (solver_->message_size() == 0) std::fill(present_.begin(), present_.end(), 0);
+    const bool talks = solver_->message_size() != 0;
+    for (const HalfEdge& edge : graph.edges(node)) edges_.push_back({talks && edge.sends, talks && edge.receives});
   }
 
-  /// Whether step() has what it needs: always in Mode::async; in lock step, the messages of the finished round.
+  /// Whether begin() has what it needs: always in Mode::async; in lock step, the messages of the finished round.
   bool ready() const {
-    if (mode_ == Mode::async || local_ != 0 || round_ == 0) return true;
-    for (int e = 0; e < static_cast<int>(present_.size()); ++e)
-      if (present_[e] && port_.arrived(e) < round_) return false;
+    if (mode_ == Mode::async || begun_ || round_ == 0) return true;
+    for (int e = 0; e < edge_count(); ++e)
+      if (edges_[e].receives && port_.arrived(e) < round_) return false;
     return true;
   }
 
-  /// One local step; in lock step only when ready(). x (d floats) moves along minus `gradient`, corrected by what the
-  /// neighbours said.
+  /// Before the gradient of a step is taken; in lock step only when ready(). At the start of a round it takes the
+  /// messages and lets the solver combine them into x (d floats); within a round it does nothing.
   ///
   /// Messages are taken at the start of a round only, all edges together. Taking them as they come would let one
   /// edge's new dual meet the other's old one in mid-round: with theta = 1 duals that alternate in sign, and otherwise
   /// cancel, then kick the model (seen as consensus errors of 0.5 instead of 0.02 on Fashion-MNIST).
+  void begin(Vec x) {
+    if (begun_) return;
+    begun_ = true;
+    receive();
+    solver_->combine(x);
+    if (solver_->replies() && round_ > 0) send(x);
+  }
+
+  /// One local step: x moves along minus `gradient`, corrected by what the neighbours said. Begins a round by itself
+  /// where that was left out; such a gradient is then of the x before the neighbours' messages.
   void step(Vec x, CVec gradient) {
-    if (local_ == 0) {
-      receive();
-      solver_->combine(x);
-    }
+    begin(x);
     solver_->descend(x, direction(x, gradient), rule_.step_size(steps_));
     ++steps_;
-    if (++local_ == rule_.local_steps) exchange(x);
+    if (++local_ < rule_.local_steps) return;
+    local_ = 0;
+    begun_ = false;
+    ++round_;
+    if (!solver_->replies()) send(x);
   }
 
   /// The neighbour at edge e is gone for good.
   void drop(int e) {
-    ECL_CHECK(e >= 0 && e < static_cast<int>(present_.size()));
-    present_[e] = 0;
+    ECL_CHECK(e >= 0 && e < edge_count());
+    edges_[e] = {false, false};
     solver_->drop(e);
   }
 
@@ -88,11 +101,17 @@ class Optimizer {
   std::uint64_t messages_refused() const { return refused_; }
 
  private:
+  struct EdgeUse {
+    bool sends, receives;
+  };
+
+  int edge_count() const { return static_cast<int>(edges_.size()); }
+
   void receive() {
     if (mode_ == Mode::lock_step && round_ == 0) return;
-    for (int e = 0; e < static_cast<int>(present_.size()); ++e) {
-      if (!present_[e]) continue;
-      // In lock step: call step() only when ready().
+    for (int e = 0; e < edge_count(); ++e) {
+      if (!edges_[e].receives) continue;
+      // In lock step: call begin() only when ready().
       ECL_CHECK(mode_ == Mode::async || port_.arrived(e) >= round_);
       const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, round_);
       if (!arrival) continue;
@@ -113,11 +132,9 @@ class Optimizer {
     return velocity_;
   }
 
-  void exchange(CVec x) {
-    local_ = 0;
-    ++round_;
-    for (int e = 0; e < static_cast<int>(present_.size()); ++e) {
-      if (!present_[e]) continue;
+  void send(CVec x) {
+    for (int e = 0; e < edge_count(); ++e) {
+      if (!edges_[e].sends) continue;
       solver_->send(e, x, port_.outbox(e));
       port_.post(e, steps_);
     }
@@ -127,11 +144,12 @@ class Optimizer {
   std::unique_ptr<Solver> solver_;
   StepRule rule_;
   Mode mode_;
-  std::vector<char> present_;  ///< per edge: there is somebody to exchange with
+  std::vector<EdgeUse> edges_;
   Floats velocity_;
   std::uint64_t steps_ = 0;
-  Stamp round_ = 0;  ///< exchanges done: the number of the last message posted on every edge
-  int local_ = 0;    ///< steps since the last exchange
+  Stamp round_ = 0;     ///< rounds done: the number of the message that the next one needs from every edge
+  int local_ = 0;       ///< steps of the round under way
+  bool begun_ = false;  ///< begin() was called for the round under way
   Staleness staleness_;
   std::uint64_t refused_ = 0;
 };

@@ -14,8 +14,6 @@ SimNetwork::SimNetwork(const Graph& graph, std::size_t message_floats, const Lin
       mode_(mode),
       parked_(graph.size(), 0),
       traffic_(graph.size()) {
-  if (mode == Mode::lock_step && links.lossy())
-    throw Error("--mode lock-step waits for every message, so --drop and --tear would stop it; use --mode async");
   for (NodeId i = 0; i < graph.size(); ++i) {
     first_edge_.push_back(boxes_.size());
     for (int e = 0; e < graph.degree(i); ++e) boxes_.push_back({.reader = i});
@@ -48,15 +46,17 @@ std::optional<NodeId> SimNetwork::next() {
   return std::nullopt;
 }
 
-/// The reader's side of a delivery: damaged and outdated messages end here.
+/// The reader's side of a delivery: damaged and outdated messages end here. In lock step a damaged or lost one still
+/// counts as arrived, so that its round can go on without it.
 void SimNetwork::deliver(const Event& event) {
   Mailbox& box = boxes_[event.target];
-  const Buffer& message = buffers_[event.buffer];
+  Buffer& message = buffers_[event.buffer];
   Traffic& traffic = traffic_[box.reader];
   std::uint32_t& place = box.waiting[mode_ == Mode::lock_step ? message.number % 2 : 0];
   const Stamp newest = place == kNoBuffer ? box.taken : buffers_[place].number;
   if (message.torn) ++traffic.messages_torn;
-  if (message.torn || message.number <= newest || message.number <= box.taken) {
+  message.lost |= message.torn;
+  if ((message.lost && mode_ == Mode::async) || message.number <= newest || message.number <= box.taken) {
     release(event.buffer);
     return;
   }
@@ -74,9 +74,10 @@ Arrival SimNetwork::hand_over(Mailbox& box, std::uint32_t& place) {
   release(std::exchange(box.held, std::exchange(place, kNoBuffer)));
   const Buffer& message = buffers_[box.held];
   Traffic& traffic = traffic_[box.reader];
-  ++traffic.messages_taken;
   traffic.messages_overwritten += message.number - box.taken - 1;
   box.taken = message.number;
+  if (message.lost) return {};
+  ++traffic.messages_taken;
   return {message.number, message.step, message.payload};
 }
 
@@ -126,10 +127,10 @@ void SimPort::post(int e, Stamp step) {
 
   Random random(net.links_.seed, Purpose::network, at, message.number);
   const auto exponential = [&] { return -std::log1p(-random.uniform()); };
-  const bool lost = random.uniform() < net.links_.drop;
+  message.lost = random.uniform() < net.links_.drop;
   const bool twice = random.uniform() < net.links_.duplicate;
   message.torn = random.uniform() < net.links_.tear;
-  if (lost) {
+  if (message.lost && net.mode_ == Mode::async) {
     net.release(buffer);
     return;
   }

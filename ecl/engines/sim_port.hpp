@@ -16,12 +16,10 @@ struct LinkModel {
   double latency_s = 0;
   double bandwidth_bytes_s = 0;  ///< per directed edge; 0: infinite
   double jitter = 0;             ///< a transit takes (1 - jitter + jitter * E) times as long, E exponential with mean 1
-  double drop = 0;               ///< probability that a message is lost
+  double drop = 0;               ///< probability that a message is lost; in lock step its round goes on without it
   double duplicate = 0;          ///< ... that it arrives a second time, later
   double tear = 0;               ///< ... that it arrives damaged; the reader detects that and rejects it
   std::uint64_t seed = 1;
-
-  bool lossy() const { return drop > 0 || tear > 0; }
 };
 
 class SimNetwork;
@@ -51,7 +49,7 @@ class SimPort {
 /// node that it names; deliveries happen inside.
 class SimNetwork {
  public:
-  /// Throws Error if `links` lose messages in Mode::lock_step. `graph` outlives the network.
+  /// `graph` outlives the network.
   SimNetwork(const Graph& graph, std::size_t message_floats, const LinkModel& links, Mode mode);
   SimNetwork(const SimNetwork&) = delete;
   SimNetwork& operator=(const SimNetwork&) = delete;
@@ -83,7 +81,7 @@ class SimNetwork {
   struct Buffer {
     std::vector<float> payload;
     Stamp number = 0, step = 0;
-    bool torn = false;
+    bool torn = false, lost = false;
   };
   /// One directed edge, at its reader.
   struct Mailbox {

@@ -68,7 +68,7 @@ StepRule Experiment::rule() const {
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
-  const SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps};
+  const SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps, spec.momentum, spec.seed};
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
 }
 

@@ -53,13 +53,13 @@ class RankRun {
     while (!evaluations_.done()) {
       poke();
       if (!calling_off_ && must_end()) call_off();
-      if (calling_off_ || steps_done() == steps_ || !node_.ready()) {
+      if (calling_off_ || (steps_done() == steps_ && !due_) || !node_.ready()) {
         last_poke_s_ = 0;  // nothing else to do: poke at every look
         pause.wait();
         continue;
       }
       pause.reset();
-      step();
+      due_ ? evaluate() : step();
     }
     progress_.finish();
   }
@@ -109,7 +109,7 @@ class RankRun {
     trained_s_ = end_s;
     diverged_ = !loss_.add(loss);
     if (slowness_ > 1) fall_behind(end_s - start_s);
-    if (steps_done() == next_evaluation_) evaluate();
+    due_ = steps_done() == next_evaluation_;
     if (share_cores_ && steps_done() % experiment_.spec.local_steps == 0) std::this_thread::yield();
     const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
     progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
@@ -120,7 +120,10 @@ class RankRun {
     return measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
   }
 
+  /// Of the model that a round begins with: the neighbours' messages are in it.
   void evaluate() {
+    due_ = false;
+    node_.begin();
     evaluations_.begin(node_.x(), row());
     if (evaluations_.begun() < experiment_.evaluations())
       next_evaluation_ = experiment_.evaluation_step(evaluations_.begun() + 1);
@@ -177,6 +180,7 @@ class RankRun {
   std::uint64_t next_evaluation_ = 0;
   std::vector<MetricsRow> last_rows_;  ///< rank 0 only
   double last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0;
+  bool due_ = false;  ///< an evaluation comes before the next step
   bool diverged_ = false, calling_off_ = false;
   std::optional<Error> write_error_;  ///< metrics.csv could not be written
 };

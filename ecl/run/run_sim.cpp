@@ -22,7 +22,7 @@ class SimRun {
         progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps),
         losses_(experiment.nodes()),
         next_evaluation_(experiment.nodes(), 1),
-        computing_(experiment.nodes(), 1) {
+        computing_(experiment.nodes(), 0) {
     nodes_.reserve(experiment.nodes());
     for (NodeId i = 0; i < experiment.nodes(); ++i) {
       auto solver = i == 0 ? std::move(solver_of_first_) : experiment.make_solver(i);
@@ -33,7 +33,7 @@ class SimRun {
   void run(Recorder& recorder) {
     recorder_ = &recorder;
     start_ = std::chrono::steady_clock::now();
-    for (NodeId i = 0; i < experiment_.nodes(); ++i) network_.wake_at(step_seconds(i), i);
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) compute_or_park(i);
     while (!diverged_ && !stop_requested()) {
       const auto woken = network_.next();
       if (!woken) break;
@@ -94,20 +94,23 @@ class SimRun {
     last_step_s_ = network_.now();
     diverged_ |= !losses_[i].add(loss);
     const std::uint64_t steps = node.optimizer().steps();
-    if (steps == experiment_.evaluation_step(next_evaluation_[i])) evaluate(i);
     if (i == 0 && steps % 16 == 0)
       progress_.show(wall_seconds(), steps, static_cast<double>(steps) * experiment_.epochs_per_step, loss,
                      static_cast<double>(node.batch_size()) * experiment_.nodes());
   }
 
+  /// Node i looks around before it computes: messages are taken here, and models evaluated.
   void compute_or_park(NodeId i) {
-    computing_[i] = 0;
-    if (nodes_[i].optimizer().steps() == experiment_.steps) return;
-    computing_[i] = nodes_[i].ready();
-    if (computing_[i])
-      network_.wake_at(network_.now() + step_seconds(i), i);
-    else
+    Node<SimPort>& node = nodes_[i];
+    computing_[i] = node.ready();
+    if (!computing_[i]) {
       network_.park(i);
+      return;
+    }
+    node.begin();
+    const std::uint64_t steps = node.optimizer().steps();
+    if (steps > 0 && steps == experiment_.evaluation_step(next_evaluation_[i])) evaluate(i);
+    if (steps < experiment_.steps) network_.wake_at(network_.now() + step_seconds(i), i);
   }
 
   void evaluate(NodeId i) {

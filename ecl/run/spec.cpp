@@ -38,8 +38,6 @@ void check(const Spec& spec) {
                                                           {"--duplicate", spec.links.duplicate},
                                                           {"--tear", spec.links.tear}};
   for (const auto& [option, value] : probabilities) require(value >= 0 && value <= 1, option, value, "in 0 .. 1");
-  if (spec.parsed_mode() == Mode::lock_step && spec.links.lossy())
-    throw Error("--mode lock-step waits for every message, so --drop and --tear would stop it; use --mode async");
 }
 
 std::vector<double> node_speeds(const std::string& text, NodeId nodes) {

@@ -22,6 +22,7 @@ int main() {
                                          ecl::Mode::lock_step);
   while (optimizer.steps() < 4000) {
     while (!optimizer.ready()) world.poke();  // lock step only: asynchronous ranks wait for nobody
+    optimizer.begin(x);                       // what the neighbours said may move x
     for (std::size_t d = 0; d < x.size(); ++d) g[d] = x[d] - static_cast<float>(world.rank());
     optimizer.step(x, g);
   }

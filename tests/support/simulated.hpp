@@ -47,11 +47,13 @@ class Simulation {
     }
     while (const auto woken = network_.next()) {
       const NodeId i = *woken;
-      if (!alive_[i] || nodes_[i].optimizer().steps() == goal[i]) continue;
+      if (!alive_[i]) continue;
       if (!nodes_[i].ready()) {
         network_.park(i);
         continue;
       }
+      nodes_[i].begin();
+      if (nodes_[i].optimizer().steps() == goal[i]) continue;
       nodes_[i].step();
       network_.wake_at(network_.now() + period(i), i);
     }
