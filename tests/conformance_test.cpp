@@ -10,6 +10,7 @@
 namespace ecl {
 namespace {
 
+using test::for_solver;
 using test::quadratics;
 using test::Simulation;
 
@@ -81,8 +82,7 @@ const std::map<std::string, Theory>& biased() {
 class SolverConformance : public testing::TestWithParam<std::string> {};
 
 TEST_P(SolverConformance, RestsWhereTheorySays) {
-  Spec spec = quadratics(8, 6000);
-  spec.solver = GetParam();
+  Spec spec = for_solver(quadratics(8, 6000), GetParam());
   spec.local_steps = 1;
   Simulation simulation(spec);
   simulation.run(6000);
@@ -101,10 +101,14 @@ TEST_P(SolverConformance, RestsWhereTheorySays) {
   EXPECT_GT(simulation.error(optimum), 0.1) << "a biased solver that is not: the problem is too easy";
 }
 
-TEST_P(SolverConformance, LockStepRestsWhereAsynchronousDoes) {
-  Spec spec = quadratics(6, 6000);
-  spec.solver = GetParam();
+TEST_P(SolverConformance, LockStepRestsWhereAsynchronousDoesOrAsynchronousIsRefused) {
+  Spec spec = for_solver(quadratics(6, 6000), GetParam());
   spec.local_steps = 1;
+  if (spec.mode == "lock-step") {
+    spec.mode = "async";
+    EXPECT_THROW(Simulation{spec}, Error);
+    return;
+  }
   Simulation free(spec);
   free.run(6000);
   spec.mode = "lock-step";
@@ -117,16 +121,14 @@ TEST_P(SolverConformance, LockStepRestsWhereAsynchronousDoes) {
 }
 
 TEST_P(SolverConformance, RefusesUnknownParameters) {
-  Spec spec = quadratics(4, 10);
-  spec.solver = GetParam();
+  Spec spec = for_solver(quadratics(4, 10), GetParam());
   spec.settings = {"no_such_parameter=1"};
   EXPECT_THROW(Simulation{spec}, Error);
 }
 
 TEST_P(SolverConformance, WorksOnOneNodeAndOnTwo) {
   for (const NodeId nodes : {1, 2}) {
-    Spec spec = quadratics(nodes, 3000);
-    spec.solver = GetParam();
+    Spec spec = for_solver(quadratics(nodes, 3000), GetParam());
     Simulation simulation(spec);
     simulation.run(3000);
     if (nodes == 1) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "ecl/engines/recorder.hpp"
@@ -23,6 +25,26 @@ inline Spec quadratics(NodeId nodes, std::uint64_t steps) {
   spec.steps = steps;
   spec.eval_every = 0;
   spec.quiet = true;
+  return spec;
+}
+
+/// The topology that a solver is tested on.
+inline std::string topology_for(const std::string& solver) {
+  static const std::map<std::string, std::string> special = {
+      {"relaysgd", "chain"}, {"allreduce", "star"}, {"fedavg", "star"}, {"fedprox", "star"},
+      {"scaffold", "star"},  {"fedasync", "star"},  {"fedbuff", "star"}};
+  const auto found = special.find(solver);
+  return found == special.end() ? "ring" : found->second;
+}
+
+/// `spec` made fit for `solver`: its topology, and lock step where it needs that.
+inline Spec for_solver(Spec spec, const std::string& solver) {
+  spec.solver = solver;
+  spec.topology = topology_for(solver);
+  const Graph graph = make_graph(Choice::parse(spec.topology), 3, 1);
+  const std::vector<float> initial(1);
+  const auto probe = make_solver(Choice::parse(solver), {graph, 0, initial, spec.learning_rate, 1});
+  spec.mode = probe->delivery() == Delivery::lock_step ? "lock-step" : "async";
   return spec;
 }
 
