@@ -41,7 +41,8 @@ class Solver {
 
   virtual std::size_t message_size() const = 0;  ///< floats per message; 0: this solver does not communicate
   virtual Delivery delivery() const = 0;
-  /// A server: it sends right after combine(), in answer to what it received, not at the end of a round.
+  /// A server: it sends right after combine(), in answer to what it received, not at the end of a round. When its own
+  /// steps are done it goes on, without descents, whenever messages come (not in lock step).
   virtual bool replies() const { return false; }
 
   /// A new message on e, whole. `message` is valid during the call.

@@ -38,7 +38,7 @@ struct Options {
       ("model", field(spec.model), "softmax, mlp, quadratic")
       ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
       ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
-      ("solver", field(spec.solver), "ecl, dpsgd, local")
+      ("solver", field(spec.solver), "ecl, dpsgd, fedavg, scaffold, ..., local: see ecl list")
       ("set", po::value<std::vector<std::string>>(&spec.settings)->composing(),
        "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
       ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")

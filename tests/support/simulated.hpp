@@ -75,7 +75,10 @@ class Simulation {
         continue;
       }
       nodes_[i].begin();
-      if (nodes_[i].optimizer().steps() == goal[i]) continue;
+      if (nodes_[i].optimizer().steps() == goal[i]) {
+        if (nodes_[i].serve()) network_.park(i);
+        continue;
+      }
       nodes_[i].step();
       network_.wake_at(network_.now() + period(i), i);
     }
