@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 
 #include "ecl/contracts/graph.hpp"
+#include "ecl/contracts/proximal_step.hpp"
 #include "ecl/words/params.hpp"
 #include "ecl/words/registry.hpp"
 #include "ecl/words/types.hpp"
@@ -27,6 +29,9 @@ struct SolverSetup {
   int local_steps;      ///< K: descents between two exchanges
   double momentum = 0;  ///< the engine's, of the gradient; a solver with a momentum of its own refuses a second one
   std::uint64_t seed = 1;
+  /// Makes the node's exact local step, for solvers that ask for it; throws Error if the model has none. Empty where
+  /// nobody knows the model.
+  std::function<ProximalStep()> proximal_step = {};
 };
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.

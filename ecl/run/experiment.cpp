@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <sstream>
+#include <utility>
 
 #include "ecl/words/check.hpp"
 
@@ -68,8 +69,18 @@ StepRule Experiment::rule() const {
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
-  const SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps, spec.momentum, spec.seed};
+  SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps, spec.momentum, spec.seed};
+  setup.proximal_step = [this, i] { return proximal_step(i); };
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
+}
+
+ProximalStep Experiment::proximal_step(NodeId i) const {
+  ProximalStep step = model->proximal_step(shard(i));
+  if (!step) throw Error("model " + spec.model + " has no exact proximal step; use --solver ecl");
+  if (spec.weight_decay == 0) return step;
+  return [step = std::move(step), decay = spec.weight_decay](CVec pull, double curvature, Vec w) {
+    step(pull, curvature + decay, w);
+  };
 }
 
 Shard Experiment::shard(NodeId i) const {

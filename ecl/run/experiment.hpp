@@ -53,6 +53,7 @@ class Experiment {
  private:
   StepRule rule() const;
   Shard shard(NodeId i) const;
+  ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
   std::shared_ptr<const Dataset> train_;
   Partition partition_;

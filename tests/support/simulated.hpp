@@ -37,13 +37,16 @@ inline std::string topology_for(const std::string& solver) {
   return found == special.end() ? "ring" : found->second;
 }
 
-/// `spec` made fit for `solver`: its topology, and lock step where it needs that.
+/// `spec` made fit for `solver`: its topology, one local step or lock step where it needs that.
 inline Spec for_solver(Spec spec, const std::string& solver) {
   spec.solver = solver;
   spec.topology = topology_for(solver);
   const Graph graph = make_graph(Choice::parse(spec.topology), 3, 1);
   const std::vector<float> initial(1);
-  const auto probe = make_solver(Choice::parse(solver), {graph, 0, initial, spec.learning_rate, 1});
+  SolverSetup setup{graph, 0, initial, spec.learning_rate, 1};
+  setup.proximal_step = [] { return [](CVec, double, Vec) {}; };
+  const auto probe = make_solver(Choice::parse(solver), setup);
+  if (solver == "pdmm" || solver == "admm") spec.local_steps = 1;
   spec.mode = probe->delivery() == Delivery::lock_step ? "lock-step" : "async";
   return spec;
 }
