@@ -19,12 +19,14 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   topologies().find(Choice::parse(spec.topology).name);
   Schedule::parse(spec.schedule);
 
-  TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, nodes, spec.seed});
+  const Placement placement(spec.placement, spec.devices);
+  const NodeId devices = placement.devices(nodes);
+  TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, devices, spec.seed});
   train_samples = data.train.size();
   train_ = std::make_shared<const Dataset>(std::move(data.train));
   test = std::move(data.test);
-  partition_ = make_partition(Choice::parse(spec.partition), *train_, nodes, spec.seed);
-  for (const auto& rows : partition_) shard_sizes_.push_back(rows.size());
+  placed = place(placement, Choice::parse(spec.partition), *train_, nodes, spec.seed);
+  for (const auto& rows : placed.partition) shard_sizes_.push_back(rows.size());
   // After the data, which bound the number of nodes: a graph of too many takes long, or all memory.
   graph = make_graph(Choice::parse(spec.topology), nodes, spec.seed);
   slowness = node_speeds(spec.node_speed, nodes);
@@ -85,7 +87,7 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
 
 Shard Experiment::shard(NodeId i) const {
   const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
-  return {train_, partition_[i], weight};
+  return {train_, placed.partition[i], weight};
 }
 
 std::string Experiment::describe() const {
@@ -93,6 +95,8 @@ std::string Experiment::describe() const {
   std::ostringstream text;
   text << "data      " << spec.dataset << ", " << train_samples << " training samples, " << test.size() << " to test, "
        << spec.partition << ": " << *smallest << " .. " << *largest << " a node\n"
+       << "placement " << spec.placement << ", " << placed.devices << " devices, " << placed.samples_moved
+       << " samples moved\n"
        << "model     " << spec.model << ", " << model->dim() << " parameters\n"
        << "graph     " << spec.topology << ", " << nodes() << " nodes, " << graph.edge_count() << " edges\n"
        << "solver    " << spec.solver << ", " << make_solver(0)->message_size() * sizeof(float) << " bytes a message, "
@@ -102,10 +106,10 @@ std::string Experiment::describe() const {
 }
 
 void Experiment::keep_only(NodeId i) {
-  train_ = std::make_shared<const Dataset>(train_->subset(partition_[i]));
-  for (auto& rows : partition_) std::vector<std::int32_t>().swap(rows);
-  partition_[i].resize(shard_sizes_[i]);
-  std::iota(partition_[i].begin(), partition_[i].end(), 0);
+  train_ = std::make_shared<const Dataset>(train_->subset(placed.partition[i]));
+  for (auto& rows : placed.partition) std::vector<std::int32_t>().swap(rows);
+  placed.partition[i].resize(shard_sizes_[i]);
+  std::iota(placed.partition[i].begin(), placed.partition[i].end(), 0);
 }
 
 }  // namespace ecl

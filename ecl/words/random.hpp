@@ -16,7 +16,8 @@ enum class Purpose : std::uint64_t {
   dataset,
   step_time,
   network,
-  test
+  test,
+  placement
 };
 
 /// Counter-based random numbers: the stream is a pure function of (seed, purpose, node, step).

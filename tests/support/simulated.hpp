@@ -37,6 +37,9 @@ inline std::string topology_for(const std::string& solver) {
   return found == special.end() ? "ring" : found->second;
 }
 
+/// Solvers that solve a node's whole problem in one step: not every model allows that.
+inline bool takes_exact_steps(const std::string& solver) { return solver == "pdmm" || solver == "admm"; }
+
 /// `spec` made fit for `solver`: its topology, one local step or lock step where it needs that.
 inline Spec for_solver(Spec spec, const std::string& solver) {
   spec.solver = solver;
@@ -46,7 +49,7 @@ inline Spec for_solver(Spec spec, const std::string& solver) {
   SolverSetup setup{graph, 0, initial, spec.learning_rate, 1};
   setup.proximal_step = [] { return [](CVec, double, Vec) {}; };
   const auto probe = make_solver(Choice::parse(solver), setup);
-  if (solver == "pdmm" || solver == "admm") spec.local_steps = 1;
+  if (takes_exact_steps(solver)) spec.local_steps = 1;
   spec.mode = probe->delivery() == Delivery::lock_step ? "lock-step" : "async";
   return spec;
 }
