@@ -168,7 +168,7 @@ TEST(Tool, PlacementSaysHowManyNodesThereAre) {
   expect_refusal(ecl("train --placement edge:3 --devices 12"), 2,
                  {"--placement edge:3", "3 nodes, not 1", "mpirun -n 3"});
   expect_ok(ecl("train --placement cloud --devices 12 --epochs 1 --quiet"));
-  expect_has(ecl("data --placement edge:3 --devices 12").out, {"over 3 nodes", "12 devices", "1438 samples left"});
+  expect_has(ecl("data --placement edge:3 --devices 12").out, {"iid over 12 devices, edge:3", "1438 samples left"});
 }
 
 // --- words for people ---

@@ -142,11 +142,12 @@ void data_command(const Arguments& arguments) {
   const Partition& partition = placed.partition;
   std::printf("%s: %zu training samples, %zu test samples, %d features, %d classes\n", spec.dataset.c_str(),
               data.train.size(), data.test.size(), data.train.features(), data.train.classes());
-  std::printf("%s over %d nodes\n\n", spec.partition.c_str(), nodes);
   if (placement.moves())
-    std::printf("%d devices, placement %s: %llu samples left their device, %.1f MB as stored\n\n", devices,
-                spec.placement.c_str(), static_cast<unsigned long long>(placed.samples_moved),
+    std::printf("%s over %d devices, %s: %llu samples left their device, %.1f MB as stored\n\n", spec.partition.c_str(),
+                devices, spec.placement.c_str(), static_cast<unsigned long long>(placed.samples_moved),
                 static_cast<double>(placed.raw_bytes_moved) / 1e6);
+  else
+    std::printf("%s over %d nodes\n\n", spec.partition.c_str(), nodes);
   print_shards(partition, data.train);
   std::size_t held = 0;
   for (const auto& rows : partition) held += rows.size();
