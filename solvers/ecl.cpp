@@ -1,9 +1,7 @@
 #include <algorithm>
-#include <cmath>
-#include <vector>
 
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
+#include "solvers/edge_duals.hpp"
 
 /// Edge-consensus learning: primal-dual steps on the linearised, edge-constrained problem.
 ///
@@ -34,87 +32,36 @@
 namespace ecl {
 namespace {
 
-/// alpha_i of the ISVR rule, before the edge's mean.
-double isvr_alpha(double step_size, int degree, int local_steps) {
-  return 1.0 / (step_size * degree * (std::clamp(local_steps, 2, 9) - 1));
+/// The ISVR rule as mu d_i alpha_i, the strength of a node's wish.
+double isvr_strength(int local_steps) { return 1.0 / (std::clamp(local_steps, 2, 9) - 1); }
+
+EdgeDuals duals(const SolverSetup& setup, Params& params) {
+  const double theta = params.number("theta", 1.0, 0.01, 1.0, "averaging: 1 is PDMM, 0.5 is ADMM");
+  const double scale = params.number("alpha_scale", 1.0, 1e-6, 1e6, "multiplies the edge penalty of the ISVR rule");
+  return {setup, theta, scale * isvr_strength(setup.local_steps)};
 }
 
 class Ecl final : public Solver {
  public:
-  Ecl(const SolverSetup& setup, Params& params)
-      : dim_(setup.initial.size()),
-        theta_(static_cast<float>(params.number("theta", 1.0, 0.01, 1.0, "averaging: 1 is PDMM, 0.5 is ADMM"))) {
-    const double scale = params.number("alpha_scale", 1.0, 1e-6, 1e6, "multiplies the edge penalty of the ISVR rule");
-    for (const HalfEdge& edge : setup.graph.edges(setup.node)) {
-      const double mine = isvr_alpha(setup.step_size, setup.graph.degree(setup.node), setup.local_steps);
-      const double theirs = isvr_alpha(setup.step_size, setup.graph.degree(edge.peer), setup.local_steps);
-      const float alpha = static_cast<float>(scale * 2 * mine * theirs / (mine + theirs));
-      alpha_.push_back(alpha);
-      for (const float w : setup.initial) duals_.push_back(alpha * w);
-    }
-    if (theta_ < 1) sent_ = duals_;
-    pull_.resize(dim_);
-  }
+  Ecl(const SolverSetup& setup, Params& params) : duals_(duals(setup, params)) {}
 
-  std::size_t message_size() const override { return dim_; }
+  std::size_t message_size() const override { return duals_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
-
-  void receive(int e, CVec message) override {
-    std::copy(message.begin(), message.end(), dual(e).begin());
-    pull_is_old_ = true;
-  }
+  void receive(int e, CVec message) override { duals_.receive(e, message); }
 
   void descend(Vec x, CVec direction, double step_size) override {
-    if (pull_is_old_) sum_duals();
+    duals_.sum();
     const float mu = static_cast<float>(step_size);
-    const float shrink = 1 / (1 + mu * alpha_sum_);
-    const float *g = direction.data(), *pull = pull_.data();
-    for (std::size_t d = 0; d < dim_; ++d) x[d] = (x[d] + mu * (pull[d] - g[d])) * shrink;
+    const float shrink = 1 / (1 + mu * duals_.alpha_sum());
+    const float *g = direction.data(), *pull = duals_.pull().data();
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] = (x[d] + mu * (pull[d] - g[d])) * shrink;
   }
 
-  void send(int e, CVec x, Vec message) override {
-    const float twice_alpha = 2 * alpha_[e];
-    const float* p = dual(e).data();
-    if (theta_ == 1) {
-      for (std::size_t d = 0; d < dim_; ++d) message[d] = twice_alpha * x[d] - p[d];
-      return;
-    }
-    float* s = sent_.data() + e * dim_;
-    for (std::size_t d = 0; d < dim_; ++d) {
-      s[d] += theta_ * (twice_alpha * x[d] - p[d] - s[d]);
-      message[d] = s[d];
-    }
-  }
-
-  void drop(int e) override {
-    alpha_[e] = 0;
-    std::fill(dual(e).begin(), dual(e).end(), 0.0f);
-    pull_is_old_ = true;
-  }
+  void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
+  void drop(int e) override { duals_.drop(e); }
 
  private:
-  Vec dual(int e) { return {duals_.data() + e * dim_, dim_}; }
-
-  /// Anew from the duals each time: adding and subtracting changes would let rounding errors grow without bound.
-  void sum_duals() {
-    std::fill(pull_.begin(), pull_.end(), 0.0f);
-    alpha_sum_ = 0;
-    for (std::size_t e = 0; e < alpha_.size(); ++e) {
-      alpha_sum_ += alpha_[e];
-      const float* p = duals_.data() + e * dim_;
-      for (std::size_t d = 0; d < dim_; ++d) pull_[d] += p[d];
-    }
-    pull_is_old_ = false;
-  }
-
-  std::size_t dim_;
-  float theta_;
-  std::vector<float> alpha_;  ///< per edge, the same at both ends
-  std::vector<float> duals_;  ///< p_{i|j}, edge after edge
-  std::vector<float> sent_;   ///< s_{i->j}: what the neighbour holds or will hold; empty for theta = 1
-  std::vector<float> pull_;   ///< sum_j p_{i|j}
-  float alpha_sum_ = 0;
-  bool pull_is_old_ = true;
+  EdgeDuals duals_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ class Local final : public Solver {
  public:
   std::size_t message_size() const override { return 0; }
   Delivery delivery() const override { return Delivery::newest_wins; }
+  bool directed() const override { return true; }
   void receive(int, CVec) override {}
   void descend(Vec x, CVec direction, double step_size) override {
     const float mu = static_cast<float>(step_size);
