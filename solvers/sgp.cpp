@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "ecl/contracts/solver.hpp"
@@ -8,7 +9,7 @@
 /// Nodes hold mass: a numerator n_i (d floats) and a weight w_i, n_i = w^0 and w_i = 1 at the start. The model is their
 /// ratio x_i = n_i / w_i.
 ///
-///     local step   n_i <- n_i - mu g_i(x_i),  that is  x_i <- x_i - mu g_i / w_i                       K times
+///     local step   x_i <- x_i - mu g_i / v_i,  that is  n_i <- n_i - mu g_i w_i / v_i                  K times
 ///     push         each of the o_i out-edges, and i itself, gets (n_i, w_i) / (1 + o_i)
 ///     next round   (n_i, w_i) <- what i kept + what arrived
 ///
@@ -25,27 +26,55 @@
 /// nothing. What remains is that of the model: x is a float, so each round moves the total mass by some 1e-8 of itself,
 /// at random (measured, 20000 rounds without gradients: below 1e-6).
 ///
-/// Bias. In lock step on a ring w stays 1, and with full gradients it rests where dpsgd does. In lock step on any graph
-/// every gradient counts alike. Asynchronously it does not rest at a constant mu: which share of its mass a node holds
-/// follows the chances of time, and the models with it; nodes that step more often count more. And a node that has
-/// pushed several times without hearing anything has little mass left, on which the paper's step mu / w acts too
-/// strongly: a model with w = 1/81 jumps by 81 mu g. A node lighter than least_weight therefore steps as if it weighed
-/// that much. On graphs where a node's weight is smaller for good (w_i tends to n (1 + d_i) / sum_j (1 + d_j) where as
-/// many edges come in as go out), set it below that.
+/// The step. v_i is the weight that w_i tends to in lock step: from then on this is the paper's step n_i <- n_i - mu
+/// g_i, and every gradient counts alike on any graph; on a ring w_i = v_i = 1 always. Asynchronously w_i goes up and
+/// down with the chances of time. A node that has pushed four times without hearing anything has 1/81 of its mass left
+/// on a ring, and the paper's step would move its model by 81 mu g_i (measured: it diverges where this one is stable).
+/// Divided by v_i instead, the step of the model stays what mu says; and since a node that makes more rounds holds less
+/// mass, in proportion, the gradients still count alike whatever the nodes' speeds.
 ///
-/// A neighbour that is stopped, and not dropped, hoards what is pushed to it; the others go on at the same step size.
+/// Bias. In lock step with full gradients it rests where dpsgd does on a ring. Asynchronously it does not rest at a
+/// constant mu, as the weights with which models are mixed follow the chances of time: it stays around that point, at a
+/// distance that falls with mu. A neighbour that is stopped or has finished, and is not dropped, hoards what is pushed
+/// to it; whoever hears of no new mass goes on towards its own minimiser.
 ///
 /// Usual ranges: mu as for SGD. Sources: Assran, Loizou, Ballas and Rabbat, ICML 2019 (arXiv 1811.10792); running sums:
 /// Hadjicostis, Vaidya and Dominguez-Garcia, IEEE Trans. Automatic Control 2016.
 namespace ecl {
 namespace {
 
+/// The weight that node i's tends to in lock step: by the balance of flows where every edge works both ways, else by
+/// pushing weights until they stand (on a circulant graph they do from the start).
+double resting_weight(const Graph& graph, NodeId i) {
+  const NodeId n = graph.size();
+  if (!graph.directed()) return (1.0 + graph.degree(i)) * n / (n + 2.0 * static_cast<double>(graph.edge_count()));
+  constexpr int kMostRounds = 100'000;
+  constexpr double kStill = 1e-12;
+  std::vector<double> weights(n, 1.0), next(n);
+  for (int round = 0; round < kMostRounds; ++round) {
+    std::fill(next.begin(), next.end(), 0.0);
+    for (NodeId j = 0; j < n; ++j) {
+      const auto edges = graph.edges(j);
+      const double share =
+          weights[j] / (1 + std::count_if(edges.begin(), edges.end(), [](auto& e) { return e.sends; }));
+      next[j] += share;
+      for (const HalfEdge& edge : edges)
+        if (edge.sends) next[edge.peer] += share;
+    }
+    double change = 0;
+    for (NodeId j = 0; j < n; ++j) change = std::max(change, std::abs(next[j] - weights[j]));
+    weights.swap(next);
+    if (change < kStill) break;
+  }
+  return weights[i];
+}
+
 class StochasticGradientPush final : public Solver {
  public:
-  StochasticGradientPush(const SolverSetup& setup, Params& params)
+  explicit StochasticGradientPush(const SolverSetup& setup)
       : dim_(setup.initial.size()),
         local_steps_(setup.local_steps),
-        least_weight_(params.number("least_weight", 0.25, 1e-6, 1, "a lighter node steps as if it weighed this much")),
+        resting_weight_(resting_weight(setup.graph, setup.node)),
         pushed_(dim_ + 1, 0.0),
         inflow_(dim_ + 1, 0.0) {
     for (const HalfEdge& edge : setup.graph.edges(setup.node)) pushes_.push_back(edge.sends);
@@ -76,7 +105,7 @@ class StochasticGradientPush final : public Solver {
   }
 
   void descend(Vec x, CVec direction, double step_size) override {
-    const float step = static_cast<float>(step_size / std::max(weight_, least_weight_));
+    const float step = static_cast<float>(step_size / resting_weight_);
     for (std::size_t d = 0; d < dim_; ++d) x[d] -= step * direction[d];
     if (++local_ < local_steps_) return;
     local_ = 0;
@@ -91,19 +120,26 @@ class StochasticGradientPush final : public Solver {
     }
   }
 
-  void drop(int e) override { pushes_[e] = 0; }
+  void drop(int e) override {
+    const double before = shares();
+    pushes_[e] = 0;
+    resting_weight_ *= shares() / before;
+  }
 
  private:
+  /// Into how many shares the mass goes: one for each out-edge, and one that stays.
+  double shares() const { return 1 + static_cast<double>(std::count(pushes_.begin(), pushes_.end(), 1)); }
+
   /// Keeps one share, and adds one to the sums; they are those of every out-edge, all of which always get the same.
   void push(CVec x) {
-    weight_ /= 1 + std::count(pushes_.begin(), pushes_.end(), 1);
+    weight_ /= shares();
     for (std::size_t d = 0; d < dim_; ++d) pushed_[d] += weight_ * x[d];
     pushed_[dim_] += weight_;
   }
 
   std::size_t dim_;
   int local_steps_, local_ = 0;
-  double least_weight_;
+  double resting_weight_;       ///< v_i
   double weight_ = 1;           ///< w_i; the numerator is w_i x_i
   std::vector<char> pushes_;    ///< per edge: whether this node pushes on it
   std::vector<double> pushed_;  ///< S_i, then T_i
@@ -113,8 +149,8 @@ class StochasticGradientPush final : public Solver {
 
 }  // namespace
 
-std::unique_ptr<Solver> make_sgp(const SolverSetup& setup, Params& params) {
-  return std::make_unique<StochasticGradientPush>(setup, params);
+std::unique_ptr<Solver> make_sgp(const SolverSetup& setup, Params&) {
+  return std::make_unique<StochasticGradientPush>(setup);
 }
 
 }  // namespace ecl

@@ -64,7 +64,7 @@ const std::map<std::string, Theory>& biased() {
 
 /// Asynchronous push-sum: how much of its mass a node holds follows the chances of time, and with it the weight of each
 /// neighbour's model. At a constant step size it never rests; it is asked where it rests in lock step, and
-/// asynchronously to stay near that.
+/// asynchronously, with a small step size, to stay near that.
 bool restless(const std::string& solver) { return solver == "sgp"; }
 
 class SolverConformance : public testing::TestWithParam<std::string> {};
@@ -98,12 +98,14 @@ TEST_P(SolverConformance, LockStepRestsWhereAsynchronousDoesOrAsynchronousIsRefu
     EXPECT_THROW(Simulation{spec}, Error);
     return;
   }
+  if (restless(GetParam())) spec.learning_rate = 0.01;
   Simulation free(spec);
-  free.run(6000);
+  // In slices: a node that still steps when its neighbours are done hears of no new mass.
+  for (int slice = 0; slice < 600; ++slice) free.run(10);
   spec.mode = "lock-step";
   Simulation locked(spec);
   locked.run(6000);
-  const double tolerance = restless(GetParam()) ? 0.5 : 1e-5;
+  const double tolerance = restless(GetParam()) ? 0.15 : 1e-5;
   for (NodeId i = 0; i < spec.nodes; ++i) {
     const CVec x = locked.nodes()[i].x();
     EXPECT_LT(relative_distance(free.nodes()[i].x(), {x.begin(), x.end()}), tolerance) << "node " << i;
