@@ -118,6 +118,20 @@ TEST_P(SolverConformance, RefusesUnknownParameters) {
   EXPECT_THROW(Simulation{spec}, Error);
 }
 
+TEST_P(SolverConformance, TakesOneWayEdgesOrRefusesThemByName) {
+  Spec spec = for_solver(quadratics(5, 100), GetParam());
+  spec.topology = "directed_ring";
+  try {
+    Simulation simulation(spec);
+    simulation.run(100);
+    EXPECT_TRUE(simulation.experiment().make_solver(0)->directed());
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find(GetParam()), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+}
+
 TEST_P(SolverConformance, WorksOnOneNodeAndOnTwo) {
   constexpr std::uint64_t kSteps = 24000;  // some make one step of K gradients
   for (const NodeId nodes : {1, 2}) {
