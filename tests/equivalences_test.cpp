@@ -223,6 +223,68 @@ TEST(Equivalence, SgpFollowsItsPaperOnceTheWeightsStand) {
   });
 }
 
+class Exact : public testing::TestWithParam<const char*> {};
+
+// What a node keeps for an edge goes with the edge: nothing is left that the survivors' optimum does not know.
+TEST_P(Exact, SurvivorsOfADeathReachTheirOwnOptimum) {
+  const Spec spec = lock_step(GetParam(), "double_ring", 2);
+  Simulation simulation(spec);
+  simulation.run(500);
+  simulation.kill(3);
+  simulation.run(8000);
+  const Dataset all = load_dataset(Choice::parse(spec.dataset), {"", spec.nodes, spec.seed}).train;
+  const Partition partition = make_partition(Choice::parse(spec.partition), all, spec.nodes, spec.seed);
+  std::vector<std::int32_t> rows;
+  for (NodeId i = 0; i < spec.nodes; ++i)
+    if (i != 3) rows.push_back(partition[i].at(0));
+  EXPECT_LT(simulation.error(simulation.experiment().model->optimum(all.subset(rows))), 1e-5);
+  EXPECT_GT(simulation.error(simulation.experiment().optimum), 1e-3);
+}
+
+TEST_P(Exact, ThroughLearningRateDecay) {
+  Spec spec = lock_step(GetParam(), "ring");
+  spec.steps = 8000;
+  spec.schedule = "step:0.5,0.1";
+  Simulation simulation(spec);
+  simulation.run(4001);  // a step after the decay: a correction in units of the model would now be ten times too large
+  EXPECT_LT(simulation.error(simulation.experiment().optimum), 1e-5);
+  simulation.run(3999);
+  EXPECT_LT(simulation.error(simulation.experiment().optimum), 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Solvers, Exact, testing::Values("lt_admm", "d2", "extra", "led"),
+                         [](const auto& solver) { return std::string(solver.param); });
+
+TEST(LockStep, IsNeededByWhoLosesForGoodWhatALostMessageHeld) {
+  for (const char* solver : {"d2", "extra", "led"}) {
+    Spec spec = lock_step(solver, "ring");
+    spec.links.drop = 0.01;
+    Simulation simulation(spec);
+    simulation.run(8000);
+    EXPECT_GT(simulation.error(simulation.experiment().optimum), 0.05) << solver;
+  }
+}
+
+TEST(LtAdmm, ExactUnderDropTearDuplicateLatencyAndSpeedSpread) {
+  for (const int local_steps : {1, 8}) {
+    Spec spec = quadratics(8, 12'000);
+    spec.solver = "lt_admm";
+    spec.topology = "tree";
+    spec.local_steps = local_steps;
+    spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
+    spec.node_speed = "2:2,3:4,5:3,7:2";
+    Simulation simulation(spec);
+    simulation.run(spec.steps);
+    EXPECT_LT(simulation.error(simulation.experiment().optimum), 1e-5) << local_steps;
+  }
+}
+
+TEST(QgDsgdm, TakesNoSecondMomentum) {
+  Spec spec = lock_step("qg_dsgdm", "ring");
+  spec.momentum = 0.9;
+  EXPECT_THROW(Simulation{spec}, Error);
+}
+
 /// Push-sum solvers on a network that a test holds in its hands: messages wait in queues, are lost and come twice.
 class PushSum {
  public:

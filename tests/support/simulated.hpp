@@ -91,8 +91,10 @@ class Simulation {
   double error(const std::vector<float>& x) const {
     const std::vector<double> reference(x.begin(), x.end());
     double largest = 0;
-    for (NodeId i = 0; i < experiment_.nodes(); ++i)
-      if (alive_[i]) largest = std::max(largest, relative_distance(nodes_[i].x(), reference));
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
+      const double distance = relative_distance(nodes_[i].x(), reference);
+      if (alive_[i] && !(distance <= largest)) largest = distance;  // a NaN is not small
+    }
     return largest;
   }
 
