@@ -14,7 +14,8 @@
 ///     start            s = 0
 ///
 /// Symbols: y_i tracker, s_{i->j} all that i ever pushed to j, g_i the mean of the round's K gradients at the mixed x_i
-/// (the method knows no local steps), W Metropolis weights.
+/// (the method knows no local steps), W Metropolis weights. The step goes along the whole tracker, before its shares
+/// leave.
 ///
 /// The paper writes the tracker as a recursion: y <- y + (what arrived beyond what was seen) + g - g(last round), then
 /// a share W_ij of it leaves for each neighbour. Summed up over time that is the second line: what a node keeps is its
