@@ -68,7 +68,8 @@ def line(axes, curve, index, label):
     for axis, column in zip(axes, (0, 2, 3)):
         x = [point[column] for point in curve]
         axis.plot(x, [point[1] for point in curve], color=colour, linestyle=dashes, marker=marker,
-                  markevery=(index * every // LINES, every), markerfacecolor="white", markeredgecolor=colour, label=label)
+                  markevery=(index * every // LINES, every), markerfacecolor="white", markeredgecolor=colour,
+                  label=label)
         axis.fill_between(x, [p[4] for p in curve], [p[5] for p in curve], color=colour, alpha=0.12, linewidth=0)
 
 

@@ -90,7 +90,7 @@ class Experiment:
         return {**self.options, **case.options(), **solver.fixed, **point}
 
     def tuning_options_of(self, solver, case, point, own_case):
-        """A tuning run's options. An axis that [tuning] pins is tuned once for all its values; `own_case` undoes that."""
+        """A tuning run's options. An axis that [tuning] pins is tuned once for all values; `own_case` undoes that."""
         pinned = {}
         for key, value in self.tuning_options.items():
             if own_case and key in case.options():
@@ -110,8 +110,8 @@ class Section:
         self.known = known_options | OWN_KEYS[self.kind]
         for key, value in self.values.items():
             prefix, _, rest = key.partition(" ")
-            solver_key = self.kind == "solver" and rest and (prefix == "set" or prefix == "only" and rest in known_options)
-            if key not in self.known and not solver_key:
+            set_or_only = rest and (prefix == "set" or prefix == "only" and rest in known_options)
+            if key not in self.known and not (self.kind == "solver" and set_or_only):
                 close = difflib.get_close_matches(key, sorted(self.known), 1)
                 self.fail(key, "no such key" + (f"; did you mean {close[0]}?" if close else ""))
             if not value:

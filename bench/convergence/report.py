@@ -14,7 +14,7 @@ WIDEST = 6  # columns of one table
 
 
 def evaluations(csv_text):
-    """metrics.csv as a list of (epoch, mean accuracy, bytes sent by all nodes, mean time), one for each full evaluation."""
+    """metrics.csv as a list of (epoch, mean accuracy, bytes sent by all nodes, mean time), one an evaluation."""
     rows = list(csv.DictReader(io.StringIO(csv_text)))
     nodes = len({row["node"] for row in rows})
     by_epoch = {}
@@ -22,9 +22,10 @@ def evaluations(csv_text):
         by_epoch.setdefault(float(row["epoch"]), []).append(row)
     points = []
     for epoch, group in sorted(by_epoch.items()):
-        if len(group) == nodes:
-            points.append((epoch, *(sum(float(row[key]) for row in group) / share for key, share in
-                                    (("accuracy", nodes), ("bytes_sent", 1), ("time_s", nodes)))))
+        if len(group) == nodes:  # else the run ended in the middle of it
+            accuracy, sent, seconds = (sum(float(row[key]) for row in group)
+                                       for key in ("accuracy", "bytes_sent", "time_s"))
+            points.append((epoch, accuracy / nodes, sent, seconds / nodes))
     return points
 
 
@@ -55,23 +56,24 @@ class Report:
         return statistics.fmean(result[key] for result in results)
 
     def markdown(self):
-        experiment = self.experiment
-        shared = "; ".join(f"{key} {value}" for key, value in experiment.options.items())
-        lines = [f"# {experiment.title}", "", f"`scripts/bench {experiment.name}`. {shared}.",
-                 f"Mean ± standard deviation over seeds {', '.join(map(str, experiment.seeds))}. Each solver had "
-                 f"{experiment.trials} trials on tuning seeds {', '.join(map(str, experiment.tuning_seeds))}"
-                 + self._refined() + ", judged by "
-                 f"`{experiment.metric}`. **Bold**: best of a column, references (in brackets) apart. `edge`: the tuned "
-                 "learning rate is the largest or the smallest of its grid. `-`: the solver does not run there.", ""]
-        for table in experiment.tables:
+        lines = [f"# {self.experiment.title}", "", *self._preface(), ""]
+        for table in self.experiment.tables:
             cases = [case for case in table.cases() if any(case == other for _, other in self.cells)]
             lines += self._tables(table, cases)
         return "\n".join(lines + ["## Tuned parameters", ""] + self._winners()) + "\n"
 
-    def _refined(self):
-        factors = self.experiment.refine
-        rates = ", ".join(f"{factor:g}" for factor in factors)
-        return f", then {len(factors)} in each case with the learning rate times {rates}" if len(factors) > 1 else ""
+    def _preface(self):
+        """How the figures came about, and how to read them."""
+        experiment, join = self.experiment, lambda values: ", ".join(f"{value:g}" for value in values)
+        options = ", ".join(f"{key} {value}" for key, value in experiment.options.items())
+        refined = f", then {len(experiment.refine)} in each case with the learning rate times {join(experiment.refine)}"
+        yield f"`scripts/bench {experiment.name}`: {options}."
+        yield f"Mean ± standard deviation over seeds {join(experiment.seeds)}."
+        yield (f"Trials for each solver: {experiment.trials} on tuning seed {join(experiment.tuning_seeds)}"
+               f"{refined if len(experiment.refine) > 1 else ''}, judged by `{experiment.metric}`.")
+        yield ("**Bold**: best of a column, references (in brackets) apart. `edge`: the tuned learning rate is the "
+               "largest or the smallest of its grid.")
+        yield "`-`: the solver does not run there."
 
     def _tables(self, table, cases):
         """All measures of a [cases] section, cut along its first axes until no table is too wide."""
@@ -84,16 +86,19 @@ class Report:
         for values, group in itertools.groupby(cases, key=lambda case: [case.options()[axis] for axis in fixed]):
             heading = ", ".join(f"{axis} {value}" for axis, value in zip(fixed, values))
             lines += [f"## {', '.join(filter(None, (table.name, heading))) or 'Results'}", ""]
-            group = list(group)
-            heads = [" ".join(case.options()[axis] for axis in axes) or "all" for case in group]
-            corner = "solver" + (f" \\ {' '.join(axes)}" if axes else "")
-            for title, key in MEASURES:
-                lines += [title + ":", ""] + grid([corner] + heads, self._rows(group, lambda *a: self._accuracy(*a, key)))
-            lines += ["Sent by all nodes in MB, and seconds:", ""] + grid([corner] + heads, self._rows(group, self._cost))
-            if self.experiment.target:
-                lines += [f"Epochs, MB and seconds until the nodes' mean is {self.experiment.target:g} per cent:", ""]
-                lines += grid([corner] + heads, self._rows(group, self._until))
+            lines += self._measures(list(group), axes)
         return lines
+
+    def _measures(self, cases, axes):
+        """One table a measure; its columns are named by the values of `axes`."""
+        corner = "solver" + (f" \\ {' '.join(axes)}" if axes else "")
+        head = [corner] + [" ".join(case.options()[axis] for axis in axes) or "all" for case in cases]
+        measures = [(title, lambda label, case, key=key: self._accuracy(label, case, key)) for title, key in MEASURES]
+        measures.append(("Sent by all nodes in MB, and seconds", self._cost))
+        if self.experiment.target:
+            goal = f"the nodes' mean is {self.experiment.target:g} per cent"
+            measures.append((f"Epochs, MB and seconds until {goal}", self._until))
+        return [line for title, text in measures for line in [f"{title}:", "", *grid(head, self._rows(cases, text))]]
 
     def _rows(self, cases, cell_text):
         for label in self.solvers:
@@ -130,7 +135,8 @@ class Report:
         for entry in self.tuning.record(self.cells):
             cases = [" ".join(value for key, value in case.items() if key != "table") for case in entry["cases"]]
             point = ", ".join(f"{key.removeprefix('set ')} {value}" for key, value in entry["winner"].items())
-            rows.append([entry["solver"], "; ".join(dict.fromkeys(cases)), point + (" (edge)" if entry["edge"] else "")])
+            edge = " (edge)" if entry["edge"] else ""
+            rows.append([entry["solver"], "; ".join(dict.fromkeys(cases)), point + edge])
         return grid(["solver", "cases", "winner"], rows)
 
     def rows(self):
@@ -149,7 +155,8 @@ class Report:
     def write(self, folder):
         (folder / "table.md").write_text(self.markdown(), encoding="utf-8")
         (folder / "results.csv").write_text(self.rows(), encoding="utf-8")
-        (folder / "tuning.json").write_text(json.dumps(self.tuning.record(self.cells), indent=1) + "\n", encoding="utf-8")
+        record = json.dumps(self.tuning.record(self.cells), indent=1)
+        (folder / "tuning.json").write_text(record + "\n", encoding="utf-8")
 
 
 def grid(head, rows):

@@ -40,7 +40,7 @@ def selected(experiment, given):
     for pair in given.case:
         key, _, value = pair.partition("=")
         if not any(value in table.axes.get(key, []) for table in experiment.tables):
-            raise Mistake(f"--case {pair}: no case of {experiment.name} has it; KEY=VALUE of a [cases] section is expected")
+            raise Mistake(f"--case {pair}: no case of {experiment.name} has it; KEY=VALUE of its [cases] is expected")
         wanted.setdefault(key, []).append(value)
     return [(solver, case) for solver, case in experiment.cells()
             if (not given.solver or solver.label in given.solver)
@@ -60,7 +60,8 @@ def flat(groups):
 
 def plan(experiment, cells, tuning):
     """The jobs of the three stages; where a winner is not known yet, the grid's first point stands for it."""
-    first = lambda solver, case: solver.points()[0]
+    def first(solver, _):
+        return solver.points()[0]
     return {"tuning": flat(jobs for cell in cells for _, jobs in tuning.grid_trials(*cell)),
             "refining": flat(jobs for cell in cells for _, jobs in tuning.refining_trials(*cell, first(*cell))),
             "reporting": flat(report_jobs(experiment, cells, first).values())}
@@ -73,23 +74,24 @@ def print_plan(experiment, stages, parallel):
         seconds = sum(job.seconds() for job in unique)
         total += seconds / parallel
         print(f"{experiment.name:16} {stage:10} {len(unique):6} runs {clock(seconds):>8} of one core")
-    print(f"{experiment.name:16} {'all':10} {len(set(flat(stages.values()))):6} runs, about {clock(total)} on {parallel} cores")
+    runs = len(set(flat(stages.values())))
+    print(f"{experiment.name:16} {'all':10} {runs:6} runs, about {clock(total)} on {parallel} cores")
     return total
 
 
 def rehearse(experiment, cells, runner, stages):
-    """Every solver in every case, every point once, in one tiny step each: a mistake shows before the first long run."""
-    missing = set(runner.missing(flat(stages.values())))
+    """Each solver with missing runs, in every case and at every point once, in one tiny step: mistakes show first."""
+    unfinished = {job.label for job in runner.missing(flat(stages.values()))}
+    met = set()
     for solver, case in cells:
-        options = [experiment.report_options(solver, case, point) for point in solver.points()]
-        first_case = case == next(other for one, other in cells if one is solver)
-        jobs = [make_job(solver.label, experiment.launcher, option, experiment.seeds[0]) for option in options]
-        for job in jobs if first_case else jobs[:1]:
-            if any(other.label == solver.label for other in missing):
-                complaint = runner.refused(job)
-                if complaint:
-                    raise Mistake(f"{experiment.name}.ini: [solver {solver.label}] with {case.name() or 'its options'}: "
-                                  f"{complaint}")
+        points = solver.points()[:1] if solver.label in met else solver.points()
+        met.add(solver.label)
+        for point in points if solver.label in unfinished else []:
+            options = experiment.report_options(solver, case, point)
+            complaint = runner.refused(make_job(solver.label, experiment.launcher, options, experiment.seeds[0]))
+            if complaint:
+                place = f"{experiment.name}.ini: [solver {solver.label}]"
+                raise Mistake(f"{place} with {case.name() or 'its options'}: {complaint}")
 
 
 def conduct(experiment, cells, runner, tuning):

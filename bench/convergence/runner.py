@@ -32,14 +32,16 @@ class Job:
         """A guess at what it costs on one idle core, for plans; while jobs run their pace corrects it."""
         given = dict(zip(self.words[1::2], self.words[2::2]))
         nodes, batch = self.ranks or int(given.get("--nodes", 8)), float(given.get("--batch", 32))
-        train, test, load_s = (60000, 10000, 0.5) if "mnist" in given.get("--dataset", "digits") else (1437, 360, 0.02)
+        large = "mnist" in given.get("--dataset", "digits")
+        train, test, load_s = (60000, 10000, 0.5) if large else (1437, 360, 0.02)
         gradient_s = 1.3e-6 if given.get("--model", "softmax") == "softmax" else 5e-6  # of one sample
         epochs, every = float(given.get("--epochs", 10)), float(given.get("--eval-every", 1))
         samples = float(given["--steps"]) * batch * nodes if "--steps" in given else epochs * train
         evaluations = 1 + (samples / train / every if every else 0)
         degree = nodes - 1 if given.get("--topology") == "complete" else 3
-        floats = samples / batch / float(given.get("--local-steps", 8)) * degree * 784 * (10 if gradient_s < 2e-6 else 130)
-        return load_s + samples * gradient_s + evaluations * nodes * test * gradient_s / 3 + floats * 1.5e-9
+        messages = samples / batch / float(given.get("--local-steps", 8)) * degree
+        message_s = 1.2e-5 if gradient_s < 2e-6 else 1.5e-4
+        return load_s + samples * gradient_s + evaluations * nodes * test * gradient_s / 3 + messages * message_s
 
 
 def make_job(label, launcher, options, seed):
@@ -150,7 +152,8 @@ class Progress:
         elapsed = self.shown - self.start
         left = f", {clock(elapsed / self.worked * (self.work - self.worked))} left" if self.worked else ""
         line = f"{self.title}: {self.done}/{self.total} runs{left}"
-        print(f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
+        start, end = ("\r\033[K", "") if self.terminal else ("", "\n")
+        print(start + line, end=end, file=sys.stderr, flush=True)
 
     def close(self):
         if self.terminal:

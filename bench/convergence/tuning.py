@@ -1,4 +1,4 @@
-"""The search for each solver's parameters: a grid of the same size for all, then, if declared, a few rates around the winner.
+"""The search for each solver's parameters: grids of one size for all, then, if declared, rates around the winner.
 
 Cases whose tuning runs are the same commands share them, and so the winner: that is all that sharing means.
 """
