@@ -68,8 +68,8 @@ def line(axes, curve, index, label):
     for axis, column in zip(axes, (0, 2, 3)):
         x = [point[column] for point in curve]
         axis.plot(x, [point[1] for point in curve], color=colour, linestyle=dashes, marker=marker,
-                  markevery=(index * every // LINES, every), markerfacecolor="white", markeredgecolor=colour,
-                  label=label)
+                  markevery=(index * every // LINES, every), markeredgecolor=colour, label=label,
+                  markerfacecolor="white" if index % 2 else colour)
         axis.fill_between(x, [p[4] for p in curve], [p[5] for p in curve], color=colour, alpha=0.12, linewidth=0)
 
 
@@ -82,8 +82,9 @@ def decorate(figure, axes, report, case, averages, drawn):
         axis.set_xlabel(label)
         ends = [curve[-1][column] for cell, curve in averages.items()
                 if curve[-1][column] > 0 and (column == 0 or cell[0] not in report.references)]
-        if ends and max(ends) > 10 * min(ends):
+        if ends and max(ends) > 3 * min(ends):
             axis.set_xscale("log")
+            axis.xaxis.set_major_formatter("{x:g}")
         else:
             axis.set_xlim(left=0)
     count = f"best {drawn[0]} of {drawn[1]}, " if drawn[0] < drawn[1] else ""

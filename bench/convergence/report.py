@@ -131,13 +131,13 @@ class Report:
         return f"{epochs:.3g}, {sent * 1e-6:.4g}, {seconds:.3g}"
 
     def _winners(self):
-        rows = []
+        shared = {}  # solver and winner -> the cases it won
         for entry in self.tuning.record(self.cells):
-            cases = [" ".join(value for key, value in case.items() if key != "table") for case in entry["cases"]]
             point = ", ".join(f"{key.removeprefix('set ')} {value}" for key, value in entry["winner"].items())
-            edge = " (edge)" if entry["edge"] else ""
-            rows.append([entry["solver"], "; ".join(dict.fromkeys(cases)), point + edge])
-        return grid(["solver", "cases", "winner"], rows)
+            cases = [" ".join(value for key, value in case.items() if key != "table") for case in entry["cases"]]
+            shared.setdefault((entry["solver"], point + " (edge)" * entry["edge"]), []).extend(cases)
+        rows = [[solver, point, "; ".join(dict.fromkeys(cases))] for (solver, point), cases in shared.items()]
+        return grid(["solver", "winner", "cases"], rows)
 
     def rows(self):
         """results.csv: one line for each run behind the tables."""

@@ -151,6 +151,8 @@ def main():
     given = arguments()
     if not given.tool.exists():
         raise Mistake(f"{given.tool}: not there; scripts/build makes it")
+    if given.jobs < 1:
+        raise Mistake("--jobs: at least 1 is needed")
     names = given.names or sorted(path.stem for path in HERE.glob("*.ini"))
     total = sum(bench(name, given) for name in names)
     if given.dry_run and len(names) > 1:
