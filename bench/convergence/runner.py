@@ -33,8 +33,8 @@ class Job:
         given = dict(zip(self.words[1::2], self.words[2::2]))
         nodes, batch = self.ranks or int(given.get("--nodes", 8)), float(given.get("--batch", 32))
         large = "mnist" in given.get("--dataset", "digits")
-        train, test, load_s = (60000, 10000, 0.5) if large else (1437, 360, 0.02)
-        gradient_s = 1.3e-6 if given.get("--model", "softmax") == "softmax" else 5e-6  # of one sample
+        train, test, load_s = (60000, 10000, 0.32) if large else (1437, 360, 0.02)
+        gradient_s = 1.0e-6 if given.get("--model", "softmax") == "softmax" else 4.4e-6  # of one sample
         epochs, every = float(given.get("--epochs", 10)), float(given.get("--eval-every", 1))
         samples = float(given["--steps"]) * batch * nodes if "--steps" in given else epochs * train
         evaluations = 1 + (samples / train / every if every else 0)
