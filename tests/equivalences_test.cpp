@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "support/quadratics.hpp"
-#include "support/simulated.hpp"
 
 namespace ecl {
 namespace {
@@ -232,12 +231,7 @@ TEST_P(Exact, SurvivorsOfADeathReachTheirOwnOptimum) {
   simulation.run(500);
   simulation.kill(3);
   simulation.run(8000);
-  const Dataset all = load_dataset(Choice::parse(spec.dataset), {"", spec.nodes, spec.seed}).train;
-  const Partition partition = make_partition(Choice::parse(spec.partition), all, spec.nodes, spec.seed);
-  std::vector<std::int32_t> rows;
-  for (NodeId i = 0; i < spec.nodes; ++i)
-    if (i != 3) rows.push_back(partition[i].at(0));
-  EXPECT_LT(simulation.error(simulation.experiment().model->optimum(all.subset(rows))), 1e-5);
+  EXPECT_LT(simulation.error(simulation.optimum_of_the_living()), 1e-5);
   EXPECT_GT(simulation.error(simulation.experiment().optimum), 1e-3);
 }
 
@@ -254,16 +248,6 @@ TEST_P(Exact, ThroughLearningRateDecay) {
 
 INSTANTIATE_TEST_SUITE_P(Solvers, Exact, testing::Values("lt_admm", "d2", "extra", "led"),
                          [](const auto& solver) { return std::string(solver.param); });
-
-TEST(LockStep, IsNeededByWhoLosesForGoodWhatALostMessageHeld) {
-  for (const char* solver : {"d2", "extra", "led"}) {
-    Spec spec = lock_step(solver, "ring");
-    spec.links.drop = 0.01;
-    Simulation simulation(spec);
-    simulation.run(8000);
-    EXPECT_GT(simulation.error(simulation.experiment().optimum), 0.05) << solver;
-  }
-}
 
 TEST(LtAdmm, ExactUnderDropTearDuplicateLatencyAndSpeedSpread) {
   for (const int local_steps : {1, 8}) {

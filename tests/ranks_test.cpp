@@ -89,6 +89,7 @@ Spec digits(const std::string& solver) {
   spec.nodes = world().size();
   spec.partition = "dirichlet:0.3";
   spec.solver = solver;
+  spec.topology = test::topology_for(solver);
   spec.epochs = 6;
   spec.quiet = true;
   return spec;

@@ -3,12 +3,12 @@
 #include <Eigen/Core>
 #include <vector>
 
-#include "ecl/contracts/dataset.hpp"
-#include "ecl/run/spec.hpp"
+#include "tests/support/simulated.hpp"
 
+/// The heterogeneous quadratics of a simulation once more, in double: for reference recursions and closed forms.
 namespace ecl::test {
 
-/// Hessian and minimiser of each node's quadratic in a run of `quadratics()`, in double.
+/// Hessian and minimiser of each node's quadratic, in double.
 struct Quadratics {
   std::vector<Eigen::MatrixXd> hessian;
   std::vector<Eigen::VectorXd> minimiser;
@@ -28,6 +28,7 @@ struct Quadratics {
     }
   }
 
+  int nodes() const { return static_cast<int>(hessian.size()); }
   Eigen::VectorXd gradient(NodeId i, const Eigen::VectorXd& x) const { return hessian[i] * (x - minimiser[i]); }
 };
 

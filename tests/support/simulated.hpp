@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,26 +39,59 @@ inline std::string topology_for(const std::string& solver) {
   return found == special.end() ? "ring" : found->second;
 }
 
+/// Solvers that rest in lock step only, at a constant step size. Push-sum: how much of its mass a node holds follows
+/// the chances of time and of losses, and with it the weight of each neighbour's model.
+inline bool restless(const std::string& solver) { return solver == "sgp"; }
+
+/// Node 0's part of `solver` on a small graph, to be asked what kind it is.
+inline std::unique_ptr<Solver> probe(const std::string& solver) {
+  const Graph graph = make_graph(Choice::parse(topology_for(solver)), 3, 1);
+  const std::vector<float> initial(1);
+  return make_solver(Choice::parse(solver), {graph, 0, initial, 0.1, 1});
+}
+
 /// `spec` made fit for `solver`: its topology, and lock step where it needs that.
 inline Spec for_solver(Spec spec, const std::string& solver) {
   spec.solver = solver;
   spec.topology = topology_for(solver);
-  const Graph graph = make_graph(Choice::parse(spec.topology), 3, 1);
-  const std::vector<float> initial(1);
-  const auto probe = make_solver(Choice::parse(solver), {graph, 0, initial, spec.learning_rate, 1});
-  spec.mode = probe->delivery() == Delivery::lock_step ? "lock-step" : "async";
+  spec.mode = probe(solver)->delivery() == Delivery::lock_step ? "lock-step" : "async";
   return spec;
 }
 
+/// Passes everything on to the solver behind it; a test overrides what it wants to see or to spoil.
+class Forwarding : public Solver {
+ public:
+  explicit Forwarding(std::unique_ptr<Solver> solver) : solver_(std::move(solver)) {}
+
+  std::size_t message_size() const override { return solver_->message_size(); }
+  Delivery delivery() const override { return solver_->delivery(); }
+  bool replies() const override { return solver_->replies(); }
+  bool directed() const override { return solver_->directed(); }
+  void receive(int e, CVec message) override { solver_->receive(e, message); }
+  void combine(Vec x) override { solver_->combine(x); }
+  void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
+  void send(int e, CVec x, Vec message) override { solver_->send(e, x, message); }
+  void drop(int e) override { solver_->drop(e); }
+
+ protected:
+  std::unique_ptr<Solver> solver_;
+};
+
+/// Puts something between node i and its solver.
+using Wrap = std::function<std::unique_ptr<Solver>(NodeId, std::unique_ptr<Solver>)>;
+
 class Simulation {
  public:
-  explicit Simulation(const Spec& spec)
+  explicit Simulation(const Spec& spec, const Wrap& wrap = {})
       : spec_(spec),
         experiment_(spec_, spec.nodes),
         network_(experiment_.graph, experiment_.make_solver(0)->message_size(), spec.links, experiment_.mode),
         alive_(spec.nodes, 1) {
-    for (NodeId i = 0; i < spec.nodes; ++i)
-      nodes_.push_back(experiment_.make_node(i, SimPort(network_, i), experiment_.make_solver(i), workspace_));
+    for (NodeId i = 0; i < spec.nodes; ++i) {
+      auto solver = experiment_.make_solver(i);
+      if (wrap) solver = wrap(i, std::move(solver));
+      nodes_.push_back(experiment_.make_node(i, SimPort(network_, i), std::move(solver), workspace_));
+    }
   }
 
   /// Every living node makes `steps` steps; periods are exponential with mean 1 times the node's slowness, or exactly
@@ -87,15 +122,27 @@ class Simulation {
     for (const HalfEdge& edge : experiment_.graph.edges(i)) nodes_[edge.peer].optimizer().drop(edge.twin);
   }
 
-  /// Largest distance of a living node to `x`, relative to |x|.
+  /// Largest distance of a living node to `x`, relative to |x|; infinite if some model is not finite.
   double error(const std::vector<float>& x) const {
     const std::vector<double> reference(x.begin(), x.end());
     double largest = 0;
     for (NodeId i = 0; i < experiment_.nodes(); ++i) {
+      if (!alive_[i]) continue;
       const double distance = relative_distance(nodes_[i].x(), reference);
-      if (alive_[i] && !(distance <= largest)) largest = distance;  // a NaN is not small
+      if (!std::isfinite(distance)) return std::numeric_limits<double>::infinity();
+      largest = std::max(largest, distance);
     }
     return largest;
+  }
+
+  /// The optimum of what the living nodes hold.
+  std::vector<float> optimum_of_the_living() const {
+    const Dataset all = load_dataset(Choice::parse(spec_.dataset), {"", spec_.nodes, spec_.seed}).train;
+    const Partition partition = make_partition(Choice::parse(spec_.partition), all, spec_.nodes, spec_.seed);
+    std::vector<std::int32_t> rows;
+    for (NodeId i = 0; i < spec_.nodes; ++i)
+      if (alive_[i]) rows.insert(rows.end(), partition[i].begin(), partition[i].end());
+    return experiment_.model->optimum(all.subset(rows));
   }
 
   const Experiment& experiment() const { return experiment_; }
