@@ -12,7 +12,7 @@
 namespace ecl {
 
 std::unique_ptr<Solver> make_admm(const SolverSetup& setup, Params& params) {
-  return ProximalSplitting::make(setup, params, "admm", 0.5f);
+  return ProximalSplitting::make(setup, params, "admm", 0.5);
 }
 
 }  // namespace ecl

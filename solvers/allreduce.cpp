@@ -1,5 +1,6 @@
 #include "ecl/contracts/solver.hpp"
 #include "solvers/gradient_mean.hpp"
+#include "solvers/sgd_step.hpp"
 #include "solvers/star.hpp"
 
 /// Synchronous data-parallel SGD: every gradient is averaged over all nodes, as all-reduce does it.

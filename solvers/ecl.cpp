@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cmath>
-#include <vector>
 
 #include "ecl/contracts/solver.hpp"
 #include "solvers/edge_duals.hpp"
@@ -34,52 +32,42 @@
 namespace ecl {
 namespace {
 
-/// alpha_i of the ISVR rule, before the edge's mean.
-double isvr_alpha(double step_size, int degree, int local_steps) {
-  return 1.0 / (step_size * degree * (std::clamp(local_steps, 2, 9) - 1));
-}
+/// The ISVR rule as mu d_i alpha_i, the strength of a node's wish.
+double isvr_strength(int local_steps) { return 1.0 / (std::clamp(local_steps, 2, 9) - 1); }
 
-/// alpha_ij per edge of a node.
-std::vector<float> edge_penalties(const SolverSetup& setup, double scale) {
-  std::vector<float> alpha;
-  for (const HalfEdge& edge : setup.graph.edges(setup.node)) {
-    const double mine = isvr_alpha(setup.step_size, setup.graph.degree(setup.node), setup.local_steps);
-    const double theirs = isvr_alpha(setup.step_size, setup.graph.degree(edge.peer), setup.local_steps);
-    alpha.push_back(static_cast<float>(scale * 2 * mine * theirs / (mine + theirs)));
-  }
-  return alpha;
+EdgeDuals duals(const SolverSetup& setup, Params& params) {
+  const double theta = params.number("theta", 1.0, 0.01, 1.0, "averaging: 1 is PDMM, 0.5 is ADMM");
+  const double scale = params.number("alpha_scale", 1.0, 1e-6, 1e6, "multiplies the edge penalty of the ISVR rule");
+  return {setup, theta, scale * isvr_strength(setup.local_steps)};
 }
 
 class Ecl final : public Solver {
  public:
-  Ecl(const SolverSetup& setup, double theta, double scale)
-      : dim_(setup.initial.size()), duals_(setup, edge_penalties(setup, scale), static_cast<float>(theta)) {}
+  Ecl(const SolverSetup& setup, Params& params) : duals_(duals(setup, params)) {}
 
-  std::size_t message_size() const override { return dim_; }
+  std::size_t message_size() const override { return duals_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
   void descend(Vec x, CVec direction, double step_size) override {
+    duals_.sum();
     const float mu = static_cast<float>(step_size);
     const float shrink = 1 / (1 + mu * duals_.alpha_sum());
     const float *g = direction.data(), *pull = duals_.pull().data();
-    for (std::size_t d = 0; d < dim_; ++d) x[d] = (x[d] + mu * (pull[d] - g[d])) * shrink;
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] = (x[d] + mu * (pull[d] - g[d])) * shrink;
   }
 
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
 
  private:
-  std::size_t dim_;
   EdgeDuals duals_;
 };
 
 }  // namespace
 
 std::unique_ptr<Solver> make_ecl(const SolverSetup& setup, Params& params) {
-  const double theta = params.number("theta", 1.0, 0.01, 1.0, "averaging: 1 is PDMM, 0.5 is ADMM");
-  const double scale = params.number("alpha_scale", 1.0, 1e-6, 1e6, "multiplies the edge penalty of the ISVR rule");
-  return std::make_unique<Ecl>(setup, theta, scale);
+  return std::make_unique<Ecl>(setup, params);
 }
 
 }  // namespace ecl

@@ -1,4 +1,5 @@
 #include "ecl/contracts/solver.hpp"
+#include "solvers/sgd_step.hpp"
 #include "solvers/star.hpp"
 
 /// FedAsync: a server that mixes in each client's model as it comes, old ones with less weight.

@@ -1,4 +1,5 @@
 #include "ecl/contracts/solver.hpp"
+#include "solvers/sgd_step.hpp"
 #include "solvers/star.hpp"
 
 /// Federated averaging with all clients in every round.

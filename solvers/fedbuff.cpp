@@ -1,4 +1,5 @@
 #include "ecl/contracts/solver.hpp"
+#include "solvers/sgd_step.hpp"
 #include "solvers/star.hpp"
 
 /// FedBuff: an asynchronous server that makes a step for every M updates that have come.

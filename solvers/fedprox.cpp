@@ -3,9 +3,10 @@
 
 /// FedProx: federated averaging whose clients are held near the server's model by a proximal term.
 ///
-///     client       K times x_i <- x_i - mu ( g_i + lambda (x_i - x) )     message: x_i      (x: the round's first
-///     model) server       x <- 1/N sum_i x_i, and x_i <- x                       message: x
+///     client       K times x_i <- x_i - mu ( g_i + lambda (x_i - x) )     message: x_i
+///     server       x <- 1/N sum_i x_i, and x_i <- x                       message: x
 ///
+/// x is the model that the round began with.
 /// lambda (the paper's mu) trades drift against progress; 0 is fedavg, and so is K = 1. Still biased for K > 1.
 ///
 /// Usual ranges: lambda 0.001 .. 1, with mu lambda < 1. Source: Li et al., MLSys 2020 (arXiv 1812.06127).

@@ -25,6 +25,11 @@ class Mixing {
   }
 
   std::size_t message_size() const { return message_size_; }
+  int edges() const { return static_cast<int>(weight_.size()); }
+  float weight(int e) const { return weight_[e]; }  ///< W_ij; 0 once the edge is dropped
+
+  /// Vector number `v` of the newest message on e.
+  CVec received(int e, std::size_t v = 0) const { return {received_.data() + e * message_size_ + v * dim_, dim_}; }
 
   void receive(int e, CVec message) {
     std::copy(message.begin(), message.end(), received_.begin() + e * message_size_);

@@ -11,12 +11,12 @@
 /// strongly convex and smooth, geometrically; asynchronously and under losses as ecl does.
 ///
 /// Usual ranges: alpha d_i about 3 sqrt(m L) for f_i between m- and L-curved; 0.05 .. 1 for softmax regression on
-/// standardised features. Sources: Zhang and Heusdens 2018 (arXiv
-/// 1702.00841); Sherson, Heusdens and Kleijn 2019 (arXiv 1706.02654).
+/// standardised features. Sources: Zhang and Heusdens 2018 (arXiv 1702.00841); Sherson, Heusdens and Kleijn 2019 (arXiv
+/// 1706.02654).
 namespace ecl {
 
 std::unique_ptr<Solver> make_pdmm(const SolverSetup& setup, Params& params) {
-  return ProximalSplitting::make(setup, params, "pdmm", 1.0f);
+  return ProximalSplitting::make(setup, params, "pdmm", 1.0);
 }
 
 }  // namespace ecl

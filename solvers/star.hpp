@@ -24,12 +24,6 @@ inline bool is_hub(const SolverSetup& setup, const std::string& solver) {
   return setup.node == 0;
 }
 
-/// x <- x - mu g: the local step of most clients.
-inline void sgd_step(Vec x, CVec direction, double step_size) {
-  const float mu = static_cast<float>(step_size);
-  for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * direction[d];
-}
-
 /// A server that averages what all clients sent in a round. If a message was lost the average is over those that came,
 /// and a client that got no reply goes on with what it has.
 class ServerAverage {
@@ -83,7 +77,10 @@ class ServerModel {
     const std::uint32_t staleness = (version_ - tau) % kVersions;
     return static_cast<float>(std::pow(staleness + 1.0, -exponent_));
   }
-  std::uint32_t tau(CVec message) const { return static_cast<std::uint32_t>(message.back()); }
+  /// Defined for every finite float, which is what a garbled message may hold.
+  std::uint32_t tau(CVec message) const {
+    return static_cast<std::uint32_t>(static_cast<std::int32_t>(std::fmod(message.back(), float{kVersions})));
+  }
   std::uint32_t adopted() const { return adopted_; }
   /// The hub: its model changed.
   void advance() { version_ = (version_ + 1) % kVersions; }

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <tuple>
 
-#include "support/simulated.hpp"
+#include "support/quadratics.hpp"
 
 namespace ecl {
 namespace {
@@ -108,12 +108,7 @@ TEST(Ecl, SurvivorsOfADeathReachTheirOwnOptimum) {
   simulation.run(2000);
   simulation.kill(3);
   simulation.run(18000);
-  const Dataset all = load_dataset(Choice::parse(spec.dataset), {"", 8, spec.seed}).train;
-  std::vector<std::int32_t> rows;
-  const Partition partition = make_partition(Choice::parse(spec.partition), all, 8, spec.seed);
-  for (NodeId i = 0; i < 8; ++i)
-    if (i != 3) rows.push_back(partition[i].at(0));
-  EXPECT_LT(simulation.error(simulation.experiment().model->optimum(all.subset(rows))), kFloat);
+  EXPECT_LT(simulation.error(simulation.optimum_of_the_living()), kFloat);
   EXPECT_GT(simulation.error(simulation.experiment().optimum), 1e-3);
 }
 
@@ -143,17 +138,12 @@ class Textbook {
   using Alpha = std::function<double(NodeId i, NodeId j)>;
 
   Textbook(const Experiment& experiment, Alpha alpha, double theta)
-      : experiment_(experiment), alpha_(std::move(alpha)), theta_(theta) {
+      : experiment_(experiment), q_(experiment.spec), alpha_(std::move(alpha)), theta_(theta) {
     const Spec& spec = experiment.spec;
-    const Dataset data = load_dataset(Choice::parse(spec.dataset), {"", spec.nodes, spec.seed}).train;
-    const Partition partition = make_partition(Choice::parse(spec.partition), data, spec.nodes, spec.seed);
-    const int d = data.features() / 3;
+    const Eigen::VectorXd zero = Eigen::VectorXd::Zero(q_.minimiser[0].size());
     for (NodeId i = 0; i < spec.nodes; ++i) {
-      std::vector<float> row(3 * d);
-      data.gather(partition[i].at(0), 1, row.data());
-      rows_.push_back(Eigen::Map<Eigen::VectorXf>(row.data(), 3 * d).cast<double>());
-      w_.push_back(Eigen::VectorXd::Zero(d));
-      z_.emplace_back(experiment.graph.degree(i), Eigen::VectorXd::Zero(d));
+      w_.push_back(zero);
+      z_.emplace_back(experiment.graph.degree(i), zero);
     }
   }
 
@@ -162,7 +152,7 @@ class Textbook {
     const double mu = experiment_.spec.learning_rate;
     for (NodeId i = 0; i < graph.size(); ++i) {
       for (int k = 0; k < experiment_.spec.local_steps; ++k) {
-        Eigen::VectorXd numerator = w_[i] - mu * gradient(i);
+        Eigen::VectorXd numerator = w_[i] - mu * q_.gradient(i, w_[i]);
         double denominator = 1;
         for (int e = 0; e < graph.degree(i); ++e) {
           const NodeId j = graph.edges(i)[e].peer;
@@ -195,18 +185,11 @@ class Textbook {
  private:
   static double sign(NodeId i, NodeId j) { return i < j ? 1 : -1; }
 
-  Eigen::VectorXd gradient(NodeId i) const {
-    const Eigen::Index d = w_[i].size();
-    const auto &all = rows_[i], v = all.segment(d, d).eval();
-    const Eigen::VectorXd distance = w_[i] - all.tail(d);
-    const Eigen::VectorXd reflected = all.head(d).cwiseProduct(distance - 2 * v.dot(distance) * v);
-    return reflected - 2 * v.dot(reflected) * v;
-  }
-
   const Experiment& experiment_;
+  test::Quadratics q_;
   Alpha alpha_;
   double theta_;
-  std::vector<Eigen::VectorXd> rows_, w_;
+  std::vector<Eigen::VectorXd> w_;
   std::vector<std::vector<Eigen::VectorXd>> z_;
 };
 

@@ -122,6 +122,19 @@ std::vector<std::string> all_solvers() {
 
 INSTANTIATE_TEST_SUITE_P(All, Solvers, testing::ValuesIn(all_solvers()));
 
+TEST(Ranks, MessagesTravelOneWayOnOneWayEdges) {
+  const SharedDirectory directory("one_way");
+  Spec spec = digits();
+  spec.solver = "sgp";
+  spec.topology = "directed_ring";
+  spec.out = directory / "run";
+  EXPECT_EQ(run_rma(world(), spec), Exit::ok);
+  if (world().rank() != 0) return;
+  const std::uint64_t edges_out = world().size() == 1 ? 0 : 1;
+  for (const auto& row : read_csv(directory / "run/metrics.csv"))
+    EXPECT_EQ(std::stoull(row.at("messages_sent")), edges_out * (std::stoull(row.at("step")) / spec.local_steps));
+}
+
 constexpr std::uint64_t kSteps = 4000, kMessages = 1500;
 
 /// Steps until every rank has made kSteps and, if asynchronous, has read kMessages on each edge; asynchronous ranks go

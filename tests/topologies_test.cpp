@@ -1,4 +1,5 @@
-// Every topology of the registry: simple, symmetric, connected, and of the shape that its header comment promises.
+// Every topology of the registry: simple, symmetric or directed by name, connected, and of the shape that its header
+// comment promises.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -72,28 +73,43 @@ std::vector<Edge> edges_of(const Graph& graph) {
   return edges;
 }
 
-/// Independent of the search in graph.cpp: labels spread until nothing changes.
-bool connected(const Graph& graph) {
-  std::vector<bool> seen(graph.size(), false);
-  seen[0] = true;
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (const auto& [i, j] : edges_of(graph))
-      if (seen[i] != seen[j]) seen[i] = seen[j] = changed = true;
+/// The ways messages travel, an edge both ways twice; or all of them backwards.
+std::vector<Edge> arcs_of(const Graph& graph, bool backwards = false) {
+  std::vector<Edge> arcs;
+  for (NodeId i = 0; i < graph.size(); ++i)
+    for (const HalfEdge& edge : graph.edges(i))
+      if (edge.sends) arcs.push_back(backwards ? Edge{edge.peer, i} : Edge{i, edge.peer});
+  return arcs;
+}
+
+/// Independent of the search in graph.cpp: labels spread along the arcs until nothing changes, and against them too.
+bool strongly_connected(const Graph& graph) {
+  for (const bool backwards : {false, true}) {
+    const auto arcs = arcs_of(graph, backwards);
+    std::vector<bool> seen(graph.size(), false);
+    seen[0] = true;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (const auto& [from, to] : arcs)
+        if (seen[from] && !seen[to]) seen[to] = changed = true;
+    }
+    if (std::count(seen.begin(), seen.end(), true) != graph.size()) return false;
   }
-  return std::count(seen.begin(), seen.end(), true) == graph.size();
+  return true;
 }
 
 void expect_well_formed(const Graph& graph, NodeId n) {
   ASSERT_EQ(graph.size(), n);
   std::size_t ends = 0;
+  bool one_way = false;
   for (NodeId i = 0; i < n; ++i) {
     const auto edges = graph.edges(i);
     ASSERT_EQ(static_cast<int>(edges.size()), graph.degree(i));
     ends += edges.size();
     for (std::size_t e = 0; e < edges.size(); ++e) {
       const auto [peer, twin, sends, receives] = edges[e];
-      EXPECT_TRUE(sends && receives);
+      EXPECT_TRUE(sends || receives);
+      one_way |= sends != receives;
       ASSERT_TRUE(peer >= 0 && peer < n && peer != i) << i << " - " << peer;
       if (e > 0) {
         ASSERT_LT(edges[e - 1].peer, peer) << "node " << i;
@@ -101,10 +117,13 @@ void expect_well_formed(const Graph& graph, NodeId n) {
       ASSERT_TRUE(twin >= 0 && twin < graph.degree(peer)) << i << " - " << peer;
       ASSERT_EQ(graph.edges(peer)[twin].peer, i);
       ASSERT_EQ(graph.edges(peer)[twin].twin, static_cast<std::int32_t>(e));
+      ASSERT_EQ(graph.edges(peer)[twin].receives, sends) << i << " - " << peer;
+      ASSERT_EQ(graph.edges(peer)[twin].sends, receives) << i << " - " << peer;
     }
   }
+  EXPECT_EQ(graph.directed(), one_way);
   EXPECT_EQ(ends, 2 * graph.edge_count());
-  EXPECT_TRUE(connected(graph));
+  EXPECT_TRUE(strongly_connected(graph));
 }
 
 void expect_doubly_stochastic(const Graph& graph) {
@@ -143,7 +162,7 @@ bool refuses(const std::string& name, NodeId n) {
 
 class EveryTopology : public testing::TestWithParam<std::string> {};
 
-TEST_P(EveryTopology, IsSimpleSymmetricConnectedOrRefusedByName) {
+TEST_P(EveryTopology, IsWellFormedOrRefusedByName) {
   for (const NodeId n : kSizes) {
     SCOPED_TRACE(GetParam() + " over " + std::to_string(n));
     if (refuses(GetParam(), n)) {
@@ -153,7 +172,10 @@ TEST_P(EveryTopology, IsSimpleSymmetricConnectedOrRefusedByName) {
     const TempFile file(edge_list(n));
     const Graph graph = make(GetParam() == "file" ? file.choice() : GetParam(), n);
     expect_well_formed(graph, n);
-    expect_doubly_stochastic(graph);
+    if (graph.directed())
+      EXPECT_EQ(GetParam().rfind("directed_", 0), 0u);
+    else
+      expect_doubly_stochastic(graph);
   }
 }
 
@@ -300,6 +322,25 @@ TEST(ClosedForm, Torus) {
 
 TEST(ClosedForm, Hypercube) {
   for (int bits = 1; bits <= 6; ++bits) expect_shape("hypercube", 1 << bits, {bits, bits, bits, 2.0 / (bits + 1)});
+}
+
+TEST(ClosedForm, DirectedRing) {
+  expect_shape("directed_ring", 2, {1, 1, 1, 1.0});  // one edge both ways
+  for (const NodeId n : {3, 8, 31}) {
+    expect_shape("directed_ring", n, {1, 1, n - 1, 1 - std::cos(kPi / n)});
+    const Graph graph = make("directed_ring", n);
+    EXPECT_EQ(graph.edge_count(), static_cast<std::size_t>(n));
+    for (const auto& [from, to] : arcs_of(graph)) EXPECT_EQ(to, (from + 1) % n);
+  }
+}
+
+TEST(ClosedForm, DirectedExponential) {
+  expect_shape("directed_exponential", 4, {2, 2, 2, 2.0 / 3});
+  expect_shape("directed_exponential", 16, {4, 4, 4, 2.0 / 5});
+  expect_shape("directed_exponential", 64, {6, 6, 6, 2.0 / 7});
+  const GraphReport report = analyse(make("directed_exponential", 16));
+  EXPECT_EQ(report.one_way, 48u);  // i + 8 and i - 8 are one node
+  EXPECT_EQ(report.edges, 56u);
 }
 
 TEST(ClosedForm, Tree) {
@@ -471,6 +512,26 @@ TEST(Report, PrintsAlignedLines) {
             "diameter      2\n"
             "spectral gap  0.2 (Metropolis weights)\n"
             "bipartite     yes\n");
+}
+
+TEST(Report, TellsOneWayEdges) {
+  std::ostringstream text;
+  print(text, analyse(make("directed_exponential", 4)));
+  EXPECT_EQ(text.str(),
+            "nodes         4\n"
+            "edges         6, 4 of them one-way\n"
+            "out-degree    2\n"
+            "diameter      2\n"
+            "spectral gap  0.6667 (push-sum)\n"
+            "bipartite     no\n");
+}
+
+TEST(Dot, HasArrowsWhereEdgesAreOneWay) {
+  EXPECT_EQ(to_dot(make("directed_ring", 3), "cycle"),
+            "digraph \"cycle\" {\n  node [shape=circle];\n  0;\n  1;\n  2;\n  0 -> 1;\n  1 -> 2;\n  2 -> 0;\n}\n");
+  const std::string mixed = to_dot(make("directed_exponential", 4), "mixed");
+  EXPECT_NE(mixed.find("  0 -> 1;\n  0 -> 2 [dir=both];\n"), std::string::npos) << mixed;
+  EXPECT_EQ(mixed.find("2 -> 0"), std::string::npos) << mixed;
 }
 
 TEST(Dot, HasEachNodeAndEachEdgeOnce) {

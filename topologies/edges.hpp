@@ -12,7 +12,7 @@
 #include "ecl/words/random.hpp"
 #include "ecl/words/types.hpp"
 
-/// What several graph families share: edges of circulant graphs, and drawing until a graph is in one piece.
+/// What several graph families share: edges and arcs of circulant graphs, and drawing until a graph is in one piece.
 namespace ecl {
 
 /// Node i with i +- o (mod n) for each offset o > 0. Offsets that mean the same edges, or none, count once: so a family
@@ -28,6 +28,21 @@ inline std::vector<Edge> circulant_edges(NodeId n, std::vector<std::int64_t> off
     for (NodeId i = 0; i < ends; ++i) edges.emplace_back(i, static_cast<NodeId>((i + offset) % n));
   }
   return edges;
+}
+
+/// Arcs from node i to i + o (mod n) for each offset, all different and 0 < o < n.
+inline std::vector<Edge> circulant_arcs(NodeId n, const std::vector<std::int64_t>& offsets) {
+  std::vector<Edge> arcs;
+  for (const std::int64_t offset : offsets)
+    for (NodeId i = 0; i < n; ++i) arcs.emplace_back(i, static_cast<NodeId>((i + offset) % n));
+  return arcs;
+}
+
+/// 1, 2, 4, ... below n: the offsets of the exponential graphs.
+inline std::vector<std::int64_t> powers_of_two_below(NodeId n) {
+  std::vector<std::int64_t> powers;
+  for (std::int64_t power = 1; power < n; power *= 2) powers.push_back(power);
+  return powers;
 }
 
 /// Whether the edges join all n nodes: union-find with path halving.

@@ -9,9 +9,7 @@
 namespace ecl {
 
 Graph make_exponential(NodeId n, std::uint64_t, Params&) {
-  std::vector<std::int64_t> offsets;
-  for (std::int64_t offset = 1; offset < n; offset *= 2) offsets.push_back(offset);
-  return Graph(n, circulant_edges(n, std::move(offsets)), "topology exponential");
+  return Graph(n, circulant_edges(n, powers_of_two_below(n)), "topology exponential");
 }
 
 }  // namespace ecl

@@ -50,6 +50,9 @@ class Solver {
   /// steps are done it goes on, without descents, whenever messages come (not in lock step).
   virtual bool replies() const { return false; }
 
+  /// Whether it works on a graph with one-way edges; most need an answer on every edge.
+  virtual bool directed() const { return false; }
+
   /// A new message on e, whole. `message` is valid during the call.
   virtual void receive(int e, CVec message) = 0;
   /// Once per round, after the receives and before the first descent.
@@ -66,7 +69,7 @@ using SolverFactory = std::unique_ptr<Solver>(const SolverSetup&, Params&);
 const Registry<SolverFactory>& solvers();
 
 /// The solver of `choice` ("ecl" or "ecl:theta=0.5"), with further "key=value" settings; parameters checked to the
-/// last.
+/// last. Throws Error too if the graph has one-way edges and the solver cannot use them.
 std::unique_ptr<Solver> make_solver(const Choice& choice, const SolverSetup& setup,
                                     std::span<const std::string> settings = {});
 

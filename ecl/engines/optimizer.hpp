@@ -41,7 +41,7 @@ inline bool all_finite(CVec x) {
 template <Port P>
 class Optimizer {
  public:
-  /// Throws Error if the solver cannot work in this mode.
+  /// Throws Error if the solver cannot work in this mode, or this mode on this graph.
   Optimizer(P port, std::unique_ptr<Solver> solver, const Graph& graph, NodeId node, const StepRule& rule, Mode mode)
       : port_(std::move(port)), solver_(std::move(solver)), rule_(rule), mode_(mode) {
     if (mode == Mode::async && solver_->delivery() == Delivery::lock_step)
@@ -49,6 +49,10 @@ class Optimizer {
           "this solver must apply every message exactly once, which asynchronous exchange does not promise; "
           "use lock step, or the solver ecl");
     const bool talks = solver_->message_size() != 0;
+    if (mode == Mode::lock_step && talks && graph.directed())
+      throw Error(
+          "lock step needs edges that work both ways: a message is acknowledged by the one that comes back; use "
+          "asynchronous exchange, or an undirected topology");
     for (const HalfEdge& edge : graph.edges(node)) edges_.push_back({talks && edge.sends, talks && edge.receives});
   }
 

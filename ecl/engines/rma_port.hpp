@@ -26,7 +26,8 @@ namespace ecl {
 /// exchange is what publishes a whole message.
 ///
 /// Mode::lock_step, each message once. Message k goes to slot k mod 2, then the state becomes k. The writer posts k + 2
-/// only after it took our k + 1, which we post after taking its k: so that slot is free again.
+/// only after it took our k + 1, which we post after taking its k: so that slot is free again. On
+/// a one-way edge nothing comes back: the Optimizer refuses lock step there.
 class RmaPort {
  public:
   /// Collective. `message_floats` is the solver's message_size(), the same on all ranks.

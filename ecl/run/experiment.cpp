@@ -41,11 +41,15 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   model->init(initial, random);
   optimum = model->optimum(*train_);
 
-  const Delivery delivery = make_solver(0)->delivery();  // its parameters are checked before anything is written
-  if (mode == Mode::async && delivery == Delivery::lock_step)
+  const auto solver = make_solver(0);  // its parameters are checked before anything is written
+  if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
                 " must apply every message exactly once, which --mode async does not promise; " +
                 "use --mode lock-step, or --solver ecl");
+  if (mode == Mode::lock_step && solver->message_size() != 0 && graph.directed())
+    throw Error("topology " + spec.topology +
+                " has one-way edges, on which lock step does not know when a message has been read; " +
+                "use --mode async, or an undirected topology such as ring");
   double samples_per_step = 0;  // a shard smaller than the batch is the batch
   for (const std::size_t held : shard_sizes_)
     samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));

@@ -11,11 +11,14 @@
 namespace ecl {
 namespace {
 
-constexpr NodeId kLargestDense = 2048;              // nodes; the eigenvalue problem takes n^3
+constexpr NodeId kLargestDense = 2048;              // nodes; the eigenvalue problem takes n^3,
+constexpr NodeId kLargestDenseDirected = 512;       // and many times that if it is not symmetric
 constexpr NodeId kLargestExact = 4096;              // nodes; a search from every node takes n * edges,
 constexpr std::size_t kMostVisits = 1'000'000'000;  // which must not pass this either: dense graphs
 
-/// Hops from node `start` to every node.
+NodeId largest_dense(bool directed) { return directed ? kLargestDenseDirected : kLargestDense; }
+
+/// Hops from node `start` to every node, the way messages travel.
 void search(const Graph& graph, NodeId start, std::vector<int>& hops) {
   hops.assign(graph.size(), -1);
   std::vector<NodeId> queue = {start};
@@ -24,7 +27,7 @@ void search(const Graph& graph, NodeId start, std::vector<int>& hops) {
   for (std::size_t next = 0; next < queue.size(); ++next) {
     const NodeId i = queue[next];
     for (const HalfEdge& edge : graph.edges(i))
-      if (hops[edge.peer] < 0) hops[edge.peer] = hops[i] + 1, queue.push_back(edge.peer);
+      if (edge.sends && hops[edge.peer] < 0) hops[edge.peer] = hops[i] + 1, queue.push_back(edge.peer);
   }
 }
 
@@ -69,25 +72,51 @@ double metropolis_gap(const Graph& graph) {
   return 1.0 - std::max(std::abs(values[n - 2]), std::abs(values[0]));
 }
 
+int out_degree(const Graph& graph, NodeId i) {
+  const auto edges = graph.edges(i);
+  return static_cast<int>(std::count_if(edges.begin(), edges.end(), [](const HalfEdge& edge) { return edge.sends; }));
+}
+
+/// Of the matrix by which push-sum moves mass: a node keeps as much as it sends on each of its out-edges.
+double push_sum_gap(const Graph& graph) {
+  const NodeId n = graph.size();
+  Eigen::MatrixXd shares = Eigen::MatrixXd::Zero(n, n);
+  for (NodeId i = 0; i < n; ++i) {
+    const double share = 1.0 / (1 + out_degree(graph, i));
+    shares(i, i) = share;
+    for (const HalfEdge& edge : graph.edges(i))
+      if (edge.sends) shares(edge.peer, i) = share;
+  }
+  Eigen::VectorXd sizes = Eigen::EigenSolver<Eigen::MatrixXd>(shares, false).eigenvalues().cwiseAbs();
+  std::sort(sizes.begin(), sizes.end());  // the last one is 1
+  return 1.0 - sizes[n - 2];
+}
+
 }  // namespace
 
 GraphReport analyse(const Graph& graph) {
   GraphReport report;
   report.nodes = graph.size();
   report.edges = graph.edge_count();
-  report.degree_min = report.degree_max = graph.degree(0);
-  for (NodeId i = 1; i < graph.size(); ++i) {
-    report.degree_min = std::min(report.degree_min, graph.degree(i));
-    report.degree_max = std::max(report.degree_max, graph.degree(i));
+  report.directed = graph.directed();
+  report.degree_min = report.degree_max = out_degree(graph, 0);
+  std::size_t arcs = 0;
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    const int degree = out_degree(graph, i);
+    report.degree_min = std::min(report.degree_min, degree);
+    report.degree_max = std::max(report.degree_max, degree);
+    arcs += degree;
   }
-  report.degree_mean = 2.0 * static_cast<double>(report.edges) / report.nodes;
+  report.one_way = 2 * report.edges - arcs;  // an edge both ways is two arcs
+  report.degree_mean = static_cast<double>(arcs) / report.nodes;
   if (report.degree_min == report.nodes - 1) {
     report.diameter = std::min(report.nodes - 1, 1);  // complete: nothing to search
   } else {
     report.diameter_exact = report.nodes <= kLargestExact && 2 * report.edges * report.nodes <= kMostVisits;
     report.diameter = report.diameter_exact ? exact_diameter(graph) : diameter_at_least(graph);
   }
-  if (report.nodes <= kLargestDense) report.spectral_gap = metropolis_gap(graph);
+  if (report.nodes <= largest_dense(report.directed))
+    report.spectral_gap = report.directed ? push_sum_gap(graph) : metropolis_gap(graph);
   report.bipartite = two_colourable(graph);
   return report;
 }
@@ -96,28 +125,35 @@ void print(std::ostream& out, const GraphReport& report) {
   std::ostringstream text;  // its own stream: the caller's number format stays as it is
   const auto line = [&text](const char* label) -> std::ostream& { return text << std::left << std::setw(14) << label; };
   line("nodes") << report.nodes << "\n";
-  line("edges") << report.edges << "\n";
-  line("degree") << report.degree_min;
+  line("edges") << report.edges;
+  if (report.directed) text << ", " << report.one_way << " of them one-way";
+  text << "\n";
+  line(report.directed ? "out-degree" : "degree") << report.degree_min;
   if (report.degree_max != report.degree_min)
     text << " .. " << report.degree_max << ", mean " << std::setprecision(4) << report.degree_mean;
   text << "\n";
   line("diameter") << (report.diameter_exact ? "" : "at least ") << report.diameter << "\n";
   line("spectral gap");
   if (report.spectral_gap)
-    text << std::setprecision(4) << *report.spectral_gap << " (Metropolis weights)\n";
+    text << std::setprecision(4) << *report.spectral_gap << " "
+         << (report.directed ? "(push-sum)\n" : "(Metropolis weights)\n");
   else
-    text << "not computed above " << kLargestDense << " nodes\n";
+    text << "not computed above " << largest_dense(report.directed) << " nodes\n";
   line("bipartite") << (report.bipartite ? "yes" : "no") << "\n";
   out << text.str();
 }
 
 std::string to_dot(const Graph& graph, const std::string& name) {
   std::ostringstream out;
-  out << "graph " << std::quoted(name) << " {\n  node [shape=circle];\n";
+  const char* line = graph.directed() ? " -> " : " -- ";
+  out << (graph.directed() ? "digraph " : "graph ") << std::quoted(name) << " {\n  node [shape=circle];\n";
   for (NodeId i = 0; i < graph.size(); ++i) out << "  " << i << ";\n";
   for (NodeId i = 0; i < graph.size(); ++i)
-    for (const HalfEdge& edge : graph.edges(i))
-      if (i < edge.peer) out << "  " << i << " -- " << edge.peer << ";\n";
+    for (const HalfEdge& edge : graph.edges(i)) {
+      const bool both = edge.sends && edge.receives;
+      if (both ? i > edge.peer : !edge.sends) continue;  // the other end's
+      out << "  " << i << line << edge.peer << (both && graph.directed() ? " [dir=both]" : "") << ";\n";
+    }
   out << "}\n";
   return out.str();
 }

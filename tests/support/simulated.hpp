@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,57 +39,84 @@ inline std::string topology_for(const std::string& solver) {
   return found == special.end() ? "ring" : found->second;
 }
 
-/// Solvers that solve a node's whole problem in one step: not every model allows that.
+/// Solvers that at a constant step size rest in lock step only, without losses, and why.
+inline bool restless(const std::string& solver) {
+  static const std::map<std::string, const char*> why = {
+      {"sgp", "how much of the mass a node holds follows the chances of time and of losses"},
+      {"fedasync", "the server follows the client that came last"},
+      {"fedbuff", "the server follows the M updates that came last"}};
+  return why.contains(solver);
+}
+
+/// Solvers that solve a node's whole problem in one step: K = 1, and not every model allows it.
 inline bool takes_exact_steps(const std::string& solver) { return solver == "pdmm" || solver == "admm"; }
+
+/// Node 0's part of `solver` on a small graph, to be asked what kind it is.
+inline std::unique_ptr<Solver> probe(const std::string& solver) {
+  const Graph graph = make_graph(Choice::parse(topology_for(solver)), 3, 1);
+  const std::vector<float> initial(1);
+  SolverSetup setup{graph, 0, initial, 0.1, 1};
+  setup.proximal_step = [] { return [](CVec, double, Vec) {}; };
+  return make_solver(Choice::parse(solver), setup);
+}
 
 /// `spec` made fit for `solver`: its topology, one local step or lock step where it needs that.
 inline Spec for_solver(Spec spec, const std::string& solver) {
   spec.solver = solver;
   spec.topology = topology_for(solver);
-  const Graph graph = make_graph(Choice::parse(spec.topology), 3, 1);
-  const std::vector<float> initial(1);
-  SolverSetup setup{graph, 0, initial, spec.learning_rate, 1};
-  setup.proximal_step = [] { return [](CVec, double, Vec) {}; };
-  const auto probe = make_solver(Choice::parse(solver), setup);
   if (takes_exact_steps(solver)) spec.local_steps = 1;
-  spec.mode = probe->delivery() == Delivery::lock_step ? "lock-step" : "async";
+  spec.mode = probe(solver)->delivery() == Delivery::lock_step ? "lock-step" : "async";
   return spec;
 }
 
+/// Passes everything on to the solver behind it; a test overrides what it wants to see or to spoil.
+class Forwarding : public Solver {
+ public:
+  explicit Forwarding(std::unique_ptr<Solver> solver) : solver_(std::move(solver)) {}
+
+  std::size_t message_size() const override { return solver_->message_size(); }
+  Delivery delivery() const override { return solver_->delivery(); }
+  bool replies() const override { return solver_->replies(); }
+  bool directed() const override { return solver_->directed(); }
+  void receive(int e, CVec message) override { solver_->receive(e, message); }
+  void combine(Vec x) override { solver_->combine(x); }
+  void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
+  void send(int e, CVec x, Vec message) override { solver_->send(e, x, message); }
+  void drop(int e) override { solver_->drop(e); }
+
+ protected:
+  std::unique_ptr<Solver> solver_;
+};
+
+/// Puts something between node i and its solver.
+using Wrap = std::function<std::unique_ptr<Solver>(NodeId, std::unique_ptr<Solver>)>;
+
 class Simulation {
  public:
-  explicit Simulation(const Spec& spec)
+  explicit Simulation(const Spec& spec, const Wrap& wrap = {})
       : spec_(spec),
         experiment_(spec_, spec.nodes),
         network_(experiment_.graph, experiment_.make_solver(0)->message_size(), spec.links, experiment_.mode),
         alive_(spec.nodes, 1) {
-    for (NodeId i = 0; i < spec.nodes; ++i)
-      nodes_.push_back(experiment_.make_node(i, SimPort(network_, i), experiment_.make_solver(i), workspace_));
+    for (NodeId i = 0; i < spec.nodes; ++i) {
+      auto solver = experiment_.make_solver(i);
+      if (wrap) solver = wrap(i, std::move(solver));
+      nodes_.push_back(experiment_.make_node(i, SimPort(network_, i), std::move(solver), workspace_));
+    }
   }
 
   /// Every living node makes `steps` steps; periods are exponential with mean 1 times the node's slowness, or exactly
   /// that in lock step.
   void run(std::uint64_t steps) {
     std::vector<std::uint64_t> goal;
-    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
-      goal.push_back(nodes_[i].optimizer().steps() + steps);
-      if (alive_[i]) network_.wake_at(network_.now() + period(i), i);
-    }
-    while (const auto woken = network_.next()) {
-      const NodeId i = *woken;
-      if (!alive_[i]) continue;
-      if (!nodes_[i].ready()) {
-        network_.park(i);
-        continue;
-      }
-      nodes_[i].begin();
-      if (nodes_[i].optimizer().steps() == goal[i]) {
-        if (nodes_[i].serve()) network_.park(i);
-        continue;
-      }
-      nodes_[i].step();
-      network_.wake_at(network_.now() + period(i), i);
-    }
+    for (const auto& node : nodes_) goal.push_back(node.optimizer().steps() + steps);
+    run_until([&](NodeId i) { return nodes_[i].optimizer().steps() == goal[i]; });
+  }
+
+  /// Every living node goes on for that long, so that none is left to train alone.
+  void run_for(double seconds) {
+    const double end = network_.now() + seconds;
+    run_until([&](NodeId) { return network_.now() >= end; });
   }
 
   /// Node i stops for good; its neighbours are told.
@@ -96,13 +125,27 @@ class Simulation {
     for (const HalfEdge& edge : experiment_.graph.edges(i)) nodes_[edge.peer].optimizer().drop(edge.twin);
   }
 
-  /// Largest distance of a living node to `x`, relative to |x|.
+  /// Largest distance of a living node to `x`, relative to |x|; infinite if some model is not finite.
   double error(const std::vector<float>& x) const {
     const std::vector<double> reference(x.begin(), x.end());
     double largest = 0;
-    for (NodeId i = 0; i < experiment_.nodes(); ++i)
-      if (alive_[i]) largest = std::max(largest, relative_distance(nodes_[i].x(), reference));
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
+      if (!alive_[i]) continue;
+      const double distance = relative_distance(nodes_[i].x(), reference);
+      if (!std::isfinite(distance)) return std::numeric_limits<double>::infinity();
+      largest = std::max(largest, distance);
+    }
     return largest;
+  }
+
+  /// The optimum of what the living nodes hold.
+  std::vector<float> optimum_of_the_living() const {
+    const Dataset all = load_dataset(Choice::parse(spec_.dataset), {"", spec_.nodes, spec_.seed}).train;
+    const Partition partition = make_partition(Choice::parse(spec_.partition), all, spec_.nodes, spec_.seed);
+    std::vector<std::int32_t> rows;
+    for (NodeId i = 0; i < spec_.nodes; ++i)
+      if (alive_[i]) rows.insert(rows.end(), partition[i].begin(), partition[i].end());
+    return experiment_.model->optimum(all.subset(rows));
   }
 
   const Experiment& experiment() const { return experiment_; }
@@ -110,6 +153,27 @@ class Simulation {
   SimNetwork& network() { return network_; }
 
  private:
+  template <class Done>
+  void run_until(Done done) {
+    for (NodeId i = 0; i < experiment_.nodes(); ++i)
+      if (alive_[i]) network_.wake_at(network_.now() + period(i), i);
+    while (const auto woken = network_.next()) {
+      const NodeId i = *woken;
+      if (!alive_[i]) continue;
+      if (!nodes_[i].ready()) {
+        network_.park(i);
+        continue;
+      }
+      nodes_[i].begin();
+      if (done(i)) {
+        if (nodes_[i].serve()) network_.park(i);
+        continue;
+      }
+      nodes_[i].step();
+      network_.wake_at(network_.now() + period(i), i);
+    }
+  }
+
   double period(NodeId i) const {
     if (experiment_.mode == Mode::lock_step) return experiment_.slowness[i];
     Random random(spec_.seed, Purpose::step_time, i, nodes_[i].optimizer().steps());

@@ -1,0 +1,170 @@
+"""Runs declared experiments: tune, run the winners on every seed, report. `scripts/bench` starts this."""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import declaration
+from declaration import Mistake
+from report import Report
+from runner import Failed, Runner, clock, make_job
+from tuning import Tuning
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="bench", add_help=False)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--solver", action="append", default=[])
+    parser.add_argument("--case", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--no-plots", action="store_true")
+    parser.add_argument("--publish", action="store_true")
+    parser.add_argument("--tool", type=Path, default=ROOT / "build" / "ecl")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "bench")
+    return parser.parse_args()
+
+
+def selected(experiment, given):
+    """The cells that --solver and --case leave."""
+    labels = [solver.label for solver in experiment.solvers]
+    for label in given.solver:
+        if label not in labels:
+            raise Mistake(f"--solver {label}: {experiment.name} has {', '.join(labels)}")
+    wanted = {}
+    for pair in given.case:
+        key, _, value = pair.partition("=")
+        if not any(value in table.axes.get(key, []) for table in experiment.tables):
+            raise Mistake(f"--case {pair}: no case of {experiment.name} has it; KEY=VALUE of its [cases] is expected")
+        wanted.setdefault(key, []).append(value)
+    return [(solver, case) for solver, case in experiment.cells()
+            if (not given.solver or solver.label in given.solver)
+            and all(case.options().get(key) in values for key, values in wanted.items())]
+
+
+def report_jobs(experiment, cells, point_of):
+    """(label, case) -> its jobs, one for each seed, at the point that `point_of` says."""
+    return {(solver.label, case): [make_job(solver.label, experiment.launcher,
+                                            experiment.report_options(solver, case, point_of(solver, case)), seed)
+                                   for seed in experiment.seeds] for solver, case in cells}
+
+
+def flat(groups):
+    return [job for group in groups for job in group]
+
+
+def plan(experiment, cells, tuning):
+    """The jobs of the three stages; where a winner is not known yet, the grid's first point stands for it."""
+    def first(solver, _):
+        return solver.points()[0]
+    return {"tuning": flat(jobs for cell in cells for _, jobs in tuning.grid_trials(*cell)),
+            "refining": flat(jobs for cell in cells for _, jobs in tuning.refining_trials(*cell, first(*cell))),
+            "reporting": flat(report_jobs(experiment, cells, first).values())}
+
+
+def print_plan(experiment, stages, parallel):
+    total = 0.0
+    for stage, jobs in stages.items():
+        unique = set(jobs)
+        seconds = sum(job.seconds() for job in unique)
+        total += seconds / parallel
+        print(f"{experiment.name:16} {stage:10} {len(unique):6} runs {clock(seconds):>8} of one core")
+    runs = len(set(flat(stages.values())))
+    print(f"{experiment.name:16} {'all':10} {runs:6} runs, about {clock(total)} on {parallel} cores")
+    return total
+
+
+def rehearse(experiment, cells, runner, stages):
+    """Each solver with missing runs, in every case and at every point once, in one tiny step: mistakes show first."""
+    unfinished = {job.label for job in runner.missing(flat(stages.values()))}
+    met = set()
+    for solver, case in cells:
+        points = solver.points()[:1] if solver.label in met else solver.points()
+        met.add(solver.label)
+        for point in points if solver.label in unfinished else []:
+            options = experiment.report_options(solver, case, point)
+            complaint = runner.refused(make_job(solver.label, experiment.launcher, options, experiment.seeds[0]))
+            if complaint:
+                place = f"{experiment.name}.ini: [solver {solver.label}]"
+                raise Mistake(f"{place} with {case.name() or 'its options'}: {complaint}")
+
+
+def conduct(experiment, cells, runner, tuning):
+    """Runs what is missing, stage by stage, and returns the report's jobs."""
+    name = experiment.name
+    runner.run(f"{name}, tuning", flat(jobs for cell in cells for _, jobs in tuning.grid_trials(*cell)))
+    runner.run(f"{name}, refining", flat(jobs for cell in cells for _, jobs in
+                                         tuning.refining_trials(*cell, tuning.first_winner(*cell))))
+    jobs = report_jobs(experiment, cells, tuning.winner)
+    runner.run(f"{name}, reporting", flat(jobs.values()))
+    return jobs
+
+
+def publish(folder, name):
+    target = HERE.parent / "results" / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for pattern in ("table.md", "results.csv", "tuning.json", "curves-*"):
+        for path in sorted(folder.glob(pattern)):
+            shutil.copy(path, target)
+    print(f"copied to {target}")
+
+
+def bench(name, given):
+    """One experiment from its declaration to its report; returns the estimated seconds of a dry run."""
+    path = Path(name) if name.endswith(".ini") else HERE / f"{name}.ini"
+    if not path.exists():
+        raise Mistake(f"no experiment {name}; there are {', '.join(sorted(p.stem for p in HERE.glob('*.ini')))}")
+    help_text = subprocess.run([given.tool, "simulate", "--help"], capture_output=True, text=True).stdout
+    experiment = declaration.load(path, declaration.options_in(help_text))
+    folder = given.runs / experiment.name
+    parallel = given.jobs if experiment.launcher == "simulate" else 1  # ranks fill the machine by themselves
+    runner = Runner(given.tool, folder, parallel)
+    tuning = Tuning(experiment, runner)
+    cells = selected(experiment, given)
+    if not cells:
+        raise Mistake(f"{path.name}: nothing is left to run: --solver and --case exclude each other")
+    stages = plan(experiment, cells, tuning)
+    if given.dry_run:
+        return print_plan(experiment, stages, parallel)
+
+    rehearse(experiment, cells, runner, stages)
+    report = Report(experiment, runner, tuning, cells, conduct(experiment, cells, runner, tuning))
+    for old in folder.glob("curves-*"):
+        old.unlink()
+    report.write(folder)
+    if not given.no_plots:
+        import curves  # only here: needs matplotlib
+        curves.draw(report, folder)
+    print(f"{folder / 'table.md'}")
+    if given.publish:
+        publish(folder, experiment.name)
+    return 0.0
+
+
+def main():
+    given = arguments()
+    if not given.tool.exists():
+        raise Mistake(f"{given.tool}: not there; scripts/build makes it")
+    if given.jobs < 1:
+        raise Mistake("--jobs: at least 1 is needed")
+    names = given.names or sorted(path.stem for path in HERE.glob("*.ini"))
+    total = sum(bench(name, given) for name in names)
+    if given.dry_run and len(names) > 1:
+        print(f"{'together':16} about {clock(total)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Mistake as mistake:
+        sys.exit(print(f"bench: {mistake}", file=sys.stderr) or 2)
+    except Failed as failure:
+        sys.exit(print(f"bench: {failure}", file=sys.stderr) or 1)
+    except KeyboardInterrupt:
+        sys.exit(print("bench: stopped; the same command goes on from here", file=sys.stderr) or 130)

@@ -1,0 +1,164 @@
+"""Jobs: one run of the tool each, done at most once, several at a time."""
+import concurrent.futures
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+DIVERGED = 4  # the tool's exit code for it: a result, not a failure
+
+
+class Failed(Exception):
+    """A job that ended otherwise than finished or diverged."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command line, without the tool's path and --out. Its folder is named after it."""
+    label: str
+    ranks: int  # 0: no mpirun
+    words: tuple
+
+    def folder(self):
+        text = " ".join(("mpirun", "-n", str(self.ranks)) * bool(self.ranks) + self.words)
+        return f"{self.label.replace(' ', '_')}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def seconds(self):
+        """A guess at what it costs on one idle core, for plans; while jobs run their pace corrects it."""
+        given = dict(zip(self.words[1::2], self.words[2::2]))
+        nodes, batch = self.ranks or int(given.get("--nodes", 8)), float(given.get("--batch", 32))
+        large = "mnist" in given.get("--dataset", "digits")
+        train, test, load_s = (60000, 10000, 0.32) if large else (1437, 360, 0.02)
+        gradient_s = 1.0e-6 if given.get("--model", "softmax") == "softmax" else 4.4e-6  # of one sample
+        epochs, every = float(given.get("--epochs", 10)), float(given.get("--eval-every", 1))
+        samples = float(given["--steps"]) * batch * nodes if "--steps" in given else epochs * train
+        evaluations = 1 + (samples / train / every if every else 0)
+        degree = nodes - 1 if given.get("--topology") == "complete" else 3
+        messages = samples / batch / float(given.get("--local-steps", 8)) * degree
+        message_s = 1.2e-5 if gradient_s < 2e-6 else 1.5e-4
+        return load_s + samples * gradient_s + evaluations * nodes * test * gradient_s / 3 + messages * message_s
+
+
+def make_job(label, launcher, options, seed):
+    """The job for ecl's `options` (`set KEY` for a solver's own parameter), in a canonical order."""
+    options = dict(options)
+    ranks = int(options.pop("nodes", 8)) if launcher == "train" else 0
+    words = [launcher]
+    for key in sorted(key for key in options if not key.startswith("set ")):
+        words += [f"--{key}", options[key]]
+    for key in sorted(key for key in options if key.startswith("set ")):
+        words += ["--set", f"{key[4:]}={options[key]}"]
+    return Job(label, ranks, tuple(words + ["--seed", str(seed), "--quiet"]))
+
+
+class Runner:
+    """Runs jobs into `folder`/jobs. A job that has a finished summary of the same command is not run again."""
+
+    def __init__(self, tool, folder, parallel):
+        self.tool, self.folder, self.parallel = Path(tool), Path(folder) / "jobs", parallel
+        self.summaries = {}
+
+    def path(self, job):
+        return self.folder / job.folder()
+
+    def result(self, job):
+        """The summary of a finished or diverged job, else None."""
+        if job not in self.summaries:
+            try:
+                summary = json.loads((self.path(job) / "summary.json").read_text())
+            except (OSError, ValueError):
+                return None
+            command = " ".join(("ecl",) + job.words + ("--out",))
+            ended = summary["verdict"] in ("finished", "converged", "diverged")
+            if not ended or not summary["command"].startswith(command):
+                return None
+            self.summaries[job] = summary
+        return self.summaries[job]
+
+    def missing(self, jobs):
+        return [job for job in dict.fromkeys(jobs) if self.result(job) is None]
+
+    def run(self, title, jobs):
+        """All that are missing, the long ones first. The first failure stops the others and is thrown."""
+        todo = sorted(self.missing(jobs), key=Job.seconds, reverse=True)
+        if not todo:
+            return
+        progress = Progress(title, len(set(jobs)) - len(todo), [job.seconds() for job in todo])
+        pool = concurrent.futures.ThreadPoolExecutor(self.parallel)
+        try:
+            started = {pool.submit(self._run, job): job for job in todo}
+            for future in concurrent.futures.as_completed(started):
+                future.result()
+                progress.add(started[future].seconds())
+        finally:
+            pool.shutdown(cancel_futures=True)
+            progress.close()
+
+    def _run(self, job):
+        path = self.path(job)
+        shutil.rmtree(path, ignore_errors=True)  # what an interrupted run left
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = self.command(job) + ["--out", str(path)]
+        outcome = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if outcome.returncode not in (0, DIVERGED):
+            raise Failed(f"exit code {outcome.returncode} from\n  {' '.join(command)}\n{outcome.stderr.strip()}")
+        shutil.rmtree(path / "model", ignore_errors=True)  # thousands of models would fill the disk
+        if self.result(job) is None:
+            raise Failed(f"no finished run in {path} after\n  {' '.join(command)}")
+
+    def command(self, job):
+        return ["mpirun", "-n", str(job.ranks)] * bool(job.ranks) + [str(self.tool), *job.words]
+
+    def refused(self, job):
+        """What the tool has against a job, found out in one step on the smallest data set; None if nothing."""
+        given = {"--epochs": None, "--data": None, "--hidden": None, "--dataset": "digits", "--partition": "iid",
+                 "--model": "softmax", "--batch": "1", "--steps": "1", "--eval-every": "0"}
+        words, rest = ["simulate"], iter(job.words[1:-1])
+        for key, value in zip(rest, rest):
+            if key not in given:
+                words += [key, value]
+        for key, value in given.items():
+            if value:
+                words += [key, value]
+        if job.ranks:
+            words += ["--nodes", str(job.ranks)]
+        outcome = subprocess.run([str(self.tool), *words, "--quiet"], capture_output=True, text=True)
+        return None if outcome.returncode in (0, DIVERGED) else outcome.stderr.strip()
+
+
+class Progress:
+    """One line on stderr: rewritten on a terminal, now and then elsewhere."""
+
+    def __init__(self, title, done, todo_seconds):
+        self.title, self.done, self.total = title, done, done + len(todo_seconds)
+        self.work, self.worked, self.start, self.shown = sum(todo_seconds), 0.0, time.monotonic(), 0.0
+        self.terminal, self.lock = sys.stderr.isatty(), threading.Lock()
+        self.show()
+
+    def add(self, seconds):
+        with self.lock:
+            self.done += 1
+            self.worked += seconds
+            if self.terminal or time.monotonic() - self.shown > 30 or self.done == self.total:
+                self.show()
+
+    def show(self):
+        self.shown = time.monotonic()
+        elapsed = self.shown - self.start
+        left = f", {clock(elapsed / self.worked * (self.work - self.worked))} left" if self.worked else ""
+        line = f"{self.title}: {self.done}/{self.total} runs{left}"
+        start, end = ("\r\033[K", "") if self.terminal else ("", "\n")
+        print(start + line, end=end, file=sys.stderr, flush=True)
+
+    def close(self):
+        if self.terminal:
+            print(file=sys.stderr)
+
+
+def clock(seconds):
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,62 @@
+#include <algorithm>
+
+#include "ecl/contracts/solver.hpp"
+#include "solvers/edge_corrections.hpp"
+#include "solvers/gradient_mean.hpp"
+
+/// D2: decentralised training over decentralised data, gossip that is exact on unlike shards.
+///
+///     x_i^{r+1} = sum_j W_ij ( 2 x_j^r - x_j^{r-1} - mu (g_j^r - g_j^{r-1}) ),    x_i^1 = sum_j W_ij ( x_j^0 - mu
+///     g_j^0 )
+///
+/// is built as the same recursion with the history in one vector, c^0 = 0:
+///
+///     step and message   y_i = x_i - mu (g_i + c_i)
+///     next round         x_i <- sum_j W_ij y_j,    c_i <- c_i + ( y_i - sum_j W_ij y_j ) / mu
+///
+/// Symbols: g_i mean of the round's K gradients at x_i (the method knows no local steps), W Metropolis weights.
+///
+/// It needs the smallest eigenvalue of W above -1/3. With Metropolis weights it is that on `chain`, `star`, `complete`,
+/// `double_ring` and rings of odd size. On a ring of even size it is -1/3 exactly: the mode in which neighbours
+/// alternate is damped by the curvature of the losses alone, which is enough for convex ones. Below -1/3, where D2
+/// diverges, are `hypercube` from 8 nodes, most sizes of `torus`, and `tree` and `exponential` of 64 nodes and more.
+/// There use `extra`, or `led` with K = 1, which is the paper's remedy: (I + W) / 2 in the place of W.
+///
+/// Usual ranges: mu as for SGD. Source: Tang, Lian, Yan, Zhang and Liu, ICML 2018 (arXiv 1803.07068).
+namespace ecl {
+namespace {
+
+class D2 final : public Solver {
+ public:
+  explicit D2(const SolverSetup& setup) : corrections_(setup, 1), gradient_(setup) {}
+
+  std::size_t message_size() const override { return corrections_.message_size(); }
+  Delivery delivery() const override { return Delivery::lock_step; }
+  void receive(int e, CVec message) override { corrections_.receive(e, message); }
+
+  void combine(Vec x) override {
+    corrections_.update(x);
+    const CVec pull = corrections_.pull();
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= pull[d];
+  }
+
+  void descend(Vec x, CVec direction, double step_size) override {
+    if (!gradient_.add(direction)) return;
+    const float mu = static_cast<float>(step_size);
+    const CVec g = gradient_.mean(), c = corrections_.sum();
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * (g[d] + c[d]);
+  }
+
+  void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
+  void drop(int e) override { corrections_.drop(e); }
+
+ private:
+  EdgeCorrections corrections_;
+  GradientMean gradient_;
+};
+
+}  // namespace
+
+std::unique_ptr<Solver> make_d2(const SolverSetup& setup, Params&) { return std::make_unique<D2>(setup); }
+
+}  // namespace ecl
