@@ -16,6 +16,7 @@ enum class Purpose : std::uint64_t {
   dataset,
   step_time,
   network,
+  compression,
   test
 };
 
