@@ -1,67 +1,103 @@
 #include <algorithm>
 
 #include "ecl/contracts/solver.hpp"
+#include "ecl/words/check.hpp"
 #include "solvers/edge_duals.hpp"
 
-/// Edge-consensus learning: primal-dual steps on the linearised, edge-constrained problem.
+/// Edge-consensus learning: asynchronous primal-dual training, one dual vector per edge and exchange.
 ///
 ///     min sum_i f_i(w_i)   subject to   w_i = w_j for every edge {i,j}
 ///
-/// Sign-free form; node i holds for every edge a dual p_{i|j} in units of gradient, "what the edge asks of i":
+/// Node i holds for every edge a dual p_{i|j}, "what the edge asks of i", and s_{i->j}, what it last asked of j. Read
+/// together, p_{i|j} = alpha z + c and s_{i->j} = alpha z - c, they say where the edge stands (its centre z, a model)
+/// and what it adds to i's gradient (its correction c). With z_i the mean of the centres, c_i the sum of corrections:
 ///
-///     local step   w_i <- ( w_i - mu g_i + mu sum_j p_{i|j} ) / ( 1 + mu sum_j alpha_ij )
-///     message      s_{i->j} <- (1 - theta) s_{i->j} + theta ( 2 alpha_ij w_i - p_{i|j} )
-///     receive      p_{j|i} <- s_{i->j}
+///     local step   w_i <- w_i - mu ( v_i - c_i )                       K times; g_ik is the gradient along the way
+///     velocity     v_i <- beta v_i + (1 - beta) (1/K) sum_k g_ik       once per round
+///     exchange     p_{i|j} <- s_{j->i}                                 the newest that came; z_i and c_i follow
+///                  w_i <- z_i - mu K ( v_i - c_i )                     the round's step, from the centre
+///                  s_{i->j} <- (1 - theta) s_{i->j} + theta ( 2 alpha_ij w_i - p_{i|j} )
 ///
-/// theta = 1 is PDMM (Peaceman-Rachford splitting), theta = 1/2 is ADMM (Douglas-Rachford). The averaging is done by
-/// the sender, who is the only writer of that dual; so a message is absolute, applying it twice is applying it once,
-/// and a lost one costs only age. At rest w_i = w_j and sum_i g_i = 0, whatever was lost, late or reordered before.
+/// The duals and their exchange are those of PDMM (theta = 1) and ADMM (theta = 1/2); `ecl_isvr` is the published
+/// method. What is new here, and what each part is worth, is told in solvers/README.md: the centre replaces the pull
+/// (a round starts from what both ends agree on), the velocity spans rounds (few exchanges make little progress
+/// without), local steps follow the velocity (the round's own gradients, of two classes maybe, do not lead astray), and
+/// messages are read when the step is taken, not a round earlier.
 ///
-/// alpha_ij must be the same at both ends, or the fixed point moves. Each node's wish is the ISVR rule
-///     alpha_i = 1 / ( mu d_i (K - 1) ),  2 <= K <= 9 (so that alpha_i d_i >= 1/(8 mu)),
-/// which makes one exchange carry exactly the control variate of stochastic variance reduction; an edge takes the
-/// harmonic mean of both ends' wishes, times alpha_scale. It is set from the initial step size and then fixed: a
-/// falling learning rate must not move it. Duals start at alpha_ij w0: no pull until somebody has moved.
+/// At rest w_i = z_i = w_j and v_i = c_i; the corrections of an edge's two ends are opposite, so the gradients sum to
+/// 0, whatever was lost, late, repeated or reordered before. alpha_i = alpha_scale / ( mu K d_i ), an edge takes the
+/// harmonic mean of its ends' values: alpha_scale = 1 makes one exchange carry the whole difference of the nodes' mean
+/// gradients. It is set from the initial step size and then fixed: a falling learning rate must not move it.
 ///
-/// Usual ranges: theta 0.5 .. 1 (0.5 under strong noise or long delays), alpha_scale 1 .. 8 (4 for deep models and
-/// long local phases), K 2 .. 32, mu as for SGD.
+/// Usual ranges: beta 0.9 .. 0.98 (0: no momentum), alpha_scale 0.5 .. 1, theta 0.5 .. 1, K 1 .. 32, mu as for SGD (the
+/// velocity is an average: beta does not change the size of steps). With messages several rounds late take a smaller
+/// mu.
 ///
 /// Sources: Niwa, Harada, Zhang and Kleijn, KDD 2020 (doi 10.1145/3394486.3403109); Niwa et al., ICML 2021 (PMLR
-/// 139:8195, alpha rule); Sherson, Heusdens and Kleijn 2019 (arXiv 1706.02654, PDMM by monotone operators);
-/// Bastianello et al. 2021 (arXiv 1901.09252, robustness to loss).
+/// 139:8195); Alghunaim, TAC 2024 (local steps from the average); Bastianello et al. 2021 (arXiv 1901.09252, robustness
+/// to loss); Takezawa et al. 2022 (arXiv 2205.03779, compressed messages).
 namespace ecl {
 namespace {
 
-/// The ISVR rule as mu d_i alpha_i, the strength of a node's wish.
-double isvr_strength(int local_steps) { return 1.0 / (std::clamp(local_steps, 2, 9) - 1); }
-
 EdgeDuals duals(const SolverSetup& setup, Params& params) {
   const double theta = params.number("theta", 1.0, 0.01, 1.0, "averaging: 1 is PDMM, 0.5 is ADMM");
-  const double scale = params.number("alpha_scale", 1.0, 1e-6, 1e6, "multiplies the edge penalty of the ISVR rule");
-  return {setup, theta, scale * isvr_strength(setup.local_steps)};
+  const double scale = params.number("alpha_scale", 0.7, 1e-6, 1e6, "edge penalty, in units of 1 / (mu K degree)");
+  const std::string compress = params.text("compress", "none", "messages: none, bf16, rand_k:P");
+  return {setup, theta, scale / setup.local_steps, compress};
 }
 
 class Ecl final : public Solver {
  public:
-  Ecl(const SolverSetup& setup, Params& params) : duals_(duals(setup, params)) {}
+  Ecl(const SolverSetup& setup, Params& params)
+      : beta_(static_cast<float>(params.number("beta", 0.95, 0, 0.9999, "momentum from round to round"))),
+        local_steps_(setup.local_steps),
+        duals_(duals(setup, params)),
+        centre_(setup.initial.begin(), setup.initial.end()),
+        correction_(setup.initial.size()),
+        gradients_(setup.initial.size()),
+        velocity_(setup.initial.size()) {
+    if (setup.momentum != 0) throw Error("solver ecl has a momentum of its own (beta); leave --momentum at 0");
+  }
 
   std::size_t message_size() const override { return duals_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
+  bool takes_late() const override { return true; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
   void descend(Vec x, CVec direction, double step_size) override {
-    duals_.sum();
     const float mu = static_cast<float>(step_size);
-    const float shrink = 1 / (1 + mu * duals_.alpha_sum());
-    const float *g = direction.data(), *pull = duals_.pull().data();
-    for (std::size_t d = 0; d < x.size(); ++d) x[d] = (x[d] + mu * (pull[d] - g[d])) * shrink;
+    const float *v = velocity_.data(), *c = correction_.data();
+    float* sum = gradients_.data();
+    for (std::size_t d = 0; d < x.size(); ++d) {
+      sum[d] += direction[d];
+      x[d] -= mu * (v[d] - c[d]);
+    }
+    if (++steps_ == local_steps_) finish_round(x, mu);
   }
 
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
 
  private:
+  void finish_round(Vec x, float mu) {
+    duals_.split(centre_, correction_);
+    const float share = (1 - beta_) / static_cast<float>(local_steps_), step = mu * static_cast<float>(local_steps_);
+    for (std::size_t d = 0; d < x.size(); ++d) {
+      velocity_[d] = beta_ * velocity_[d] + share * gradients_[d];
+      x[d] = centre_[d] - step * (velocity_[d] - correction_[d]);
+    }
+    std::copy(x.begin(), x.end(), centre_.begin());  // of a node without edges
+    std::fill(gradients_.begin(), gradients_.end(), 0.0f);
+    steps_ = 0;
+  }
+
+  float beta_;
+  int local_steps_, steps_ = 0;
   EdgeDuals duals_;
+  Floats centre_;      ///< z_i
+  Floats correction_;  ///< c_i
+  Floats gradients_;   ///< the round's sum
+  Floats velocity_;    ///< v_i
 };
 
 }  // namespace

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "ecl/contracts/solver.hpp"
 #include "ecl/words/floats.hpp"
+#include "solvers/compression.hpp"
 
 namespace ecl {
 
@@ -18,45 +21,50 @@ namespace ecl {
 ///     start        p_{i|j} = s_{j->i} = alpha_ij w^0
 ///
 /// The sender averages: it is the only writer of that dual, so a message is absolute, and applying it twice is applying
-/// it once.
+/// it once. Compressed messages carry some coordinates of s, or rounded ones; the others stay as they are at both ends.
 class EdgeDuals {
  public:
-  /// `alpha`: per edge, the same at both ends.
-  EdgeDuals(const SolverSetup& setup, double theta, std::vector<float> alpha)
-      : dim_(setup.initial.size()), theta_(static_cast<float>(theta)), alpha_(std::move(alpha)), pull_(dim_) {
+  /// `alpha`: per edge, the same at both ends, from the start and then fixed.
+  EdgeDuals(const SolverSetup& setup, double theta, std::vector<float> alpha, const std::string& compress = "none")
+      : dim_(setup.initial.size()),
+        theta_(static_cast<float>(theta)),
+        compression_(setup, compress),
+        alpha_(std::move(alpha)),
+        numbers_(alpha_.size()),
+        pull_(dim_) {
+    for (const HalfEdge& edge : setup.graph.edges(setup.node)) peers_.push_back(edge.peer);
     for (const float a : alpha_)
       for (const float w : setup.initial) duals_.push_back(a * w);
-    if (theta_ < 1) sent_ = duals_;
+    sent_ = duals_;
   }
 
   /// alpha_ij is the harmonic mean of both ends' wishes alpha_i = strength / (mu d_i), mu the initial step size.
-  EdgeDuals(const SolverSetup& setup, double theta, double strength)
-      : EdgeDuals(setup, theta, from_wishes(setup, strength)) {}
+  EdgeDuals(const SolverSetup& setup, double theta, double strength, const std::string& compress = "none")
+      : EdgeDuals(setup, theta, from_wishes(setup, strength), compress) {}
 
-  std::size_t message_size() const { return dim_; }
+  std::size_t message_size() const { return compression_.message_size(); }
 
   void receive(int e, CVec message) {
-    std::copy(message.begin(), message.end(), dual(e).begin());
+    compression_.decode(peers_[e], message, part(duals_, e));
     sums_are_old_ = true;
   }
 
   void send(int e, CVec w, Vec message) {
-    const float twice_alpha = 2 * alpha_[e];
-    const float* p = dual(e).data();
-    if (theta_ == 1) {
-      for (std::size_t d = 0; d < dim_; ++d) message[d] = twice_alpha * w[d] - p[d];
-      return;
-    }
-    float* s = sent_.data() + e * dim_;
-    for (std::size_t d = 0; d < dim_; ++d) {
-      s[d] += theta_ * (twice_alpha * w[d] - p[d] - s[d]);
-      message[d] = s[d];
-    }
+    const float twice_alpha = 2 * alpha_[e], theta = theta_;
+    const float* p = part(duals_, e).data();
+    float* s = part(sent_, e).data();
+    compression_.encode(peers_[e], ++numbers_[e], message, [&](std::size_t d) -> float& {
+      s[d] += theta * (twice_alpha * w[d] - p[d] - s[d]);
+      return s[d];
+    });
   }
 
   void drop(int e) {
     alpha_[e] = 0;
-    std::fill(dual(e).begin(), dual(e).end(), 0.0f);
+    for (Floats* vectors : {&duals_, &sent_}) {
+      const Vec gone = part(*vectors, e);
+      std::fill(gone.begin(), gone.end(), 0.0f);
+    }
     sums_are_old_ = true;
   }
 
@@ -68,7 +76,7 @@ class EdgeDuals {
     alpha_sum_ = 0;
     for (std::size_t e = 0; e < alpha_.size(); ++e) {
       alpha_sum_ += alpha_[e];
-      const float* p = duals_.data() + e * dim_;
+      const float* p = part(duals_, e).data();
       for (std::size_t d = 0; d < dim_; ++d) pull_[d] += p[d];
     }
     sums_are_old_ = false;
@@ -76,6 +84,23 @@ class EdgeDuals {
 
   const Floats& pull() const { return pull_; }    ///< sum_j p_{i|j}
   float alpha_sum() const { return alpha_sum_; }  ///< sum_j alpha_ij
+
+  /// The duals seen from both ends at once: an edge's p_{i|j} = alpha z + c and s_{i->j} = alpha z - c. `centre`
+  /// becomes the mean of the z, weighted by alpha, which at consensus is the model; `correction` the sum of the c,
+  /// which at rest is the gradient. Without edges the centre stays as it is.
+  void split(Vec centre, Vec correction) {
+    sum();
+    std::fill(correction.begin(), correction.end(), 0.0f);
+    for (std::size_t e = 0; e < alpha_.size(); ++e) {
+      const float* s = part(sent_, e).data();
+      for (std::size_t d = 0; d < dim_; ++d) correction[d] += s[d];
+    }
+    const float scale = alpha_sum_ > 0 ? 0.5f / alpha_sum_ : 0;
+    for (std::size_t d = 0; d < dim_; ++d) {
+      if (alpha_sum_ > 0) centre[d] = scale * (pull_[d] + correction[d]);
+      correction[d] = 0.5f * (pull_[d] - correction[d]);
+    }
+  }
 
  private:
   static std::vector<float> from_wishes(const SolverSetup& setup, double strength) {
@@ -88,13 +113,16 @@ class EdgeDuals {
     return alpha;
   }
 
-  Vec dual(int e) { return {duals_.data() + e * dim_, dim_}; }
+  Vec part(Floats& vectors, int e) { return {vectors.data() + e * dim_, dim_}; }
 
   std::size_t dim_;
   float theta_;
+  Compression compression_;
   std::vector<float> alpha_;  ///< per edge, the same at both ends
-  Floats duals_;              ///< p_{i|j}, edge after edge
-  Floats sent_;               ///< s_{i->j}: what the neighbour holds or will hold; empty for theta = 1
+  std::vector<NodeId> peers_;
+  std::vector<std::uint64_t> numbers_;  ///< messages sent on each edge
+  Floats duals_;                        ///< p_{i|j}, edge after edge
+  Floats sent_;                         ///< s_{i->j}: what the neighbour holds or will hold
   Floats pull_;
   float alpha_sum_ = 0;
   bool sums_are_old_ = true;

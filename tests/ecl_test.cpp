@@ -1,4 +1,4 @@
-// The solver `ecl`: exact whatever happens to the messages, and equal to the textbook form.
+// The solvers `ecl` and `ecl_isvr`: exact whatever happens to the messages; `ecl_isvr` equal to the textbook form.
 #include <Eigen/Core>
 #include <gtest/gtest.h>
 #include <tuple>
@@ -35,17 +35,19 @@ Spec with(Spec spec, std::vector<std::string> settings) {
   return spec;
 }
 
-class EclExact : public testing::TestWithParam<std::tuple<int, const char*>> {};
+class EclExact : public testing::TestWithParam<std::tuple<int, const char*, const char*>> {};
 
 TEST_P(EclExact, OnHeterogeneousQuadratics) {
-  Spec spec = quadratics(8, 6000);
+  Spec spec = quadratics(8, 16000);
   spec.local_steps = std::get<0>(GetParam());
+  spec.solver = std::get<2>(GetParam());
   EXPECT_LT(error_after(with(spec, {std::get<1>(GetParam())})), kFloat);
 }
 
 TEST_P(EclExact, UnderDropTearDuplicateLatencyAndSpeedSpread) {
-  Spec spec = quadratics(8, 12000);
+  Spec spec = quadratics(8, 24000);
   spec.local_steps = std::get<0>(GetParam());
+  spec.solver = std::get<2>(GetParam());
   spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
   spec.node_speed = "2:2,3:4,5:3,7:2";
   Simulation simulation(with(spec, {std::get<1>(GetParam())}));
@@ -63,7 +65,8 @@ TEST_P(EclExact, UnderDropTearDuplicateLatencyAndSpeedSpread) {
 }
 
 INSTANTIATE_TEST_SUITE_P(KTheta, EclExact,
-                         testing::Combine(testing::Values(1, 2, 4, 8, 16), testing::Values("theta=1", "theta=0.5")));
+                         testing::Combine(testing::Values(1, 2, 4, 8, 16), testing::Values("theta=1", "theta=0.5"),
+                                          testing::Values("ecl", "ecl_isvr")));
 
 TEST(Ecl, ExactOnEveryKindOfGraph) {
   for (const char* topology : {"ring", "chain", "star", "complete", "double_ring", "torus:2", "hypercube", "tree",
@@ -79,6 +82,7 @@ TEST(Ecl, ExactOnEveryKindOfGraph) {
 
 TEST(Ecl, ExactWithMomentum) {
   Spec spec = quadratics(8, 20000);
+  spec.solver = "ecl_isvr";
   spec.learning_rate = 0.01;
   spec.momentum = 0.9;
   EXPECT_LT(error_after(spec), kFloat);
@@ -209,6 +213,7 @@ TEST(Ecl, EqualsTheTextbookFormRoundByRound) {
     Spec spec = quadratics(8, 800);
     spec.mode = "lock-step";
     spec.topology = irregular_graph();
+    spec.solver = "ecl_isvr";
     spec.settings = {"theta=" + std::to_string(theta)};
     Simulation simulation(spec);
     Textbook textbook(simulation.experiment(), edge_symmetric(simulation.experiment()), theta);

@@ -73,7 +73,7 @@ Spec lock_step(const std::string& solver, const std::string& topology, int local
 // x+ = 2 V x - V x_last - eta (g - g_last) with V and eta of the penalty: EXTRA with other weights.
 TEST(Equivalence, EclWithThetaOneHalfFollowsExtrasRecursionOnRegularGraphs) {
   for (const char* topology : {"ring", "double_ring", "hypercube", "complete"}) {
-    Spec spec = lock_step("ecl", topology);
+    Spec spec = lock_step("ecl_isvr", topology);
     spec.settings = {"theta=0.5"};
     Simulation simulation(spec);
     const Problem problem(simulation.experiment());

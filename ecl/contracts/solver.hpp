@@ -49,6 +49,9 @@ class Solver {
   /// A server: it sends right after combine(), in answer to what it received, not at the end of a round. When its own
   /// steps are done it goes on, without descents, whenever messages come (not in lock step).
   virtual bool replies() const { return false; }
+  /// Asynchronously, messages are taken just before the round's last descent, not at its start: what this solver sends
+  /// then answers the newest that has come. (In lock step they are always taken at the start.)
+  virtual bool takes_late() const { return false; }
 
   /// Whether it works on a graph with one-way edges; most need an answer on every edge.
   virtual bool directed() const { return false; }

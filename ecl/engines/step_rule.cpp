@@ -18,8 +18,12 @@ Schedule Schedule::parse(std::string_view text) {
     schedule.shape_ = Shape::step;
     schedule.at_ = params.number("at", 0.5, 0, 1, "fraction of the steps after which the rate falls");
     schedule.drop_ = params.number("factor", 0.1, 0, 1, "what it is multiplied by");
+  } else if (choice.name == "linear") {
+    schedule.shape_ = Shape::linear;
+    schedule.at_ = params.number("from", 0, 0, 1, "fraction of the steps after which the rate falls, to 0");
   } else if (choice.name != "constant") {
-    throw Error("--lr-schedule: unknown schedule '" + choice.name + "' (known: constant, cosine, step:AT,FACTOR)");
+    throw Error("--lr-schedule: unknown schedule '" + choice.name +
+                "' (known: constant, cosine, linear:FROM, step:AT,FACTOR)");
   }
   params.finish();
   return schedule;
@@ -31,6 +35,8 @@ double Schedule::factor(double progress) const {
       return 0.5 * (1 + std::cos(std::numbers::pi * progress));
     case Shape::step:
       return progress < at_ ? 1 : drop_;
+    case Shape::linear:
+      return progress < at_ ? 1 : (1 - progress) / (1 - at_);
     case Shape::constant:
       break;
   }

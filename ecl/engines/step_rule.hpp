@@ -5,8 +5,8 @@
 
 namespace ecl {
 
-/// How the learning rate falls over a run: `constant`, `cosine` (to 0, half a period; Loshchilov and Hutter 2017) or
-/// `step:AT,FACTOR` (times FACTOR once the fraction AT of the steps is done).
+/// How the learning rate falls over a run: `constant`, `cosine` (to 0, half a period; Loshchilov and Hutter 2017),
+/// `linear:FROM` (to 0, once the fraction FROM of the steps is done) or `step:AT,FACTOR` (times FACTOR at AT).
 class Schedule {
  public:
   Schedule() = default;
@@ -16,7 +16,7 @@ class Schedule {
   double factor(double progress) const;
 
  private:
-  enum class Shape { constant, cosine, step };
+  enum class Shape { constant, cosine, linear, step };
   Shape shape_ = Shape::constant;
   double at_ = 0, drop_ = 1;
 };

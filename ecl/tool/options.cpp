@@ -51,7 +51,7 @@ struct Options {
       ("batch", field(spec.batch), "samples per step")
       ("local-steps", field(spec.local_steps), "K: steps between two exchanges")
       ("lr", field(spec.learning_rate), "learning rate")
-      ("lr-schedule", field(spec.schedule), "constant, cosine, step:AT,FACTOR")
+      ("lr-schedule", field(spec.schedule), "constant, cosine, linear:FROM, step:AT,FACTOR")
       ("momentum", field(spec.momentum), "heavy ball, 0 <= momentum < 1")
       ("weight-decay", field(spec.weight_decay), "lambda of lambda/2 |x|^2")
       ("seed", field(spec.seed), "of data split, initial model, batches and random graphs")

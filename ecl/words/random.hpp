@@ -16,8 +16,9 @@ enum class Purpose : std::uint64_t {
   dataset,
   step_time,
   network,
-  test,
-  placement
+  compression,
+  placement,
+  test
 };
 
 /// Counter-based random numbers: the stream is a pure function of (seed, purpose, node, step).

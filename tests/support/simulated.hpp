@@ -77,6 +77,7 @@ class Forwarding : public Solver {
   std::size_t message_size() const override { return solver_->message_size(); }
   Delivery delivery() const override { return solver_->delivery(); }
   bool replies() const override { return solver_->replies(); }
+  bool takes_late() const override { return solver_->takes_late(); }
   bool directed() const override { return solver_->directed(); }
   void receive(int e, CVec message) override { solver_->receive(e, message); }
   void combine(Vec x) override { solver_->combine(x); }
