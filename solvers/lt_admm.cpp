@@ -9,7 +9,7 @@
 ///     receive      p_{j|i} <- s_{i->j}
 ///
 /// Symbols: p_{i|j} the edge's dual (the paper's z_ij, there without signs too), alpha_ij its penalty (the paper's
-/// rho). It differs from `ecl` with theta = 1/2 in the pull alone: explicit and of the round's start, where ecl's is
+/// rho). It differs from `ecl_isvr` with theta = 1/2 in the pull alone: explicit and of the round's start; there it is
 /// implicit and follows the moving model. So it is exact and indifferent to lost, late or repeated messages for the
 /// same reason.
 ///

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <tuple>
 
+#include "solvers/compression.hpp"
 #include "support/quadratics.hpp"
 
 namespace ecl {
@@ -68,6 +69,53 @@ INSTANTIATE_TEST_SUITE_P(KTheta, EclExact,
                          testing::Combine(testing::Values(1, 2, 4, 8, 16), testing::Values("theta=1", "theta=0.5"),
                                           testing::Values("ecl", "ecl_isvr")));
 
+class EclCompressed : public testing::TestWithParam<const char*> {};
+
+TEST_P(EclCompressed, RandomCoordinatesAreExactUnderFaults) {
+  Spec spec = quadratics(8, 60000);
+  spec.dataset = "quadratic:dimension=40";
+  spec.local_steps = 4;
+  spec.solver = GetParam();
+  spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
+  spec.node_speed = "2:2,3:4,5:3,7:2";
+  spec.settings = {"compress=rand_k:0.25"};
+  Simulation simulation(spec);
+  EXPECT_EQ(simulation.experiment().make_solver(0)->message_size(), 40 / 4 + 1u);
+  simulation.run(spec.steps);
+  EXPECT_LT(simulation.error(simulation.experiment().optimum), kFloat);
+}
+
+TEST_P(EclCompressed, HalfPrecisionCostsThreeDigitsAndHalfTheBytes) {
+  for (const char* dimension : {"40", "41"}) {
+    Spec spec = quadratics(8, 20000);
+    spec.dataset = std::string("quadratic:dimension=") + dimension;
+    spec.solver = GetParam();
+    spec.settings = {"compress=bf16"};
+    Simulation simulation(spec);
+    EXPECT_EQ(simulation.experiment().make_solver(0)->message_size(), dimension == std::string("40") ? 20u : 21u);
+    simulation.run(spec.steps);
+    EXPECT_LT(simulation.error(simulation.experiment().optimum), 3e-2);
+    EXPECT_GT(simulation.error(simulation.experiment().optimum), kFloat) << "no rounding took place";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Solvers, EclCompressed, testing::Values("ecl", "ecl_isvr"));
+
+TEST(Ecl, RefusesAnUnknownCompression) {
+  Spec spec = quadratics(4, 1);
+  for (const char* compress : {"compress=top_k:0.1", "compress=rand_k:0", "compress=rand_k:2", "compress=bf16:3"})
+    EXPECT_THROW(Simulation(with(spec, {compress})), Error) << compress;
+}
+
+TEST(Bfloat16, RoundsToNearestEven) {
+  EXPECT_EQ(to_bfloat16(1.0f), 1.0f);
+  EXPECT_EQ(to_bfloat16(1.0f + 0x1p-9f), 1.0f) << "halfway between 1 and 1 + 2^-7, rounded down from below the middle";
+  EXPECT_EQ(to_bfloat16(1.0f + 0x1p-8f), 1.0f) << "a tie goes to the even mantissa";
+  EXPECT_EQ(to_bfloat16(1.0f + 3 * 0x1p-8f), 1.0f + 0x1p-6f) << "... which here is above";
+  EXPECT_EQ(to_bfloat16(-1.0f - 0x1p-8f - 0x1p-20f), -1.0f - 0x1p-7f);
+  EXPECT_EQ(to_bfloat16(0.0f), 0.0f);
+}
+
 TEST(Ecl, ExactOnEveryKindOfGraph) {
   for (const char* topology : {"ring", "chain", "star", "complete", "double_ring", "torus:2", "hypercube", "tree",
                                "exponential", "random_regular:3"}) {
@@ -121,13 +169,12 @@ TEST(Ecl, StartsWithoutAPull) {
   const Graph graph = make_graph(Choice::parse("ring"), 4, 1);
   const std::vector<float> initial = {1, -2, 3};
   const Floats no_gradient(3, 0.0f);
-  for (const char* theta : {"theta=1", "theta=0.5"}) {
-    Params params("solver ecl", theta);
-    const auto solver = solvers().find("ecl").make({graph, 0, initial, 0.1, 8}, params);
+  for (const char* choice : {"ecl:theta=1", "ecl:theta=0.5", "ecl_isvr:theta=1", "ecl_isvr:theta=0.5"}) {
+    const auto solver = make_solver(Choice::parse(choice), {graph, 0, initial, 0.1, 8});
     std::vector<float> x = initial, message(3);
     for (int round = 0; round < 3; ++round) {
       for (int k = 0; k < 8; ++k) solver->descend(x, no_gradient, 0.1);
-      for (std::size_t d = 0; d < x.size(); ++d) EXPECT_NEAR(x[d], initial[d], 1e-5) << theta << ", round " << round;
+      for (std::size_t d = 0; d < x.size(); ++d) EXPECT_NEAR(x[d], initial[d], 1e-5) << choice << ", round " << round;
       for (int e = 0; e < 2; ++e) {
         solver->send(e, x, message);  // its neighbours are in the same state: they send the same
         solver->receive(e, message);

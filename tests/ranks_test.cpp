@@ -212,9 +212,8 @@ class OwnLoop {
     StepRule rule;
     rule.learning_rate = 0.05;
     rule.momentum = 0.5;
-    Params params("solver ecl");
-    auto solver =
-        solvers().find("ecl").make({graph_, world().rank(), x_, rule.initial_step_size(), rule.local_steps}, params);
+    const SolverSetup setup{graph_, world().rank(), x_, rule.initial_step_size(), rule.local_steps, rule.momentum};
+    auto solver = make_solver(Choice::parse("ecl_isvr"), setup);
     RmaPort port(world(), graph_, solver->message_size(), mode);
     return Optimizer<RmaPort>(std::move(port), std::move(solver), graph_, world().rank(), rule, mode);
   }

@@ -345,7 +345,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Simulate, RepeatsARunFromPrintedAndFromKeptOptions) {
   const Scratch scratch;
   const std::string options =
-      "simulate --nodes 4 --steps 40 --lr 0.07 --momentum 0.3 --set theta=0.6 --set alpha_scale=2 --drop 0.05 "
+      "simulate --solver ecl_isvr --nodes 4 --steps 40 --lr 0.07 --momentum 0.3 --set theta=0.6 --set alpha_scale=2 "
+      "--drop 0.05 "
       "--partition dirichlet:0.5 --lr-schedule cosine --seed 5";
   const std::string first = short_run(scratch, "a", options);
   const Outcome printed = ecl(options + " --print-config --out " + (scratch / "none").string());
