@@ -8,8 +8,11 @@ build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev l
   nlohmann-json3-dev zlib1g-dev)
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
 test_packages=(python3)                           # the test of declared experiments
-bench_packages=(python3 dataset-fashion-mnist)    # declared experiments
+bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 picture_packages=(python3-matplotlib)             # their curves
+
+python=/usr/bin/python3  # Debian's, which finds Debian's matplotlib
+[[ -x $python ]] || python=python3
 
 fail() {
   echo "${0##*/}: $*" >&2

@@ -1,5 +1,6 @@
 #include "ecl/contracts/solver.hpp"
 #include "solvers/mixing.hpp"
+#include "solvers/sgd_step.hpp"
 
 /// Decentralised parallel SGD: gossip, the baseline.
 ///
@@ -25,10 +26,7 @@ class DecentralisedSgd final : public Solver {
   Delivery delivery() const override { return Delivery::newest_wins; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
   void combine(Vec x) override { mixing_.mix(x); }
-  void descend(Vec x, CVec direction, double step_size) override {
-    const float mu = static_cast<float>(step_size);
-    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * direction[d];
-  }
+  void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int e) override { mixing_.drop(e); }
 

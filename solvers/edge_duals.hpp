@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "ecl/contracts/solver.hpp"
@@ -17,24 +20,27 @@ namespace ecl {
 ///     receive      p_{j|i} <- s_{i->j}
 ///     start        p_{i|j} = s_{j->i} = alpha_ij w^0
 ///
-/// The sender averages: it is the only writer of that dual, so a message is absolute. alpha_ij is the harmonic mean of
-/// both ends' wishes alpha_i = strength / (mu d_i), the same at both ends, from the initial step size and then fixed.
-/// Compressed messages carry some coordinates of s, or rounded ones; the others stay as they are at both ends.
+/// The sender averages: it is the only writer of that dual, so a message is absolute, and applying it twice is applying
+/// it once. Compressed messages carry some coordinates of s, or rounded ones; the others stay as they are at both ends.
 class EdgeDuals {
  public:
-  EdgeDuals(const SolverSetup& setup, double theta, double strength, const std::string& compress = "none")
-      : dim_(setup.initial.size()), theta_(static_cast<float>(theta)), compression_(setup, compress), pull_(dim_) {
-    const auto wish = [&](NodeId i) { return strength / (setup.step_size * setup.graph.degree(i)); };
-    for (const HalfEdge& edge : setup.graph.edges(setup.node)) {
-      const double mine = wish(setup.node), theirs = wish(edge.peer);
-      const float alpha = static_cast<float>(2 * mine * theirs / (mine + theirs));
-      alpha_.push_back(alpha);
-      peers_.push_back(edge.peer);
-      for (const float w : setup.initial) duals_.push_back(alpha * w);
-    }
+  /// `alpha`: per edge, the same at both ends, from the start and then fixed.
+  EdgeDuals(const SolverSetup& setup, double theta, std::vector<float> alpha, const std::string& compress = "none")
+      : dim_(setup.initial.size()),
+        theta_(static_cast<float>(theta)),
+        compression_(setup, compress),
+        alpha_(std::move(alpha)),
+        numbers_(alpha_.size()),
+        pull_(dim_) {
+    for (const HalfEdge& edge : setup.graph.edges(setup.node)) peers_.push_back(edge.peer);
+    for (const float a : alpha_)
+      for (const float w : setup.initial) duals_.push_back(a * w);
     sent_ = duals_;
-    numbers_.resize(alpha_.size());
   }
+
+  /// alpha_ij is the harmonic mean of both ends' wishes alpha_i = strength / (mu d_i), mu the initial step size.
+  EdgeDuals(const SolverSetup& setup, double theta, double strength, const std::string& compress = "none")
+      : EdgeDuals(setup, theta, from_wishes(setup, strength), compress) {}
 
   std::size_t message_size() const { return compression_.message_size(); }
 
@@ -97,6 +103,16 @@ class EdgeDuals {
   }
 
  private:
+  static std::vector<float> from_wishes(const SolverSetup& setup, double strength) {
+    const auto wish = [&](NodeId i) { return strength / (setup.step_size * setup.graph.degree(i)); };
+    std::vector<float> alpha;
+    for (const HalfEdge& edge : setup.graph.edges(setup.node)) {
+      const double mine = wish(setup.node), theirs = wish(edge.peer);
+      alpha.push_back(static_cast<float>(2 * mine * theirs / (mine + theirs)));
+    }
+    return alpha;
+  }
+
   Vec part(Floats& vectors, int e) { return {vectors.data() + e * dim_, dim_}; }
 
   std::size_t dim_;

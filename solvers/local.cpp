@@ -1,4 +1,5 @@
 #include "ecl/contracts/solver.hpp"
+#include "solvers/sgd_step.hpp"
 
 /// Plain SGD on the node's own shard, no communication: what training on the device alone gives.
 ///
@@ -14,10 +15,7 @@ class Local final : public Solver {
   Delivery delivery() const override { return Delivery::newest_wins; }
   bool directed() const override { return true; }
   void receive(int, CVec) override {}
-  void descend(Vec x, CVec direction, double step_size) override {
-    const float mu = static_cast<float>(step_size);
-    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * direction[d];
-  }
+  void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
   void send(int, CVec, Vec) override {}
   void drop(int) override {}
 };

@@ -4,6 +4,7 @@
 #include "ecl/contracts/solver.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/floats.hpp"
+#include "solvers/sgd_step.hpp"
 
 /// RelaySGD: exact averaging on a tree, by sums that are passed on instead of mixed.
 ///
@@ -52,10 +53,7 @@ class RelaySgd final : public Solver {
     for (std::size_t d = 0; d < x.size(); ++d) x[d] = (x[d] + total_[d]) * share;
   }
 
-  void descend(Vec x, CVec direction, double step_size) override {
-    const float mu = static_cast<float>(step_size);
-    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * direction[d];
-  }
+  void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
 
   void send(int e, CVec x, Vec message) override {
     const Vec theirs = relayed(e);

@@ -50,11 +50,30 @@ std::vector<Eigen::VectorXd> gossip_fixed_point(const Spec& spec, const Graph& g
   return models;
 }
 
+/// Where fedasync rests in lock step with K = 1: a weighted mean of the gradients vanishes. A round mixes the models in
+/// the order of the nodes, the hub's own last, with a_t = 0.6 (t - tau + 1)^-0.5; what is mixed in later dilutes.
+std::vector<Eigen::VectorXd> fedasync_fixed_point(const Spec& spec, const Graph&) {
+  const Quadratics q(spec);
+  const int n = spec.nodes, d = static_cast<int>(q.minimiser[0].size());
+  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(d, d);
+  Eigen::VectorXd b = Eigen::VectorXd::Zero(d);
+  double later = 1;
+  for (int k = n - 1; k >= 0; --k) {
+    const int i = (k + 1) % n;
+    const double mixing = 0.6 / std::sqrt(k + 1);
+    a += later * mixing * q.hessian[i];
+    b += later * mixing * q.hessian[i] * q.minimiser[i];
+    later *= 1 - mixing;
+  }
+  return std::vector<Eigen::VectorXd>(n, a.partialPivLu().solve(b));
+}
+
 /// The biased solvers and where theory says each of their nodes rests (K = 1). All others must reach the optimum.
 using Theory = std::function<std::vector<Eigen::VectorXd>(const Spec&, const Graph&)>;
 const std::map<std::string, Theory>& biased() {
   static const std::map<std::string, Theory> table = {
       {"dpsgd", gossip_fixed_point},
+      {"fedasync", fedasync_fixed_point},
       {"sgp", gossip_fixed_point},       // on a ring all push-sum weights are 1, the shares Metropolis weights
       {"qg_dsgdm", gossip_fixed_point},  // what does not move has no quasi-global momentum
       {"local", [](const Spec& spec, const Graph&) { return Quadratics(spec).minimiser; }},
@@ -93,17 +112,20 @@ TEST_P(SolverConformance, LockStepRestsWhereAsynchronousDoesOrAsynchronousIsRefu
     EXPECT_THROW(Simulation{spec}, Error);
     return;
   }
-  if (restless(GetParam())) spec.learning_rate = 0.01;  // how far from its rest it is kept falls with that
+  if (restless(GetParam())) spec.learning_rate = 0.01;  // how far off chance keeps it falls with that
   Simulation free(spec);
   // In slices: a node that still steps when its neighbours are done hears of no new mass.
   for (int slice = 0; slice < 600; ++slice) free.run(10);
+  if (restless(GetParam())) {  // nodes alike in speed: around the optimum
+    EXPECT_LT(free.error(free.experiment().optimum), 0.15);
+    return;
+  }
   spec.mode = "lock-step";
   Simulation locked(spec);
   locked.run(6000);
-  const double tolerance = restless(GetParam()) ? 0.15 : 1e-5;
   for (NodeId i = 0; i < spec.nodes; ++i) {
     const CVec x = locked.nodes()[i].x();
-    EXPECT_LT(relative_distance(free.nodes()[i].x(), {x.begin(), x.end()}), tolerance) << "node " << i;
+    EXPECT_LT(relative_distance(free.nodes()[i].x(), {x.begin(), x.end()}), 1e-5) << "node " << i;
   }
 }
 
@@ -128,15 +150,16 @@ TEST_P(SolverConformance, TakesOneWayEdgesOrRefusesThemByName) {
 }
 
 TEST_P(SolverConformance, WorksOnOneNodeAndOnTwo) {
+  constexpr std::uint64_t kSteps = 3000;
   for (const NodeId nodes : {1, 2}) {
-    Spec spec = for_solver(quadratics(nodes, 3000), GetParam());
+    Spec spec = for_solver(quadratics(nodes, kSteps), GetParam());
     spec.local_steps = 1;  // with more, those that average their gradients make fewer steps
     Simulation simulation(spec);
-    simulation.run(3000);
+    simulation.run(kSteps);
     if (nodes == 1) {
       EXPECT_LT(simulation.error(simulation.experiment().optimum), kFloat);
     }
-    for (const auto& node : simulation.nodes()) EXPECT_EQ(node.optimizer().steps(), 3000u);
+    for (const auto& node : simulation.nodes()) EXPECT_EQ(node.optimizer().steps(), kSteps);
   }
 }
 

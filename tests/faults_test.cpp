@@ -48,10 +48,15 @@ TEST_P(AnyDelivery, LossInLockStepLeavesNoTrace) {
 
 TEST_P(AnyDelivery, AsynchronousFaultsMoveNobodysRest) {
   const double error = test::asynchronously(GetParam(), {"", {}}).error;
+  const double alone = test::asynchronously("local", {"", {}}).error;
+  // A biased one may rest elsewhere with other timing, but no farther from the optimum; one that never rests is
+  // wherever chance has it, but not as far off as a node that hears of nobody.
+  double bound = 1.5 * error;
+  if (error < kFloat) bound = kFloat;
+  if (test::restless(GetParam())) bound = 0.6 * alone;
   for (const auto& scenario : asynchronous_scenarios()) {
     if (scenario.death) continue;
-    // A biased one may rest elsewhere with other timing, but no farther from the optimum.
-    EXPECT_LT(test::asynchronously(GetParam(), scenario).error, error < kFloat ? kFloat : 1.5 * error) << scenario.name;
+    EXPECT_LT(test::asynchronously(GetParam(), scenario).error, bound) << scenario.name;
   }
 }
 

@@ -84,12 +84,10 @@ Table read_csv(const std::string& path) {
   return table;
 }
 
-Spec digits(const std::string& solver) {
+Spec digits() {
   Spec spec;
   spec.nodes = world().size();
   spec.partition = "dirichlet:0.3";
-  spec.solver = solver;
-  spec.topology = test::topology_for(solver);
   spec.epochs = 6;
   spec.quiet = true;
   return spec;
@@ -99,10 +97,9 @@ class Solvers : public testing::TestWithParam<std::string> {};
 
 TEST_P(Solvers, LockStepRanksAgreeWithTheSimulator) {
   const SharedDirectory directory("agree");
-  Spec spec = digits(GetParam());
+  Spec spec = test::for_solver(digits(), GetParam());
   spec.mode = "lock-step";
-  spec.model = "mlp";
-  spec.hidden = "16";
+  if (!test::takes_exact_steps(GetParam())) spec.model = "mlp", spec.hidden = "16";
   spec.out = directory / "ranks";
   EXPECT_EQ(run_rma(world(), spec), Exit::ok);
   if (world().rank() != 0) return;
@@ -127,7 +124,8 @@ INSTANTIATE_TEST_SUITE_P(All, Solvers, testing::ValuesIn(all_solvers()));
 
 TEST(Ranks, MessagesTravelOneWayOnOneWayEdges) {
   const SharedDirectory directory("one_way");
-  Spec spec = digits("sgp");
+  Spec spec = digits();
+  spec.solver = "sgp";
   spec.topology = "directed_ring";
   spec.out = directory / "run";
   EXPECT_EQ(run_rma(world(), spec), Exit::ok);

@@ -70,6 +70,8 @@ const std::vector<Mistake> kOfTheSimulator = {
     {"torus_of_seven", "--topology torus --nodes 7", {"topology torus", "7 nodes", "6 or 8"}},
     {"graph_in_pieces", "--topology file:{}/pieces.txt --nodes 4", {"pieces.txt", "in pieces", "connected"}},
     {"no_such_graph", "--topology file:{}/nosuch", {"topology file", "nosuch", "edge list"}},
+    {"server_on_a_ring", "--solver fedavg --mode lock-step", {"solver fedavg needs a server", "--topology star"}},
+    {"nodes_against_placement", "--placement edge:4 --devices 8 --nodes 5", {"--placement edge:4", "4 nodes, not 5"}},
     {"more_nodes_than_samples", "--nodes 2000", {"2000 nodes", "1438 samples", "at most 1438"}},
     {"few_classes_for_few", "--nodes 2 --partition classes:2", {"2 nodes", "K = 2", "K = 5"}},
 };
@@ -151,14 +153,32 @@ TEST_P(OutThatHoldsSomething, IsRefusedTheSecondTimeWithTheFirstRunIntact) {
 
 INSTANTIATE_TEST_SUITE_P(Tool, OutThatHoldsSomething, testing::Values("train", "simulate"));
 
+TEST(Tool, PlacementSaysHowManyNodesThereAre) {
+  const Scratch scratch;
+  const std::string first = (scratch / "a").string(), again = (scratch / "b").string();
+  expect_ok(ecl("simulate --placement edge:3 --devices 12 --epochs 1 --quiet --out " + first));
+  const Json summary = summary_of(first);
+  EXPECT_EQ(summary["placement"], "edge:3");
+  EXPECT_EQ(summary["devices"], 12);
+  EXPECT_EQ(summary["nodes"], 3);
+  EXPECT_EQ(summary["samples_moved"], summary["train_samples"]);
+  EXPECT_EQ(summary["raw_bytes_moved"], summary["train_samples"].get<int>() * (64 * 1 + 4));
+  expect_ok(ecl("simulate --quiet --config " + first + "/config.ini --out " + again));
+  EXPECT_EQ(read_file(scratch / "b" / "metrics.csv"), read_file(scratch / "a" / "metrics.csv"));
+  expect_refusal(ecl("train --placement edge:3 --devices 12"), 2,
+                 {"--placement edge:3", "3 nodes, not 1", "mpirun -n 3"});
+  expect_ok(ecl("train --placement cloud --devices 12 --epochs 1 --quiet"));
+  expect_has(ecl("data --placement edge:3 --devices 12").out, {"iid over 12 devices, edge:3", "1438 samples left"});
+}
+
 // --- words for people ---
 
 TEST(Tool, HelpNamesEveryOption) {
   const std::vector<std::string> shared = {
-      "--dataset",     "--data",         "--partition",    "--model",  "--hidden",     "--topology",    "--solver",
-      "--set",         "--mode",         "--epochs",       "--steps",  "--batch",      "--local-steps", "--lr",
-      "--lr-schedule", "--momentum",     "--weight-decay", "--seed",   "--node-speed", "--eval-every",  "--out",
-      "--config",      "--print-config", "--quiet",        "--verbose"};
+      "--dataset",     "--data",   "--partition",   "--placement",    "--devices",      "--model",  "--hidden",
+      "--topology",    "--solver", "--set",         "--mode",         "--epochs",       "--steps",  "--batch",
+      "--local-steps", "--lr",     "--lr-schedule", "--momentum",     "--weight-decay", "--seed",   "--node-speed",
+      "--eval-every",  "--out",    "--config",      "--print-config", "--quiet",        "--verbose"};
   const std::vector<std::string> simulated = {"--nodes",  "--latency-s", "--bandwidth-bytes-s", "--step-time-s",
                                               "--jitter", "--drop",      "--duplicate",         "--tear"};
   const auto has_option = [](const std::string& help, const std::string& option) {

@@ -27,6 +27,10 @@ class Dataset {
   std::size_t size() const { return labels_.size(); }
   int features() const { return features_; }
   int classes() const { return classes_; }  ///< 0 for problems without classes (quadratic)
+  /// As it is stored: features and label.
+  std::size_t bytes_per_sample() const {
+    return (bytes_.empty() ? sizeof(float) : 1) * static_cast<std::size_t>(features_) + sizeof(std::int32_t);
+  }
   const std::vector<std::int32_t>& labels() const { return labels_; }
 
   /// Writes the features of `rows` to `out`: rows.size() * features floats, row-major.

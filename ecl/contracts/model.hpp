@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ecl/contracts/dataset.hpp"
+#include "ecl/contracts/proximal_step.hpp"
 #include "ecl/words/floats.hpp"
 #include "ecl/words/params.hpp"
 #include "ecl/words/random.hpp"
@@ -42,6 +43,8 @@ class Model {
   virtual std::vector<float> optimum(const Dataset& data) const {
     return static_cast<void>(data), std::vector<float>();
   }
+  /// The exact proximal step on a node's shard, where the problem allows one; else empty. The shard's data outlive it.
+  virtual ProximalStep proximal_step(const Shard& shard) const { return static_cast<void>(shard), ProximalStep(); }
 };
 
 /// What a model is told about the data.

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 
 #include "ecl/contracts/graph.hpp"
+#include "ecl/contracts/proximal_step.hpp"
 #include "ecl/words/params.hpp"
 #include "ecl/words/registry.hpp"
 #include "ecl/words/types.hpp"
@@ -27,6 +29,9 @@ struct SolverSetup {
   int local_steps;      ///< K: descents between two exchanges
   double momentum = 0;  ///< the engine's, of the gradient; a solver with a momentum of its own refuses a second one
   std::uint64_t seed = 1;
+  /// Makes the node's exact local step, for solvers that ask for it; throws Error if the model has none. Empty where
+  /// nobody knows the model.
+  std::function<ProximalStep()> proximal_step = {};
 };
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
@@ -41,7 +46,8 @@ class Solver {
 
   virtual std::size_t message_size() const = 0;  ///< floats per message; 0: this solver does not communicate
   virtual Delivery delivery() const = 0;
-  /// A server: it sends right after combine(), in answer to what it received, not at the end of a round.
+  /// A server: it sends right after combine(), in answer to what it received, not at the end of a round. When its own
+  /// steps are done it goes on, without descents, whenever messages come (not in lock step).
   virtual bool replies() const { return false; }
   /// Asynchronously, messages are taken just before the round's last descent, not at its start: what this solver sends
   /// then answers the newest that has come. (In lock step they are always taken at the start.)

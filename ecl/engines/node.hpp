@@ -45,6 +45,9 @@ class Node {
     return loss;
   }
 
+  /// After the last step: a server goes on answering. False if this node is none.
+  bool serve() { return optimizer_.serve(x_); }
+
   CVec x() const { return x_; }
   std::size_t batch_size() const { return batches_.size(); }
   const Optimizer<P>& optimizer() const { return optimizer_; }

@@ -93,6 +93,17 @@ class Optimizer {
     if (!solver_->replies()) send(x);
   }
 
+  /// A server whose own steps are done goes on answering its clients: call this when a message may have come. False if
+  /// this node is no server, or in lock step, where all end together.
+  bool serve(Vec x) {
+    if (mode_ == Mode::lock_step || !solver_->replies()) return false;
+    if (receive() > 0) {
+      solver_->combine(x);
+      send(x);
+    }
+    return true;
+  }
+
   /// The neighbour at edge e is gone for good.
   void drop(int e) {
     ECL_CHECK(e >= 0 && e < edge_count());
@@ -114,20 +125,24 @@ class Optimizer {
   bool takes_late() const { return mode_ == Mode::async && solver_->takes_late(); }
   int edge_count() const { return static_cast<int>(edges_.size()); }
 
-  void receive() {
-    if (mode_ == Mode::lock_step && round_ == 0) return;
+  /// Hands the solver what arrived; returns how many messages that were.
+  int receive() {
+    if (mode_ == Mode::lock_step && round_ == 0) return 0;
+    int taken = 0;
     for (int e = 0; e < edge_count(); ++e) {
       if (!edges_[e].receives) continue;
       // In lock step: call begin() only when ready().
       ECL_CHECK(mode_ == Mode::async || port_.arrived(e) >= round_);
       const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, round_);
       if (!arrival) continue;
+      ++taken;
       staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
       if (all_finite(arrival.payload))
         solver_->receive(e, arrival.payload);
       else
         ++refused_;
     }
+    return taken;
   }
 
   CVec direction(CVec x, CVec gradient) {

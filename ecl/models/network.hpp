@@ -12,7 +12,7 @@ namespace ecl {
 /// Parameters, flat: per layer the weight (outputs x inputs, row-major) and the bias (outputs), as PyTorch's
 /// nn.Linear keeps them. Initial weights are uniform in +- sqrt(6 / inputs) (He et al., ICCV 2015), biases 0; the
 /// output layer of a network without hidden layers starts at 0 (its problem is convex).
-class Network final : public Model {
+class Network : public Model {
  public:
   /// Throws Error for data without classes. `who` is for that message.
   Network(const std::string& who, const ModelSetup& setup, const std::vector<int>& hidden);

@@ -45,6 +45,23 @@ class Quadratic final : public Model {
     return {w.data(), w.data() + w.size()};
   }
 
+  /// Factorises the shard's mean Hessian, d^2 doubles, once for each curvature that is asked for.
+  ProximalStep proximal_step(const Shard& shard) const override {
+    const Dataset own = shard.data->subset(shard.rows);
+    Quadratic scratch(*this);
+    scratch.summarise(own);
+    const Eigen::MatrixXd hessian = shard.weight * scratch.hessian_;
+    const Eigen::VectorXd slope = shard.weight * scratch.slope_;
+    return [hessian, slope, factor = Eigen::LDLT<Eigen::MatrixXd>(), factorised = -1.0](CVec pull, double curvature,
+                                                                                        Vec w) mutable {
+      const Eigen::Index d = slope.size();
+      if (curvature != factorised) factor.compute(hessian + curvature * Eigen::MatrixXd::Identity(d, d));
+      factorised = curvature;
+      const Eigen::VectorXd pulled = slope + Eigen::Map<const Eigen::VectorXf>(pull.data(), d).cast<double>();
+      Eigen::Map<Eigen::VectorXf>(w.data(), d) = factor.solve(pulled).cast<float>();
+    };
+  }
+
  private:
   /// g += share * H (x - b); returns the sample's loss.
   double add_gradient(CVec x, const float* sample, float share, Vec g) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <sstream>
+#include <utility>
 
 #include "ecl/words/check.hpp"
 
@@ -18,12 +19,14 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   topologies().find(Choice::parse(spec.topology).name);
   Schedule::parse(spec.schedule);
 
-  TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, nodes, spec.seed});
+  const Placement placement(spec.placement, spec.devices);
+  const NodeId devices = placement.devices(nodes);
+  TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, devices, spec.seed});
   train_samples = data.train.size();
   train_ = std::make_shared<const Dataset>(std::move(data.train));
   test = std::move(data.test);
-  partition_ = make_partition(Choice::parse(spec.partition), *train_, nodes, spec.seed);
-  for (const auto& rows : partition_) shard_sizes_.push_back(rows.size());
+  placed = place(placement, Choice::parse(spec.partition), *train_, nodes, spec.seed);
+  for (const auto& rows : placed.partition) shard_sizes_.push_back(rows.size());
   // After the data, which bound the number of nodes: a graph of too many takes long, or all memory.
   graph = make_graph(Choice::parse(spec.topology), nodes, spec.seed);
   slowness = node_speeds(spec.node_speed, nodes);
@@ -72,13 +75,23 @@ StepRule Experiment::rule() const {
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
-  const SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps, spec.momentum, spec.seed};
+  SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps, spec.momentum, spec.seed};
+  setup.proximal_step = [this, i] { return proximal_step(i); };
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
+}
+
+ProximalStep Experiment::proximal_step(NodeId i) const {
+  ProximalStep step = model->proximal_step(shard(i));
+  if (!step) throw Error("model " + spec.model + " has no exact proximal step; use --solver ecl");
+  if (spec.weight_decay == 0) return step;
+  return [step = std::move(step), decay = spec.weight_decay](CVec pull, double curvature, Vec w) {
+    step(pull, curvature + decay, w);
+  };
 }
 
 Shard Experiment::shard(NodeId i) const {
   const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
-  return {train_, partition_[i], weight};
+  return {train_, placed.partition[i], weight};
 }
 
 std::string Experiment::describe() const {
@@ -86,6 +99,8 @@ std::string Experiment::describe() const {
   std::ostringstream text;
   text << "data      " << spec.dataset << ", " << train_samples << " training samples, " << test.size() << " to test, "
        << spec.partition << ": " << *smallest << " .. " << *largest << " a node\n"
+       << "placement " << spec.placement << ", " << placed.devices << " devices, " << placed.samples_moved
+       << " samples moved\n"
        << "model     " << spec.model << ", " << model->dim() << " parameters\n"
        << "graph     " << spec.topology << ", " << nodes() << " nodes, " << graph.edge_count() << " edges\n"
        << "solver    " << spec.solver << ", " << make_solver(0)->message_size() * sizeof(float) << " bytes a message, "
@@ -95,10 +110,10 @@ std::string Experiment::describe() const {
 }
 
 void Experiment::keep_only(NodeId i) {
-  train_ = std::make_shared<const Dataset>(train_->subset(partition_[i]));
-  for (auto& rows : partition_) std::vector<std::int32_t>().swap(rows);
-  partition_[i].resize(shard_sizes_[i]);
-  std::iota(partition_[i].begin(), partition_[i].end(), 0);
+  train_ = std::make_shared<const Dataset>(train_->subset(placed.partition[i]));
+  for (auto& rows : placed.partition) std::vector<std::int32_t>().swap(rows);
+  placed.partition[i].resize(shard_sizes_[i]);
+  std::iota(placed.partition[i].begin(), placed.partition[i].end(), 0);
 }
 
 }  // namespace ecl

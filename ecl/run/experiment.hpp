@@ -8,6 +8,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/engines/node.hpp"
+#include "ecl/run/placement.hpp"
 #include "ecl/run/spec.hpp"
 
 namespace ecl {
@@ -40,6 +41,7 @@ class Experiment {
   Mode mode;
   Graph graph;
   std::size_t train_samples;
+  PlacedData placed;  ///< its partition: emptied for other nodes by keep_only()
   /// Of every node. An epoch is as many samples as one pass over all the data, shared equally: so a decentralised run
   /// sees as many as a central one of the same epochs, and no node idles because its shard is small.
   std::uint64_t steps;
@@ -53,9 +55,9 @@ class Experiment {
  private:
   StepRule rule() const;
   Shard shard(NodeId i) const;
+  ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
   std::shared_ptr<const Dataset> train_;
-  Partition partition_;
   std::vector<std::size_t> shard_sizes_;
   std::uint64_t evaluations_ = 1;
 };

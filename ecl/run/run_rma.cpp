@@ -55,6 +55,7 @@ class RankRun {
       if (!calling_off_ && must_end()) call_off();
       if (calling_off_ || (steps_done() == steps_ && !due_) || !node_.ready()) {
         last_poke_s_ = 0;  // nothing else to do: poke at every look
+        if (steps_done() == steps_ && !due_) node_.serve();
         pause.wait();
         continue;
       }

@@ -102,15 +102,20 @@ class SimRun {
   /// Node i looks around before it computes: messages are taken here, and models evaluated.
   void compute_or_park(NodeId i) {
     Node<SimPort>& node = nodes_[i];
-    computing_[i] = node.ready();
-    if (!computing_[i]) {
+    computing_[i] = 0;
+    if (!node.ready()) {
       network_.park(i);
       return;
     }
     node.begin();
     const std::uint64_t steps = node.optimizer().steps();
     if (steps > 0 && steps == experiment_.evaluation_step(next_evaluation_[i])) evaluate(i);
-    if (steps < experiment_.steps) network_.wake_at(network_.now() + step_seconds(i), i);
+    if (steps < experiment_.steps) {
+      computing_[i] = 1;
+      network_.wake_at(network_.now() + step_seconds(i), i);
+    } else if (node.serve()) {
+      network_.park(i);
+    }
   }
 
   void evaluate(NodeId i) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "ecl/run/placement.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
 
@@ -21,6 +22,7 @@ void require(bool holds, const std::string& option, double value, const std::str
 void check(const Spec& spec) {
   if (spec.mode != "async" && spec.mode != "lock-step")
     throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
+  Placement(spec.placement, spec.devices);
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
   require(spec.local_steps >= 1, "--local-steps", spec.local_steps, "at least 1");

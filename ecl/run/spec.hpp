@@ -18,6 +18,8 @@ struct Spec {
 
   std::string dataset = "digits", data;
   std::string partition = "iid";
+  std::string placement = "device";  ///< device, edge:S or cloud
+  NodeId devices = 0;                ///< that hold the samples at first; 0: as many as nodes
   std::string model = "softmax", hidden;
   std::string solver = "ecl";
   std::vector<std::string> settings;  ///< --set

@@ -4,12 +4,14 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <optional>
 
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/run/graph_report.hpp"
+#include "ecl/run/placement.hpp"
 #include "ecl/run/spec.hpp"
 #include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
@@ -121,19 +123,31 @@ void topology_command(const Arguments& arguments) {
 
 void data_command(const Arguments& arguments) {
   Spec spec;
+  std::optional<NodeId> given;
   po::options_description options("Options");
   options.add_options()("dataset", po::value(&spec.dataset)->default_value(spec.dataset), "as for ecl train")(
       "data", po::value(&spec.data), "directory or file")(
       "partition", po::value(&spec.partition)->default_value(spec.partition), "as for ecl train")(
-      "nodes,n", po::value(&spec.nodes)->default_value(spec.nodes), "number of nodes")(
+      "placement", po::value(&spec.placement)->default_value(spec.placement), "as for ecl train")(
+      "devices", po::value(&spec.devices)->default_value(spec.devices), "as for ecl train")(
+      "nodes,n", po::value<NodeId>()->notifier([&](NodeId n) { given = n; }),
+      "number of nodes; else what --placement and --devices say, or 8")(
       "seed", po::value(&spec.seed)->default_value(spec.seed), "of the split");
   if (!parse(arguments, options, {}, "ecl data", "ecl data")) return;
-  if (spec.nodes < 1) throw Error("-n " + std::to_string(spec.nodes) + " is not at least 1");
-  const TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, spec.nodes, spec.seed});
-  const Partition partition = make_partition(Choice::parse(spec.partition), data.train, spec.nodes, spec.seed);
+  if (given && *given < 1) throw Error("-n " + std::to_string(*given) + " is not at least 1");
+  const Placement placement(spec.placement, spec.devices);
+  const NodeId nodes = given.value_or(placement.nodes(spec.nodes)), devices = placement.devices(nodes);
+  const TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, devices, spec.seed});
+  const PlacedData placed = place(placement, Choice::parse(spec.partition), data.train, nodes, spec.seed);
+  const Partition& partition = placed.partition;
   std::printf("%s: %zu training samples, %zu test samples, %d features, %d classes\n", spec.dataset.c_str(),
               data.train.size(), data.test.size(), data.train.features(), data.train.classes());
-  std::printf("%s over %d nodes\n\n", spec.partition.c_str(), spec.nodes);
+  if (placement.moves())
+    std::printf("%s over %d devices, %s: %llu samples left their device, %.1f MB as stored\n\n", spec.partition.c_str(),
+                devices, spec.placement.c_str(), static_cast<unsigned long long>(placed.samples_moved),
+                static_cast<double>(placed.raw_bytes_moved) / 1e6);
+  else
+    std::printf("%s over %d nodes\n\n", spec.partition.c_str(), nodes);
   print_shards(partition, data.train);
   std::size_t held = 0;
   for (const auto& rows : partition) held += rows.size();

@@ -7,6 +7,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "ecl/run/placement.hpp"
 #include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
@@ -35,10 +36,13 @@ struct Options {
        "digits, fashion-mnist, mnist, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
       ("data", field(spec.data), "directory (or file) that the data set is read from")
       ("partition", field(spec.partition), "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH")
+      ("placement", field(spec.placement),
+       "device: train where the samples are; edge:S: on S servers, with their nearest devices' samples; cloud: on one")
+      ("devices", field(spec.devices), "that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
       ("model", field(spec.model), "softmax, mlp, quadratic")
       ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
       ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
-      ("solver", field(spec.solver), "ecl, dpsgd, local")
+      ("solver", field(spec.solver), "ecl, dpsgd, fedavg, scaffold, ..., local: see ecl list")
       ("set", po::value<std::vector<std::string>>(&spec.settings)->composing(),
        "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
       ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
@@ -54,7 +58,7 @@ struct Options {
       ("node-speed", field(spec.node_speed), "NODE:FACTOR,...: a step of NODE takes FACTOR times as long")
       ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end");
     if (command == "simulate") run.add_options()
-      ("nodes", field(spec.nodes), "number of nodes")
+      ("nodes", field(spec.nodes), "number of nodes; --placement and --devices may say it too")
       ("step-time-s", field(spec.step_time_s), "virtual seconds of a step on a node of factor 1")
       ("latency-s", field(spec.links.latency_s), "virtual seconds of a message's way")
       ("bandwidth-bytes-s", field(spec.links.bandwidth_bytes_s), "of each directed edge; 0: infinite")
@@ -94,7 +98,7 @@ std::string to_ini(const po::options_description& options, const po::variables_m
     } else if (const auto* u = boost::any_cast<std::uint64_t>(&value))
       add(std::to_string(*u));
     else if (const auto* i = boost::any_cast<int>(&value))
-      add(std::to_string(*i));
+      add(std::to_string(name == "nodes" ? spec.nodes : *i));  // that one may follow from the placement
     else
       ECL_CHECK(false && "an option of a type that to_ini does not know");
   }
@@ -181,6 +185,7 @@ Request read_options(const std::string& command, const std::vector<std::string>&
   if (given(values, "steps") && given(values, "epochs") && spec.steps != 0)
     throw Error("--steps and --epochs both say how long to train; give one");
   if (values.count("config")) read_config(values["config"].as<std::string>(), options, command, values, spec);
+  if (!given(values, "nodes")) spec.nodes = Placement(spec.placement, spec.devices).nodes(spec.nodes);
   request.print_config = values.count("print-config") > 0;
   spec.config = to_ini(options.run, values, spec);
   check(spec);

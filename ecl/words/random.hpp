@@ -17,6 +17,7 @@ enum class Purpose : std::uint64_t {
   step_time,
   network,
   compression,
+  placement,
   test
 };
 

@@ -147,13 +147,20 @@ inline const std::vector<Scenario>& lock_step_scenarios() {
 inline Ending run_through(Spec spec, const Scenario& scenario) {
   spec.links = scenario.links;
   Simulation simulation(spec);
-  simulation.run(spec.steps / 10);
+  const auto run = [&](std::uint64_t steps) {
+    if (spec.mode == "async")
+      simulation.run_for(static_cast<double>(steps));
+    else
+      simulation.run(steps);
+  };
+  run(spec.steps / 10);
   if (scenario.death) simulation.kill(spec.nodes - 1);
-  simulation.run(spec.steps - spec.steps / 10);
+  run(spec.steps - spec.steps / 10);
   return ending_of(simulation);
 }
 
-/// Nodes that do not wait; the slowest takes 4 times as long as the fastest. Throws Error if the solver is refused.
+/// Nodes that do not wait; the slowest takes 4 times as long as the fastest, which makes `steps` steps. Throws Error if
+/// the solver is refused.
 inline Ending asynchronously(const std::string& solver, const Scenario& scenario, std::uint64_t steps = 20000) {
   Spec spec = fault_spec(solver, "async", steps);
   spec.node_speed = "2:2,3:4,5:3,7:2";

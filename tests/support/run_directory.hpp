@@ -25,12 +25,13 @@ inline Json summary_of(const std::filesystem::path& directory) {
 /// Every key that users may rely on is there, null or of its type.
 inline void expect_complete(const Json& summary) {
   ASSERT_TRUE(summary.is_object());
-  for (const char* key : {"verdict", "command", "solver", "topology", "mode", "model", "version"}) {
+  for (const char* key : {"verdict", "command", "placement", "solver", "topology", "mode", "model", "version"}) {
     ASSERT_TRUE(summary.contains(key)) << key;
     EXPECT_TRUE(summary[key].is_string()) << key << " = " << summary[key];
   }
-  for (const char* key : {"nodes", "dimension", "train_samples", "steps", "bytes_sent", "messages_sent",
-                          "messages_taken", "messages_torn", "messages_overwritten", "seed"}) {
+  for (const char* key :
+       {"nodes", "dimension", "train_samples", "steps", "bytes_sent", "messages_sent", "messages_taken",
+        "messages_torn", "messages_overwritten", "seed", "devices", "samples_moved", "raw_bytes_moved"}) {
     ASSERT_TRUE(summary.contains(key)) << key;
     EXPECT_TRUE(summary[key].is_number_unsigned()) << key << " = " << summary[key];
   }

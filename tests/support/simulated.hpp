@@ -39,21 +39,32 @@ inline std::string topology_for(const std::string& solver) {
   return found == special.end() ? "ring" : found->second;
 }
 
-/// Solvers that rest in lock step only, at a constant step size. Push-sum: how much of its mass a node holds follows
-/// the chances of time and of losses, and with it the weight of each neighbour's model.
-inline bool restless(const std::string& solver) { return solver == "sgp"; }
+/// Solvers that at a constant step size rest in lock step only, without losses, and why.
+inline bool restless(const std::string& solver) {
+  static const std::map<std::string, const char*> why = {
+      {"sgp", "how much of the mass a node holds follows the chances of time and of losses"},
+      {"fedasync", "the server follows the client that came last"},
+      {"fedbuff", "the server follows the M updates that came last"}};
+  return why.contains(solver);
+}
+
+/// Solvers that solve a node's whole problem in one step: K = 1, and not every model allows it.
+inline bool takes_exact_steps(const std::string& solver) { return solver == "pdmm" || solver == "admm"; }
 
 /// Node 0's part of `solver` on a small graph, to be asked what kind it is.
 inline std::unique_ptr<Solver> probe(const std::string& solver) {
   const Graph graph = make_graph(Choice::parse(topology_for(solver)), 3, 1);
   const std::vector<float> initial(1);
-  return make_solver(Choice::parse(solver), {graph, 0, initial, 0.1, 1});
+  SolverSetup setup{graph, 0, initial, 0.1, 1};
+  setup.proximal_step = [] { return [](CVec, double, Vec) {}; };
+  return make_solver(Choice::parse(solver), setup);
 }
 
-/// `spec` made fit for `solver`: its topology, and lock step where it needs that.
+/// `spec` made fit for `solver`: its topology, one local step or lock step where it needs that.
 inline Spec for_solver(Spec spec, const std::string& solver) {
   spec.solver = solver;
   spec.topology = topology_for(solver);
+  if (takes_exact_steps(solver)) spec.local_steps = 1;
   spec.mode = probe(solver)->delivery() == Delivery::lock_step ? "lock-step" : "async";
   return spec;
 }
@@ -99,22 +110,14 @@ class Simulation {
   /// that in lock step.
   void run(std::uint64_t steps) {
     std::vector<std::uint64_t> goal;
-    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
-      goal.push_back(nodes_[i].optimizer().steps() + steps);
-      if (alive_[i]) network_.wake_at(network_.now() + period(i), i);
-    }
-    while (const auto woken = network_.next()) {
-      const NodeId i = *woken;
-      if (!alive_[i]) continue;
-      if (!nodes_[i].ready()) {
-        network_.park(i);
-        continue;
-      }
-      nodes_[i].begin();
-      if (nodes_[i].optimizer().steps() == goal[i]) continue;
-      nodes_[i].step();
-      network_.wake_at(network_.now() + period(i), i);
-    }
+    for (const auto& node : nodes_) goal.push_back(node.optimizer().steps() + steps);
+    run_until([&](NodeId i) { return nodes_[i].optimizer().steps() == goal[i]; });
+  }
+
+  /// Every living node goes on for that long, so that none is left to train alone.
+  void run_for(double seconds) {
+    const double end = network_.now() + seconds;
+    run_until([&](NodeId) { return network_.now() >= end; });
   }
 
   /// Node i stops for good; its neighbours are told.
@@ -151,6 +154,27 @@ class Simulation {
   SimNetwork& network() { return network_; }
 
  private:
+  template <class Done>
+  void run_until(Done done) {
+    for (NodeId i = 0; i < experiment_.nodes(); ++i)
+      if (alive_[i]) network_.wake_at(network_.now() + period(i), i);
+    while (const auto woken = network_.next()) {
+      const NodeId i = *woken;
+      if (!alive_[i]) continue;
+      if (!nodes_[i].ready()) {
+        network_.park(i);
+        continue;
+      }
+      nodes_[i].begin();
+      if (done(i)) {
+        if (nodes_[i].serve()) network_.park(i);
+        continue;
+      }
+      nodes_[i].step();
+      network_.wake_at(network_.now() + period(i), i);
+    }
+  }
+
   double period(NodeId i) const {
     if (experiment_.mode == Mode::lock_step) return experiment_.slowness[i];
     Random random(spec_.seed, Purpose::step_time, i, nodes_[i].optimizer().steps());
