@@ -18,7 +18,7 @@
 /// mu K sum_j alpha_ij of its distance to the neighbours, which must stay below 4/3. alpha_ij is the harmonic mean of
 /// alpha_i = rho / (mu K d_i), which makes that part at most 2 rho, and rho on regular graphs.
 ///
-/// Usual ranges: rho 0.25 .. 1, K 2 .. 32, mu as for SGD.
+/// Usual ranges: rho 0.25 .. 0.6, up to 1 on regular graphs, K 2 .. 32, mu as for SGD.
 /// Sources: Ren, Bastianello, Johansson and Parisini, IEEE Trans. Automatic Control 2026 (arXiv 2501.13516);
 /// robustness to loss: Bastianello et al. 2021 (arXiv 1901.09252).
 namespace ecl {

@@ -1,6 +1,8 @@
 // The solvers `ecl` and `ecl_isvr`: exact whatever happens to the messages; `ecl_isvr` equal to the textbook form.
 #include <Eigen/Core>
 #include <gtest/gtest.h>
+#include <limits>
+#include <numeric>
 #include <tuple>
 
 #include "solvers/compression.hpp"
@@ -105,6 +107,36 @@ TEST(Ecl, RefusesAnUnknownCompression) {
   Spec spec = quadratics(4, 1);
   for (const char* compress : {"compress=top_k:0.1", "compress=rand_k:0", "compress=rand_k:2", "compress=bf16:3"})
     EXPECT_THROW(Simulation(with(spec, {compress})), Error) << compress;
+}
+
+TEST(Compression, SendsTheShareItWasToldAndCountsOnPastWhatAFloatCounts) {
+  const Graph graph = make_graph(Choice::parse("ring"), 3, 1);
+  std::vector<float> sent(100), received(100);
+  std::iota(sent.begin(), sent.end(), 1.0f);
+  const Compression writer({graph, 0, sent, 0.1, 1}, "rand_k:0.7"), reader({graph, 1, sent, 0.1, 1}, "rand_k:0.7");
+  ASSERT_EQ(writer.message_size(), 71u);
+  std::vector<float> message(71);
+  for (const std::uint64_t number : {std::uint64_t{1}, (std::uint64_t{1} << 24) + 1, std::uint64_t{5} << 24}) {
+    std::fill(received.begin(), received.end(), 0.0f);
+    writer.encode(1, number, message, [&](std::size_t d) -> float& { return sent[d]; });
+    reader.decode(0, message, received);
+    int arrived = 0;
+    for (std::size_t d = 0; d < sent.size(); ++d) {
+      arrived += received[d] != 0;
+      EXPECT_TRUE(received[d] == 0 || received[d] == sent[d]) << "number " << number << ", coordinate " << d;
+    }
+    EXPECT_EQ(arrived, 70);
+  }
+}
+
+TEST(Compression, HalvesThatAreNoNumbersLeaveWhatWasThere) {
+  const Graph graph = make_graph(Choice::parse("ring"), 3, 1);
+  std::vector<float> sent = {1, std::numeric_limits<float>::infinity(), std::nanf(""), 4}, received = {9, 9, 9, 9};
+  const Compression writer({graph, 0, sent, 0.1, 1}, "bf16"), reader({graph, 1, sent, 0.1, 1}, "bf16");
+  std::vector<float> message(2);
+  writer.encode(1, 1, message, [&](std::size_t d) -> float& { return sent[d]; });
+  reader.decode(0, message, received);
+  EXPECT_EQ(received, (std::vector<float>{1, 9, 9, 4}));
 }
 
 TEST(Bfloat16, RoundsToNearestEven) {

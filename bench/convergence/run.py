@@ -122,6 +122,8 @@ def bench(name, given):
         raise Mistake(f"no experiment {name}; there are {', '.join(sorted(p.stem for p in HERE.glob('*.ini')))}")
     help_text = subprocess.run([given.tool, "simulate", "--help"], capture_output=True, text=True).stdout
     experiment = declaration.load(path, declaration.options_in(help_text))
+    if given.publish and (given.solver or given.case):
+        raise Mistake("--publish replaces the whole report: it does not go with --solver or --case")
     folder = given.runs / experiment.name
     parallel = given.jobs if experiment.launcher == "simulate" else 1  # ranks fill the machine by themselves
     runner = Runner(given.tool, folder, parallel)

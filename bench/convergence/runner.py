@@ -74,7 +74,7 @@ class Runner:
             except (OSError, ValueError):
                 return None
             command = " ".join(("ecl",) + job.words + ("--out",))
-            ended = summary["verdict"] in ("finished", "converged", "diverged")
+            ended = summary["verdict"] in ("finished", "diverged")
             if not ended or not summary["command"].startswith(command):
                 return None
             self.summaries[job] = summary
@@ -115,9 +115,10 @@ class Runner:
         return ["mpirun", "-n", str(job.ranks)] * bool(job.ranks) + [str(self.tool), *job.words]
 
     def refused(self, job):
-        """What the tool has against a job, found out in one step on the smallest data set; None if nothing."""
-        given = {"--epochs": None, "--data": None, "--hidden": None, "--dataset": "digits", "--partition": "iid",
-                 "--model": "softmax", "--batch": "1", "--steps": "1", "--eval-every": "0"}
+        """What the tool has against a job, found out in one step on the smallest data set; None if nothing. Says
+        nothing about data set and partition."""
+        given = {"--epochs": None, "--data": None, "--dataset": "digits", "--partition": "iid", "--batch": "1",
+                 "--steps": "1", "--eval-every": "0"}
         words, rest = ["simulate"], iter(job.words[1:-1])
         for key, value in zip(rest, rest):
             if key not in given:

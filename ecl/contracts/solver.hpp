@@ -26,7 +26,7 @@ struct SolverSetup {
   NodeId node;
   CVec initial;         ///< d floats, the same on all nodes; valid during construction only
   double step_size;     ///< effective step mu at the start: learning rate / (1 - momentum)
-  int local_steps;      ///< K: descents between two exchanges
+  int local_steps;      ///< K: descents between two exchanges; the StepRule has the same
   double momentum = 0;  ///< the engine's, of the gradient; a solver with a momentum of its own refuses a second one
   std::uint64_t seed = 1;
   /// Makes the node's exact local step, for solvers that ask for it; throws Error if the model has none. Empty where
@@ -39,7 +39,7 @@ struct SolverSetup {
 /// The Optimizer calls, once per round: receive() for each message that arrived, combine(), K times descend(), then
 /// send() for each edge that sends. Gradients are taken at the x that combine() left, and so are evaluations.
 /// All vectors have d floats, messages message_size().
-/// A solver reads no clock, does no I/O and allocates nothing in these calls.
+/// A solver reads no clock, does no I/O and allocates nothing in these calls (a ProximalStep may).
 class Solver {
  public:
   virtual ~Solver() = default;

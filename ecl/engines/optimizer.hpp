@@ -46,7 +46,7 @@ class Optimizer {
       : port_(std::move(port)), solver_(std::move(solver)), rule_(rule), mode_(mode) {
     if (mode == Mode::async && solver_->delivery() == Delivery::lock_step)
       throw Error(
-          "this solver must apply every message exactly once, which asynchronous exchange does not promise; "
+          "this solver needs every message of a round exactly once, which asynchronous exchange does not promise; "
           "use lock step, or the solver ecl");
     const bool talks = solver_->message_size() != 0;
     if (mode == Mode::lock_step && talks && graph.directed())
@@ -93,7 +93,7 @@ class Optimizer {
     if (!solver_->replies()) send(x);
   }
 
-  /// A server whose own steps are done goes on answering its clients: call this when a message may have come. False if
+  /// A server whose own steps are done goes on telling its clients: call this when a message may have come. False if
   /// this node is no server, or in lock step, where all end together.
   bool serve(Vec x) {
     if (mode_ == Mode::lock_step || !solver_->replies()) return false;
@@ -102,6 +102,15 @@ class Optimizer {
       send(x);
     }
     return true;
+  }
+
+  /// True for a server some of whose clients have not sent their last message yet: what it makes of them is not final.
+  bool awaits_clients() const {
+    if (mode_ == Mode::lock_step || !solver_->replies()) return false;
+    const auto rounds = static_cast<std::uint64_t>(rule_.local_steps);
+    const Stamp last = rule_.total_steps / rounds * rounds;
+    return std::any_of(edges_.begin(), edges_.end(),
+                       [last](const EdgeUse& edge) { return edge.receives && edge.heard < last; });
   }
 
   /// The neighbour at edge e is gone for good.
@@ -120,6 +129,7 @@ class Optimizer {
  private:
   struct EdgeUse {
     bool sends, receives;
+    Stamp heard = 0;  ///< the sender's step when it posted what came last
   };
 
   bool takes_late() const { return mode_ == Mode::async && solver_->takes_late(); }
@@ -136,6 +146,7 @@ class Optimizer {
       const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, round_);
       if (!arrival) continue;
       ++taken;
+      edges_[e].heard = arrival.step;
       staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
       if (all_finite(arrival.payload))
         solver_->receive(e, arrival.payload);

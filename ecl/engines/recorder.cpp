@@ -53,7 +53,7 @@ Recorder::Recorder(const std::string& path) : path_(path) {
   if (path_.empty()) return;
   file_.open(path_);
   file_ << "time_s,node,step,epoch,loss,accuracy,consensus_error,bytes_sent,messages_sent,messages_taken,stale_p50,"
-           "stale_p99,train_loss\n";
+           "stale_p99,train_loss,messages_overwritten\n";
   if (!file_.flush()) throw Error("cannot write " + path_ + "; is the disk full or the directory gone?", Exit::io);
 }
 
@@ -63,12 +63,12 @@ void Recorder::write(const std::vector<MetricsRow>& rows) {
     char accuracy[32] = "", train_loss[32] = "", line[512];
     if (!std::isnan(row.accuracy)) std::snprintf(accuracy, sizeof accuracy, "%.4f", row.accuracy);
     if (!std::isnan(row.train_loss)) std::snprintf(train_loss, sizeof train_loss, "%.9g", row.train_loss);
-    std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%s\n", row.time_s, row.node,
-                  static_cast<unsigned long long>(row.step), row.epoch, row.loss, accuracy, row.consensus_error,
-                  static_cast<unsigned long long>(row.traffic.bytes_sent),
+    std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%s,%llu\n", row.time_s,
+                  row.node, static_cast<unsigned long long>(row.step), row.epoch, row.loss, accuracy,
+                  row.consensus_error, static_cast<unsigned long long>(row.traffic.bytes_sent),
                   static_cast<unsigned long long>(row.traffic.messages_sent),
-                  static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99,
-                  train_loss);
+                  static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99, train_loss,
+                  static_cast<unsigned long long>(row.traffic.messages_overwritten));
     file_ << line;
   }
   if (!file_.flush()) throw Error("cannot write " + path_ + "; is the disk full?", Exit::io);

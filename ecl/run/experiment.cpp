@@ -44,7 +44,7 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   const auto solver = make_solver(0);  // its parameters are checked before anything is written
   if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
-                " must apply every message exactly once, which --mode async does not promise; " +
+                " needs every message of a round exactly once, which --mode async does not promise; " +
                 "use --mode lock-step, or --solver ecl");
   if (mode == Mode::lock_step && solver->message_size() != 0 && graph.directed())
     throw Error("topology " + spec.topology +

@@ -20,6 +20,7 @@ Placement::Placement(const std::string& text, NodeId devices) : text_(text), dev
   if (devices < 0) throw Error("--devices " + std::to_string(devices) + " is not at least 0 (0: as many as nodes)");
   if (choice.name == "edge") {
     where_ = Where::edge;
+    if (choice.arguments.empty()) throw Error("--placement edge:S: how many servers S? as in edge:4");
     servers_ = static_cast<NodeId>(std::clamp<std::int64_t>(to_integer(choice.arguments, "--placement edge:S"), 0,
                                                             std::numeric_limits<NodeId>::max()));
     if (servers_ < 1) throw Error("--placement " + text + ": S servers, at least 1, as in edge:4");

@@ -53,14 +53,16 @@ class RankRun {
     while (!evaluations_.done()) {
       poke();
       if (!calling_off_ && must_end()) call_off();
-      if (calling_off_ || (steps_done() == steps_ && !due_) || !node_.ready()) {
+      const bool done = steps_done() == steps_;
+      const bool evaluates = due_ && !(done && node_.optimizer().awaits_clients());
+      if (calling_off_ || (done && !evaluates) || !node_.ready()) {
         last_poke_s_ = 0;  // nothing else to do: poke at every look
-        if (steps_done() == steps_ && !due_) node_.serve();
+        if (done) node_.serve();
         pause.wait();
         continue;
       }
       pause.reset();
-      due_ ? evaluate() : step();
+      evaluates ? evaluate() : step();
     }
     progress_.finish();
   }

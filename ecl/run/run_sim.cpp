@@ -40,6 +40,9 @@ class SimRun {
       if (computing_[*woken]) step(*woken);
       compute_or_park(*woken);
     }
+    if (!diverged_ && !stop_requested())
+      for (NodeId i = 0; i < experiment_.nodes(); ++i)  // a server whose client's last message was lost
+        if (due(i)) evaluate(i);
     progress_.finish();
   }
 
@@ -109,13 +112,18 @@ class SimRun {
     }
     node.begin();
     const std::uint64_t steps = node.optimizer().steps();
-    if (steps > 0 && steps == experiment_.evaluation_step(next_evaluation_[i])) evaluate(i);
+    if (due(i) && !(steps == experiment_.steps && node.optimizer().awaits_clients())) evaluate(i);
     if (steps < experiment_.steps) {
       computing_[i] = 1;
       network_.wake_at(network_.now() + step_seconds(i), i);
     } else if (node.serve()) {
       network_.park(i);
     }
+  }
+
+  bool due(NodeId i) const {
+    const std::uint64_t steps = nodes_[i].optimizer().steps();
+    return steps > 0 && steps == experiment_.evaluation_step(next_evaluation_[i]);
   }
 
   void evaluate(NodeId i) {

@@ -16,7 +16,7 @@ int main() {
   std::vector<float> x(1000, 0.0f), g(1000);  // x: the same first values on all ranks
   const ecl::StepRule rule{.learning_rate = 0.1, .local_steps = 8};
   auto solver = ecl::make_solver(ecl::Choice::parse("ecl:theta=0.5"),
-                                 {graph, world.rank(), x, rule.initial_step_size(), rule.local_steps});
+                                 {graph, world.rank(), x, rule.initial_step_size(), rule.local_steps, rule.momentum});
   ecl::RmaPort port(world, graph, solver->message_size(), ecl::Mode::lock_step);
   ecl::Optimizer<ecl::RmaPort> optimizer(std::move(port), std::move(solver), graph, world.rank(), rule,
                                          ecl::Mode::lock_step);
