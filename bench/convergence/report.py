@@ -162,6 +162,6 @@ class Report:
 def grid(head, rows):
     """A Markdown table whose columns also line up in plain text."""
     rows = [head] + [list(row) for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)] + [len(head[-1])]  # the last may be long
     lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(row, widths)) + " |" for row in rows]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|"] + lines[1:] + [""]
