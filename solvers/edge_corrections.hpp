@@ -54,6 +54,12 @@ class EdgeCorrections {
     }
   }
 
+  /// The same, and x <- x - pull: the average.
+  void mix(Vec x) {
+    update(x);
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= pull_[d];
+  }
+
   CVec pull() const { return pull_; }
   CVec sum() const { return sum_; }  ///< c_i
 

@@ -32,11 +32,7 @@ class LocalExactDiffusion final : public Solver {
   Delivery delivery() const override { return Delivery::lock_step; }
   void receive(int e, CVec message) override { corrections_.receive(e, message); }
 
-  void combine(Vec x) override {
-    corrections_.update(x);
-    const CVec pull = corrections_.pull();
-    for (std::size_t d = 0; d < x.size(); ++d) x[d] -= pull[d];
-  }
+  void combine(Vec x) override { corrections_.mix(x); }
 
   void descend(Vec x, CVec direction, double step_size) override {
     const float mu = static_cast<float>(step_size);
