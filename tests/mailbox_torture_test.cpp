@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "ecl/engines/rma_port.hpp"
+#include "ecl/engines/mpi_port.hpp"
 #include "ecl/mpi/session.hpp"
 
 namespace ecl {
@@ -53,7 +53,7 @@ struct Faults {
 
 /// One rank's traffic until it has posted everything and holds the last message of every neighbour.
 Faults torture(const mpi::Comm& comm, const Graph& graph) {
-  RmaPort port(comm, graph, plan.floats, Mode::async);
+  MpiPort port(comm, graph, plan.floats, Mode::async);
   const auto edges = graph.edges(comm.rank());
   std::vector<Stamp> last(edges.size(), 0);
   std::vector<CVec> held(edges.size());

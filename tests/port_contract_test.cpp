@@ -1,4 +1,4 @@
-// The promises of ecl/contracts/port.hpp, one suite for both ports. Under MPI each rank runs it: over RmaPort the ranks
+// The promises of ecl/contracts/port.hpp, one suite for both ports. Under MPI each rank runs it: over MpiPort the ranks
 // are the four nodes of a ring; over SimPort each rank has a simulated ring of its own.
 #include <functional>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ecl/contracts/graph.hpp"
-#include "ecl/engines/rma_port.hpp"
+#include "ecl/engines/mpi_port.hpp"
 #include "ecl/engines/sim_port.hpp"
 #include "support/world.hpp"
 
@@ -18,10 +18,10 @@ using test::world;
 Graph ring_of_four() { return Graph(4, {{0, 1}, {1, 2}, {2, 3}, {0, 3}}, "ring"); }
 
 /// Runs an action as one node and lets its messages arrive before the next action.
-class OverRma {
+class OverMpi {
  public:
-  OverRma(std::size_t floats, Mode mode) : graph_(ring_of_four()), port_(world(), graph_, floats, mode) {}
-  using PortType = RmaPort;
+  OverMpi(std::size_t floats, Mode mode) : graph_(ring_of_four()), port_(world(), graph_, floats, mode) {}
+  using PortType = MpiPort;
   void as(NodeId node, const std::function<void(PortType&)>& action) {
     if (world().rank() == node) action(port_);
     world().barrier();
@@ -29,7 +29,7 @@ class OverRma {
 
  private:
   Graph graph_;
-  RmaPort port_;
+  MpiPort port_;
 };
 
 class OverSimulation {
@@ -52,7 +52,7 @@ class OverSimulation {
 template <class Network>
 class PortContract : public testing::Test {};
 
-using Networks = testing::Types<OverRma, OverSimulation>;
+using Networks = testing::Types<OverMpi, OverSimulation>;
 TYPED_TEST_SUITE(PortContract, Networks);
 
 template <class P>

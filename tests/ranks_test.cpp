@@ -13,8 +13,8 @@
 #include <thread>
 #include <unistd.h>
 
+#include "ecl/engines/mpi_port.hpp"
 #include "ecl/engines/optimizer.hpp"
-#include "ecl/engines/rma_port.hpp"
 #include "ecl/mpi/error.hpp"
 #include "ecl/run/run.hpp"
 #include "support/simulated.hpp"
@@ -193,16 +193,16 @@ class QuadraticRank {
   }
 
  private:
-  Node<RmaPort> make_node() {
+  Node<MpiPort> make_node() {
     auto solver = experiment_.make_solver(world().rank());
-    RmaPort port(world(), experiment_.graph, solver->message_size(), Mode::async);
+    MpiPort port(world(), experiment_.graph, solver->message_size(), Mode::async);
     return experiment_.make_node(world().rank(), std::move(port), std::move(solver), workspace_);
   }
 
   Spec spec_;
   Experiment experiment_;
   Workspace workspace_;
-  Node<RmaPort> node_;
+  Node<MpiPort> node_;
 };
 
 TEST(Ranks, AsynchronousEclReachesTheOptimumToFloatPrecision) {
@@ -232,19 +232,19 @@ class OwnLoop {
   float x() const { return x_[0]; }
 
  private:
-  Optimizer<RmaPort> make_optimizer(Mode mode, const std::string& name) {
+  Optimizer<MpiPort> make_optimizer(Mode mode, const std::string& name) {
     StepRule rule;
     rule.learning_rate = 0.05;
     if (name == "ecl_isvr") rule.momentum = 0.5;
     const SolverSetup setup{graph_, world().rank(), x_, rule.initial_step_size(), rule.local_steps, rule.momentum};
     auto solver = make_solver(Choice::parse(name), setup);
-    RmaPort port(world(), graph_, solver->message_size(), mode);
-    return Optimizer<RmaPort>(std::move(port), std::move(solver), graph_, world().rank(), rule, mode);
+    MpiPort port(world(), graph_, solver->message_size(), mode);
+    return Optimizer<MpiPort>(std::move(port), std::move(solver), graph_, world().rank(), rule, mode);
   }
 
   std::vector<float> x_, gradient_;
   Graph graph_;
-  Optimizer<RmaPort> optimizer_;
+  Optimizer<MpiPort> optimizer_;
 };
 
 TEST(Ranks, ALoopOfOnesOwnReachesConsensus) {

@@ -27,8 +27,8 @@ inline bool all_finite(CVec x) {
 /// One node of a decentralised training run: the library's face. A training loop of your own calls step() with its
 /// parameters and their gradient, as it would call any optimiser; messages to and from the neighbours happen inside.
 ///
-///     RmaPort port(comm, graph, solver->message_size(), mode);
-///     Optimizer<RmaPort> optimizer(std::move(port), std::move(solver), graph, node, rule, mode);
+///     MpiPort port(comm, graph, solver->message_size(), mode);
+///     Optimizer<MpiPort> optimizer(std::move(port), std::move(solver), graph, node, rule, mode);
 ///     while (training) {
 ///       while (!optimizer.ready()) comm.poke();   // lock step only: until the neighbours' messages are here
 ///       optimizer.begin(x);                       // what the neighbours said may move x

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "ecl/engines/evaluations.hpp"
-#include "ecl/engines/rma_port.hpp"
+#include "ecl/engines/mpi_port.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/summary.hpp"
@@ -69,7 +69,7 @@ class RankRun {
 
   Summary summary() {
     Summary summary;
-    const Optimizer<RmaPort>& optimizer = node_.optimizer();
+    const Optimizer<MpiPort>& optimizer = node_.optimizer();
     const bool diverged = comm_.max(diverged_) > 0;
     summary.verdict = diverged ? Verdict::diverged : evaluations_.called_off() ? Verdict::preempted : Verdict::finished;
     summary.seconds = summary.wall_seconds = comm_.max(trained_s_);
@@ -87,9 +87,9 @@ class RankRun {
   const std::optional<Error>& write_error() const { return write_error_; }
 
  private:
-  Node<RmaPort> make_node() {
+  Node<MpiPort> make_node() {
     auto solver = experiment_.make_solver(rank_);
-    RmaPort port(comm_, experiment_.graph, solver->message_size(), experiment_.mode);
+    MpiPort port(comm_, experiment_.graph, solver->message_size(), experiment_.mode);
     return experiment_.make_node(rank_, std::move(port), std::move(solver), workspace_);
   }
 
@@ -177,7 +177,7 @@ class RankRun {
   bool share_cores_ = mpi::oversubscribed();
   Progress progress_;
   Workspace workspace_;
-  Node<RmaPort> node_;
+  Node<MpiPort> node_;
   Evaluations evaluations_;
   RunningLoss loss_;
   std::uint64_t next_evaluation_ = 0;

@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "ecl/engines/mpi_port.hpp"
 #include "ecl/engines/optimizer.hpp"
-#include "ecl/engines/rma_port.hpp"
 #include "ecl/mpi/session.hpp"
 
 int main() {
@@ -17,8 +17,8 @@ int main() {
   const ecl::StepRule rule{.learning_rate = 0.1, .local_steps = 8};
   auto solver = ecl::make_solver(ecl::Choice::parse("ecl:theta=0.5"),
                                  {graph, world.rank(), x, rule.initial_step_size(), rule.local_steps, rule.momentum});
-  ecl::RmaPort port(world, graph, solver->message_size(), ecl::Mode::lock_step);
-  ecl::Optimizer<ecl::RmaPort> optimizer(std::move(port), std::move(solver), graph, world.rank(), rule,
+  ecl::MpiPort port(world, graph, solver->message_size(), ecl::Mode::lock_step);
+  ecl::Optimizer<ecl::MpiPort> optimizer(std::move(port), std::move(solver), graph, world.rank(), rule,
                                          ecl::Mode::lock_step);
   while (optimizer.steps() < 4000) {
     while (!optimizer.ready()) world.poke();  // lock step only: asynchronous ranks wait for nobody

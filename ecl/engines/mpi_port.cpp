@@ -1,4 +1,4 @@
-#include "ecl/engines/rma_port.hpp"
+#include "ecl/engines/mpi_port.hpp"
 
 #include <cstring>
 
@@ -20,7 +20,7 @@ std::size_t whole_lines(std::size_t bytes) { return (bytes + kLine - 1) / kLine 
 
 }  // namespace
 
-RmaPort::RmaPort(const mpi::Comm& comm, const Graph& graph, std::size_t message_floats, Mode mode)
+MpiPort::MpiPort(const mpi::Comm& comm, const Graph& graph, std::size_t message_floats, Mode mode)
     : mode_(mode),
       rank_(comm.rank()),
       floats_(message_floats),
@@ -42,17 +42,17 @@ RmaPort::RmaPort(const mpi::Comm& comm, const Graph& graph, std::size_t message_
   start_ = MPI_Wtime();
 }
 
-double RmaPort::now() const { return MPI_Wtime() - start_; }
+double MpiPort::now() const { return MPI_Wtime() - start_; }
 
-std::size_t RmaPort::slot_at(std::size_t block, std::uint64_t slot) const { return block + kLine + slot * slot_bytes_; }
+std::size_t MpiPort::slot_at(std::size_t block, std::uint64_t slot) const { return block + kLine + slot * slot_bytes_; }
 
-Stamp RmaPort::arrived(int e) const {
+Stamp MpiPort::arrived(int e) const {
   const std::uint64_t state = window_->read(rank_, in_[e].block);
   if (mode_ == Mode::lock_step) return state >> kNumberShift;
   return state & kFresh ? state >> kNumberShift : in_[e].number;
 }
 
-Arrival RmaPort::take(int e) {
+Arrival MpiPort::take(int e) {
   ECL_CHECK(mode_ == Mode::async);
   In& in = in_[e];
   if (!(window_->read(rank_, in.block) & kFresh)) return {};  // only this reader clears it: it stays set
@@ -66,13 +66,13 @@ Arrival RmaPort::take(int e) {
   return arrival;
 }
 
-Arrival RmaPort::take(int e, Stamp number) {
+Arrival MpiPort::take(int e, Stamp number) {
   ECL_CHECK(mode_ == Mode::lock_step && arrived(e) >= number);
   window_->sync();
   return open(e, number % 2, number);
 }
 
-Arrival RmaPort::open(int e, std::uint64_t slot, Stamp number) {
+Arrival MpiPort::open(int e, std::uint64_t slot, Stamp number) {
   In& in = in_[e];
   ECL_CHECK(number > in.number);
   ++traffic_.messages_taken;
@@ -84,9 +84,9 @@ Arrival RmaPort::open(int e, std::uint64_t slot, Stamp number) {
   return {number, header.step, {reinterpret_cast<const float*>(at + kLine), floats_}};
 }
 
-Vec RmaPort::outbox(int) { return {reinterpret_cast<float*>(outbox_.data() + 1), floats_}; }
+Vec MpiPort::outbox(int) { return {reinterpret_cast<float*>(outbox_.data() + 1), floats_}; }
 
-void RmaPort::post(int e, Stamp step) {
+void MpiPort::post(int e, Stamp step) {
   const double start = MPI_Wtime();
   const Header header{step};
   std::memcpy(outbox_.data(), &header, sizeof header);

@@ -28,11 +28,11 @@ namespace ecl {
 /// Mode::lock_step, each message once. Message k goes to slot k mod 2, then the state becomes k. The writer posts k + 2
 /// only after it took our k + 1, which we post after taking its k: so that slot is free again. On
 /// a one-way edge nothing comes back: the Optimizer refuses lock step there.
-class RmaPort {
+class MpiPort {
  public:
   /// Collective. `message_floats` is the solver's message_size(), the same on all ranks.
-  RmaPort(const mpi::Comm& comm, const Graph& graph, std::size_t message_floats, Mode mode);
-  RmaPort(RmaPort&&) = default;
+  MpiPort(const mpi::Comm& comm, const Graph& graph, std::size_t message_floats, Mode mode);
+  MpiPort(MpiPort&&) = default;
 
   double now() const;
   Stamp arrived(int e) const;
@@ -72,6 +72,6 @@ class RmaPort {
   Traffic traffic_;
 };
 
-static_assert(Port<RmaPort>);
+static_assert(Port<MpiPort>);
 
 }  // namespace ecl
