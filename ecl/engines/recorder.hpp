@@ -42,7 +42,7 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
           .accuracy = score.accuracy,
           .consensus_error = 0,
           .train_loss = train_loss,
-          .traffic = optimizer.port().traffic(),
+          .traffic = optimizer.traffic(),
           .stale_p50 = optimizer.staleness().quantile(0.5),
           .stale_p99 = optimizer.staleness().quantile(0.99),
           .messages_refused = optimizer.messages_refused()};
@@ -57,6 +57,7 @@ class RunningLoss {
   /// False if training has diverged: the loss is no number, or a thousand times the larger of 1 and the first loss.
   bool add(double loss);
   double take();
+  void archive(Archive& archive) { archive(first_, sum_, count_); }
 
  private:
   double first_ = -1;

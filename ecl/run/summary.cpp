@@ -46,11 +46,7 @@ struct Totals {
       stale_p99 = std::max(stale_p99, row.stale_p99);
       steps += row.step;
       refused += row.messages_refused;
-      traffic.bytes_sent += row.traffic.bytes_sent;
-      traffic.messages_sent += row.traffic.messages_sent;
-      traffic.messages_taken += row.traffic.messages_taken;
-      traffic.messages_torn += row.traffic.messages_torn;
-      traffic.messages_overwritten += row.traffic.messages_overwritten;
+      traffic += row.traffic;
     }
     const double nodes = static_cast<double>(rows.size());
     accuracy_mean /= nodes;
