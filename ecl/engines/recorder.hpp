@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
+#include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -68,14 +69,22 @@ class RunningLoss {
 /// Writes metrics.csv, an evaluation at a time.
 class Recorder {
  public:
-  /// An empty path: nowhere. Throws Error (io) if the file cannot be made.
-  explicit Recorder(const std::string& path);
-  /// The rows of one evaluation in node order; on disk when this returns. Throws Error (io).
+  /// An empty path: nowhere. `rows_kept`: of a run that is resumed; what follows them is dropped, the file replaced in
+  /// one go. Throws Error (io) if the file cannot be made, or has not so many rows.
+  explicit Recorder(const std::string& path, std::uint64_t rows_kept = 0);
+  /// The rows of one evaluation in node order; with the system when this returns. Throws Error (io).
   void write(const std::vector<MetricsRow>& rows);
+  /// What was written outlasts a crash of the machine. Throws Error (io).
+  void sync();
 
  private:
+  [[noreturn]] void fail() const;
+
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
   std::string path_;
-  std::ofstream file_;
+  std::unique_ptr<std::FILE, Close> file_;
 };
 
 /// The one progress line of a run. On a terminal it is redrawn in place, elsewhere a plain line comes at intervals.

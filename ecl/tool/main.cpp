@@ -33,7 +33,7 @@ ecl COMMAND --help tells a command's options.
 
 Exit train(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request = ecl::read_options("train", arguments);
-  request.spec.command = command_line;
+  if (!request.spec.resume) request.spec.command = command_line;
   const bool first = ecl::mpi::launch_rank() == 0;
   if (request.help || request.print_config) {
     if (first && request.help) ecl::print_options(std::cout, "train");
@@ -56,7 +56,7 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
 
 Exit simulate(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request = ecl::read_options("simulate", arguments);
-  request.spec.command = command_line;
+  if (!request.spec.resume) request.spec.command = command_line;
   if (request.help || request.print_config) {
     if (request.help) ecl::print_options(std::cout, "simulate");
     if (request.print_config) std::cout << request.spec.config;
