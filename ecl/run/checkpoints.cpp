@@ -37,10 +37,14 @@ std::vector<std::uint64_t> numbers(const std::string& folder) {
 Checkpoints::Checkpoints(const std::string& directory, std::string fingerprint)
     : folder_(directory.empty() ? "" : directory + "/checkpoints"), fingerprint_(std::move(fingerprint)) {}
 
-void Checkpoints::save(std::uint64_t number, const std::string& name, const Archive& state) const {
+void Checkpoints::make_durable(std::uint64_t number, const std::string& name) const {
+  sync_file(path(number) + "/" + name);
+}
+
+void Checkpoints::save(std::uint64_t number, const std::string& name, const Archive& state, bool durable) const {
   make_folder(folder_);
   make_folder(path(number));
-  save_archive(path(number) + "/" + name, fingerprint_, state);
+  save_archive(path(number) + "/" + name, fingerprint_, state, durable);
 }
 
 Archive Checkpoints::load(std::uint64_t number, const std::string& name) const {

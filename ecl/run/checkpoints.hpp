@@ -18,8 +18,9 @@ class Checkpoints {
   Checkpoints(const std::string& directory, std::string fingerprint);
 
   bool kept() const { return !folder_.empty(); }
-  /// Throws Error (io).
-  void save(std::uint64_t number, const std::string& name, const Archive& state) const;
+  /// `durable`: as in write_atomically(); make_durable() catches up. Throws Error (io).
+  void save(std::uint64_t number, const std::string& name, const Archive& state, bool durable = true) const;
+  void make_durable(std::uint64_t number, const std::string& name) const;
   /// Throws Error as load_archive() does.
   Archive load(std::uint64_t number, const std::string& name) const;
 

@@ -104,9 +104,7 @@ class RankRun {
       else
         step();
     }
-    halt_.finish({});
-    saved_.finish();
-    publish();
+    finish_checkpoints();
     progress_.finish();
   }
 
@@ -212,14 +210,17 @@ class RankRun {
   }
 
   /// `stood`: a step that no rank's state is beyond, the same on all.
-  void save_checkpoint(std::uint64_t number, std::uint64_t stood, std::uint64_t complete) {
+  /// `durable`: on disk when this returns, else soon to be.
+  void save_checkpoint(std::uint64_t number, std::uint64_t stood, std::uint64_t complete, bool durable = true) {
     node_.begin();  // in lock step the neighbours' messages of the round must be in the state: mailboxes are not saved
     checkpoint_ = number, stood_ = stood;
     next_checkpoint_ = times_.after(stood_);
     Archive state;
+    state.reserve(state_bytes_);
     archive(state, complete);
+    state_bytes_ = state.bytes().size();
     try {
-      checkpoints_.save(number, state_name(), state);
+      checkpoints_.save(number, state_name(), state, durable);
       saved_.report(number);
       waiting_.push_back({number, complete * experiment_.nodes()});
     } catch (const Error& error) {
@@ -243,9 +244,23 @@ class RankRun {
     }
   }
 
+  /// Collective, at the end: nothing is left under way, and what is there lasts.
+  void finish_checkpoints() {
+    halt_.finish({});
+    saved_.finish();
+    publish();
+    if (halted_at_ == 0 || write_error_) return;
+    try {
+      checkpoints_.make_durable(halted_at_, state_name());
+    } catch (const Error& error) {
+      write_error_ = error;
+    }
+  }
+
   void write_status() {
     status_s_ = now();
-    directory_->write_status({"running", trained_s_, steps_done(), published_}, experiment_);
+    const bool preempted = halted_at_ != 0 && published_ == halted_at_;
+    directory_->write_status({preempted ? "preempted" : "running", trained_s_, steps_done(), published_}, experiment_);
   }
 
   /// A stop signal ends a run that keeps checkpoints in three steps: the ranks agree where to stand (in lock step on
@@ -270,7 +285,8 @@ class RankRun {
       if (steps_done() < stand || due_ || checkpoint_due()) return false;
       if (!node_.ready()) return true;
     }
-    save_checkpoint(halted_at_ = number + 1, stand, begun);
+    save_checkpoint(halted_at_ = number + 1, stand, begun,
+                    false);  // mpirun may leave us a second: write first, then sync
     return true;
   }
 
@@ -341,6 +357,7 @@ class RankRun {
   std::deque<Waiting> waiting_;   ///< checkpoints that this rank has written, to be published
   std::uint64_t checkpoint_ = 0;  ///< number of the last that this rank has written
   std::uint64_t published_ = 0;   ///< and of the latest on disk; rank 0
+  std::size_t state_bytes_ = 0;   ///< of the last checkpoint's file
   std::uint64_t stood_ = 0;       ///< step of the last checkpoint; of the foremost rank, if they differ
   std::uint64_t next_checkpoint_ = 0;
   bool halt_heard_ = false;

@@ -31,6 +31,9 @@ constexpr const char* kHelp =
 ecl COMMAND --help tells a command's options.
 )";
 
+/// In one piece: mpirun has words of its own for a failure, and would put them in between.
+void say(const std::string& what) { std::cerr << "ecl: " + what + "\n"; }
+
 Exit train(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request = ecl::read_options("train", arguments);
   if (!request.spec.resume) request.spec.command = command_line;
@@ -46,10 +49,10 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   try {
     return ecl::run_rma(world, request.spec);
   } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order
-    if (world.rank() == 0) std::cerr << "ecl: " << error.what() << std::endl;
+    if (world.rank() == 0) say(error.what());
     return error.code();
   } catch (const std::exception& error) {  // this rank alone: Session then aborts the job, so speak now
-    std::cerr << "ecl: rank " << world.rank() << ": internal error: " << error.what() << std::endl;
+    say("rank " + std::to_string(world.rank()) + ": internal error: " + error.what());
     throw;
   }
 }
@@ -98,10 +101,10 @@ int main(int argc, char** argv) {
   try {
     return static_cast<int>(run(Arguments(argv + 1, argv + argc)));
   } catch (const ecl::Error& error) {
-    if (ecl::mpi::launch_rank() == 0) std::cerr << "ecl: " << error.what() << std::endl;
+    if (ecl::mpi::launch_rank() == 0) say(error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::cerr << "ecl: internal error: " << error.what() << std::endl;
+    say(std::string("internal error: ") + error.what());
     return static_cast<int>(Exit::internal);
   }
 }

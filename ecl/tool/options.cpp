@@ -71,7 +71,8 @@ struct Options {
       ("tear", field(spec.links.tear), "probability that it arrives damaged (detected, rejected)");
     tool.add_options()
       ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
-      ("resume", po::value<std::string>(), "DIR: go on with the run in DIR that was stopped or killed; no further options")
+      ("resume", po::value<std::string>(), 
+       "DIR: go on with the run in DIR that was stopped or killed, as it was started: no other options")
       ("config", po::value<std::string>(),
        "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
       ("print-config", "print all options as they would be used, and stop")

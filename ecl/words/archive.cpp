@@ -61,19 +61,18 @@ void Archive::raw(void* data, std::size_t size) {
   at_ += size;
 }
 
-void save_archive(const std::string& path, std::string_view fingerprint, const Archive& archive) {
+void save_archive(const std::string& path, std::string_view fingerprint, const Archive& archive, bool durable) {
   const std::uint64_t length = fingerprint.size();
-  std::string file(sizeof(Header) + sizeof length, '\0');
-  std::memcpy(file.data() + sizeof(Header), &length, sizeof length);
-  file.reserve(file.size() + fingerprint.size() + archive.bytes().size());
-  file += fingerprint;
-  file += archive.bytes();
   Header header{};
+  std::string_view pieces[] = {{reinterpret_cast<const char*>(&header), sizeof header},
+                               {reinterpret_cast<const char*>(&length), sizeof length},
+                               fingerprint,
+                               archive.bytes()};
   std::copy(kMagic.begin(), kMagic.end(), header.magic);
   header.format = kFormat;
-  header.crc = checksum(file.data() + sizeof header, file.size() - sizeof header);
-  std::memcpy(file.data(), &header, sizeof header);
-  write_atomically(path, file);
+  for (const std::string_view piece : std::span(pieces).subspan(1))
+    header.crc = checksum(piece.data(), piece.size(), header.crc);
+  write_atomically(path, pieces, durable);
 }
 
 Archive parse_archive(std::string_view file, const std::string& path, std::string_view fingerprint) {

@@ -24,6 +24,8 @@ class Archive {
   Archive(std::string bytes, std::string name) : bytes_(std::move(bytes)), name_(std::move(name)), loading_(true) {}
 
   bool loading() const { return loading_; }
+  /// To save into: room for so many bytes.
+  void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
   /// What was saved so far.
   const std::string& bytes() const { return bytes_; }
 
@@ -110,7 +112,7 @@ class Archive {
 
 /// Writes an archive as a file, whole or not at all (write_atomically): magic, format version, CRC-32 of the rest, the
 /// fingerprint (lines of text that say what the state belongs to), the bytes. Throws Error (io).
-void save_archive(const std::string& path, std::string_view fingerprint, const Archive& archive);
+void save_archive(const std::string& path, std::string_view fingerprint, const Archive& archive, bool durable = true);
 
 /// Reads it back. Throws Error: (usage) if there is no such file, or its fingerprint is another one, naming the first
 /// line that differs; (io) if it is no archive, of another format version, truncated, too long or damaged.

@@ -61,11 +61,11 @@ void sync_folder_of(const std::string& path) {
 
 }  // namespace
 
-void write_atomically(const std::string& path, std::string_view content, bool durable) {
+void write_atomically(const std::string& path, std::span<const std::string_view> pieces, bool durable) {
   const std::string temporary = path + ".tmp";
   try {
     File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    file.write(content);
+    for (const std::string_view piece : pieces) file.write(piece);
     if (durable) file.sync();
     file.close();
     if (std::rename(temporary.c_str(), path.c_str()) != 0) fail(path, errno);
@@ -76,6 +76,11 @@ void write_atomically(const std::string& path, std::string_view content, bool du
   if (durable) sync_folder_of(path);
 }
 
+void sync_file(const std::string& path) {
+  File(path, O_WRONLY).sync();
+  sync_folder_of(path);
+}
+
 void make_folder(const std::string& path) {
   std::error_code error;
   if (fs::create_directories(path, error)) sync_folder_of(path);
@@ -83,6 +88,7 @@ void make_folder(const std::string& path) {
 }
 
 std::uint32_t checksum(const void* data, std::size_t size, std::uint32_t before) {
+  if (size == 0) return before;  // zlib begins anew where data is null
   return static_cast<std::uint32_t>(crc32_z(before, static_cast<const Bytef*>(data), size));
 }
 
