@@ -9,6 +9,7 @@
 
 #include "ecl/contracts/port.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "ecl/engines/delivery_log.hpp"
 #include "ecl/engines/staleness.hpp"
 #include "ecl/engines/step_rule.hpp"
 #include "ecl/words/check.hpp"
@@ -74,7 +75,7 @@ class Optimizer {
   void begin(Vec x) {
     if (begun_) return;
     begun_ = true;
-    if (!takes_late()) receive();
+    if (!takes_late()) receive(false);
     solver_->combine(x);
     if (solver_->replies() && round_ > 0) send(x);
   }
@@ -83,7 +84,7 @@ class Optimizer {
   /// where that was left out; such a gradient is then of the x before the neighbours' messages.
   void step(Vec x, CVec gradient) {
     begin(x);
-    if (takes_late() && local_ + 1 == rule_.local_steps) receive();
+    if (takes_late() && local_ + 1 == rule_.local_steps) receive(false);
     solver_->descend(x, direction(x, gradient), rule_.step_size(steps_));
     ++steps_;
     if (++local_ < rule_.local_steps) return;
@@ -97,7 +98,7 @@ class Optimizer {
   /// this node is no server, or in lock step, where all end together.
   bool serve(Vec x) {
     if (mode_ == Mode::lock_step || !solver_->replies()) return false;
-    if (receive() > 0) {
+    if (receive(true) > 0) {
       solver_->combine(x);
       send(x);
     }
@@ -118,7 +119,14 @@ class Optimizer {
     ECL_CHECK(e >= 0 && e < edge_count());
     edges_[e] = {false, false};
     solver_->drop(e);
+    if (log_) log_->dropped(steps_, e);
   }
+
+  /// From here on `log`, which outlives this, is told what is taken and dropped (Mode::async).
+  void record(DeliveryLog* log) { log_ = log; }
+
+  /// Messages are taken within a round's last step, not by begin().
+  bool takes_late() const { return mode_ == Mode::async && solver_->takes_late(); }
 
   std::uint64_t steps() const { return steps_; }
   const P& port() const { return port_; }
@@ -132,11 +140,10 @@ class Optimizer {
     Stamp heard = 0;  ///< the sender's step when it posted what came last
   };
 
-  bool takes_late() const { return mode_ == Mode::async && solver_->takes_late(); }
   int edge_count() const { return static_cast<int>(edges_.size()); }
 
   /// Hands the solver what arrived; returns how many messages that were.
-  int receive() {
+  int receive(bool serving) {
     if (mode_ == Mode::lock_step && round_ == 0) return 0;
     int taken = 0;
     for (int e = 0; e < edge_count(); ++e) {
@@ -146,6 +153,7 @@ class Optimizer {
       const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, round_);
       if (!arrival) continue;
       ++taken;
+      if (log_) log_->took(e, arrival.number);
       edges_[e].heard = arrival.step;
       staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
       if (all_finite(arrival.payload))
@@ -153,6 +161,7 @@ class Optimizer {
       else
         ++refused_;
     }
+    if (log_ && (taken > 0 || !serving)) log_->received(steps_, serving);
     return taken;
   }
 
@@ -185,6 +194,7 @@ class Optimizer {
   bool begun_ = false;  ///< begin() was called for the round under way
   Staleness staleness_;
   std::uint64_t refused_ = 0;
+  DeliveryLog* log_ = nullptr;
 };
 
 }  // namespace ecl

@@ -7,8 +7,23 @@
 #include <utility>
 
 #include "ecl/words/check.hpp"
+#include "ecl/words/checksum.hpp"
 
 namespace ecl {
+namespace {
+
+/// Checksum of these samples as a model sees them, going on from `before`.
+std::uint32_t checksum_of(const Dataset& data, std::span<const std::int32_t> rows, std::uint32_t before) {
+  std::vector<float> features(data.features());
+  for (const std::int32_t row : rows) {
+    data.gather({&row, 1}, features.data());
+    before = checksum(std::as_bytes(std::span(features)), before);
+    before = checksum(std::as_bytes(std::span(&data.labels()[row], 1)), before);
+  }
+  return before;
+}
+
+}  // namespace
 
 Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mode(the_spec.parsed_mode()) {
   // Names first: a misspelt one is reported at once, not after a minute of loading.
@@ -92,6 +107,16 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
 Shard Experiment::shard(NodeId i) const {
   const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
   return {train_, placed.partition[i], weight};
+}
+
+DeliveryOrigin Experiment::delivery_origin(NodeId i) const {
+  std::vector<std::int32_t> all(test.size());
+  std::iota(all.begin(), all.end(), 0);
+  return {.node = i,
+          .nodes = nodes(),
+          .edges = graph.degree(i),
+          .config = checksum(std::as_bytes(std::span(spec.config))),
+          .data = checksum_of(*train_, placed.partition[i], checksum_of(test, all, 0))};
 }
 
 std::string Experiment::describe() const {

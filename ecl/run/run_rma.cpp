@@ -45,6 +45,12 @@ class RankRun {
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }) {}
 
+  /// Keeps the delivery order in `directory`, for ecl replay. Throws Error (io).
+  void record(const std::string& directory) {
+    log_ = std::make_unique<DeliveryLog>(delivery_log_path(directory, rank_), experiment_.delivery_origin(rank_));
+    node_.optimizer().record(log_.get());
+  }
+
   /// `recorder`: of rank 0, else null.
   void train(Recorder* recorder) {
     recorder_ = recorder;
@@ -84,7 +90,11 @@ class RankRun {
   }
 
   const std::vector<double>& mean() const { return evaluations_.mean(); }
-  const std::optional<Error>& write_error() const { return write_error_; }
+  /// Throws Error (io) if something could not be written.
+  void check_written() const {
+    if (log_) log_->check();
+    if (write_error_) throw *write_error_;
+  }
 
  private:
   Node<MpiPort> make_node() {
@@ -120,7 +130,10 @@ class RankRun {
   }
 
   MetricsRow row() {
-    return measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
+    const MetricsRow row =
+        measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
+    if (log_) log_->evaluated(row.step, row.time_s, node_.x(), calling_off_);
+    return row;
   }
 
   /// Of the model that a round begins with: the neighbours' messages are in it.
@@ -134,9 +147,11 @@ class RankRun {
 
   /// Another rank ended the run, or this one has to before it has begun its last evaluation.
   bool must_end() const {
-    return evaluations_.called_off() || (evaluations_.begun() < experiment_.evaluations() &&
-                                         (stop_requested() || diverged_ || write_error_.has_value()));
+    return evaluations_.called_off() ||
+           (evaluations_.begun() < experiment_.evaluations() && (stop_requested() || diverged_ || cannot_write()));
   }
+
+  bool cannot_write() const { return write_error_ || (log_ && log_->failed()); }
 
   void call_off() {
     calling_off_ = true;
@@ -178,6 +193,7 @@ class RankRun {
   Progress progress_;
   Workspace workspace_;
   Node<MpiPort> node_;
+  std::unique_ptr<DeliveryLog> log_;  ///< --record
   Evaluations evaluations_;
   RunningLoss loss_;
   std::uint64_t next_evaluation_ = 0;
@@ -209,11 +225,12 @@ Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
     directory = std::make_unique<RunDirectory>(spec, comm.size());
     recorder = std::make_unique<Recorder>(directory->path("metrics.csv"));
   });
+  if (spec.record) comm.together([&] { run.record(spec.out); });
   run.train(recorder.get());
   const Summary summary = run.summary();
   comm.together([&] {
+    run.check_written();
     if (comm.rank() != 0) return;
-    if (run.write_error()) throw *run.write_error();
     directory->finish(summary, *experiment, run.mean());
     print(std::cout, summary, *experiment);
   });

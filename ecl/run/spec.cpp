@@ -22,6 +22,9 @@ void require(bool holds, const std::string& option, double value, const std::str
 void check(const Spec& spec) {
   if (spec.mode != "async" && spec.mode != "lock-step")
     throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
+  if (spec.record && spec.mode != "async")
+    throw Error("--record keeps the order in which messages happen to arrive; a run in lock step repeats itself");
+  if (spec.record && spec.out.empty()) throw Error("--record needs a directory to write to: --out DIR");
   Placement(spec.placement, spec.devices);
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");

@@ -37,6 +37,7 @@ struct Spec {
   double eval_every = 1;   ///< epochs; 0: only at the end
   std::string out;
   bool quiet = false, verbose = false;
+  bool record = false;  ///< train only: the delivery order, for ecl replay
 
   // simulate only
   NodeId nodes = 8;

@@ -197,6 +197,7 @@ RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out
   if (!error && there && (!fs::is_directory(directory_, error) || !fs::is_empty(directory_, error)))
     throw Error("--out " + directory_ + ": something is there already; choose another directory or remove it");
   if (!error) fs::create_directories(fs::path(directory_) / "model", error);
+  if (!error && spec.record) fs::create_directory(fs::path(directory_) / "deliveries", error);
   if (error) throw Error("--out " + directory_ + ": cannot be made: " + error.message(), Exit::io);
   write_file(path("config.ini"), "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
 }
