@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "ecl/words/check.hpp"
@@ -12,9 +11,8 @@
 namespace ecl {
 namespace {
 
-constexpr std::uint64_t kChecksum = 7;  // the kind of an event that the reader keeps to itself
 constexpr int kKindBits = 3;
-constexpr std::uint64_t kCheckedBytes = 1 << 16;
+constexpr std::size_t kShort = 1, kWhole = 4;  // bytes of a checksum
 constexpr const char* kFormat = "ecl deliveries 1: node %d of %d, %d edges, config %8x, data %8x\n";
 constexpr const char* kHeader = "ecl deliveries 1: node %d of %d, %d edges, config %08x, data %08x\n";
 
@@ -33,6 +31,7 @@ DeliveryLog::DeliveryLog(const std::string& path, const DeliveryOrigin& origin)
   char line[160];
   std::snprintf(line, sizeof line, kHeader, origin.node, origin.nodes, origin.edges, origin.config, origin.data);
   buffer_ = line;
+  sum_ = checksum(std::as_bytes(std::span(buffer_)));
   write();
   check();
 }
@@ -51,21 +50,20 @@ void DeliveryLog::received(std::uint64_t step, bool serving) {
     add_integer(taken_[e] == 0 ? 0 : taken_[e] - last_[e]);
     if (taken_[e] != 0) last_[e] = std::exchange(taken_[e], 0);
   }
-  write();
+  write_event(kShort);
 }
 
 void DeliveryLog::dropped(std::uint64_t step, int e) {
   start(DeliveryEvent::Kind::drop, step);
   add_integer(e);
-  write();
+  write_event(kShort);
 }
 
 void DeliveryLog::evaluated(std::uint64_t step, double time_s, CVec x, bool called_off) {
   start(called_off ? DeliveryEvent::Kind::called_off : DeliveryEvent::Kind::evaluation, step);
   add_bytes(time_s);
   add_bytes(checksum(std::as_bytes(x)));
-  unchecked_ = kCheckedBytes;
-  write();
+  write_event(kWhole);
 }
 
 void DeliveryLog::start(DeliveryEvent::Kind kind, std::uint64_t step) {
@@ -82,19 +80,14 @@ void DeliveryLog::add_bytes(const T& value) {
   buffer_.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-/// One call of the system an event: what it costs beside a round's gradients is nothing, and nothing is left behind.
+void DeliveryLog::write_event(std::size_t checksum_bytes) {
+  sum_ = checksum(std::as_bytes(std::span(buffer_)), sum_);
+  buffer_.append(reinterpret_cast<const char*>(&sum_), checksum_bytes);
+  write();
+}
+
+/// One call of the system: nothing is left behind in this process.
 void DeliveryLog::write() {
-  const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); };
-  unchecked_ += buffer_.size();
-  sum_ = checksum(bytes(buffer_), sum_);
-  if (unchecked_ > kCheckedBytes) {
-    const std::size_t end = buffer_.size();
-    const std::uint32_t sum = sum_;
-    buffer_ += static_cast<char>(kChecksum);
-    add_bytes(sum);
-    sum_ = checksum(bytes(std::string_view(buffer_).substr(end)), sum_);
-    unchecked_ = 0;
-  }
   file_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
   failed_ |= !file_.flush();
   buffer_.clear();
@@ -108,7 +101,8 @@ DeliveryReader::DeliveryReader(std::string path, std::span<const std::uint8_t> c
   const bool read = std::sscanf(line.c_str(), kFormat, &o.node, &o.nodes, &o.edges, &o.config, &o.data) == 5;
   if (!read || o.nodes < 1 || o.node < 0 || o.node >= o.nodes || o.edges < 0 || o.edges >= o.nodes)
     throw Error("'" + path_ + "' is no recording of deliveries, or a damaged one", Exit::io);
-  at_ = line.size() + 1;
+  at_ = std::min(content.size(), line.size() + 1);
+  sum_ = checksum(std::as_bytes(content.first(at_)));
   last_.resize(o.edges);
   event_.taken.resize(o.edges);
 }
@@ -139,27 +133,15 @@ bool DeliveryReader::get_bytes(T& value) {
 }
 
 bool DeliveryReader::next() {
-  if (read_next()) return true;
+  if (get_event()) return true;
   at_ = content_.size();  // half an event is none
   return false;
 }
 
-bool DeliveryReader::read_next() {
-  for (;;) {
-    const std::size_t start = at_;
-    std::uint64_t head = 0;
-    if (!get_integer(head)) return false;
-    if (head != kChecksum) return get_event(head);
-    sum_ = checksum(std::as_bytes(content_.subspan(summed_, start - summed_)), sum_);
-    summed_ = start;
-    std::uint32_t sum = 0;
-    if (!get_bytes(sum)) return false;
-    if (sum != sum_) damaged();
-  }
-}
-
-/// What belongs to the kind; false if the log ends before it does.
-bool DeliveryReader::get_event(std::uint64_t head) {
+bool DeliveryReader::get_event() {
+  const std::size_t start = at_;
+  std::uint64_t head = 0;
+  if (!get_integer(head)) return false;
   const auto kind = head & ((1 << kKindBits) - 1);
   if (kind > static_cast<std::uint64_t>(DeliveryEvent::Kind::called_off)) damaged();
   DeliveryEvent event;
@@ -180,7 +162,18 @@ bool DeliveryReader::get_event(std::uint64_t head) {
   } else if (!get_bytes(event.time_s) || !get_bytes(event.model)) {
     return false;
   }
+  const bool evaluates = !takes(event.kind) && event.kind != DeliveryEvent::Kind::drop;
+  if (!get_checksum(start, evaluates ? kWhole : kShort)) return false;
   event_ = std::move(event);
+  return true;
+}
+
+/// Of an event, from `start` to here.
+bool DeliveryReader::get_checksum(std::size_t start, std::size_t bytes) {
+  sum_ = checksum(std::as_bytes(content_.subspan(start, at_ - start)), sum_);
+  if (content_.size() - at_ < bytes) return false;
+  if (std::memcmp(content_.data() + at_, &sum_, bytes) != 0) damaged();
+  at_ += bytes;
   return true;
 }
 

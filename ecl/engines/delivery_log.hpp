@@ -12,8 +12,9 @@
 /// and the messages that it took: whoever knows which those were, and when, can repeat the run bit for bit.
 ///
 /// A log is a line of text that says whose it is, then events. An event is a variable-length integer, 8 * (steps since
-/// the last event) + kind, and what belongs to the kind; for the messages of a round, per edge 0 or how much the
-/// message's number grew: about a byte and a half an edge and round. From time to time comes a checksum of all before.
+/// the last event) + kind, what belongs to the kind (for the messages of a round, per edge 0 or how much the message's
+/// number grew), and a byte of the checksum of all before; after an evaluation all four. So a round costs two
+/// bytes, and one an edge.
 ///
 /// An event is on file before anything that follows from it is sent. So whatever a log speaks of is in its
 /// sender's log too, also if the run was killed.
@@ -69,7 +70,7 @@ class DeliveryLog {
   void add_integer(std::uint64_t value);
   template <class T>
   void add_bytes(const T& value);
-  void add_checksum();
+  void write_event(std::size_t checksum_bytes);
   void write();
 
   std::string path_;
@@ -78,7 +79,6 @@ class DeliveryLog {
   std::vector<Stamp> last_;      ///< per edge: number of the last message taken
   std::vector<Stamp> taken_;     ///< per edge: taken since the last event
   std::uint64_t last_step_ = 0;  ///< of the last event
-  std::uint64_t unchecked_ = 0;  ///< bytes since the last checksum
   std::uint32_t sum_ = 0;
   bool failed_ = false;
 };
@@ -101,12 +101,12 @@ class DeliveryReader {
   bool get_integer(std::uint64_t& value);
   template <class T>
   bool get_bytes(T& value);
-  bool get_event(std::uint64_t head);
-  bool read_next();
+  bool get_event();
+  bool get_checksum(std::size_t start, std::size_t bytes);
 
   std::string path_;
   std::span<const std::uint8_t> content_;
-  std::size_t at_ = 0, summed_ = 0;  ///< read; in the checksum
+  std::size_t at_ = 0;
   std::uint32_t sum_ = 0;
   DeliveryOrigin origin_;
   DeliveryEvent event_;

@@ -253,7 +253,7 @@ class ReplayRun {
       if (!tracks_[i].ended)
         return "; the recording goes no further: node " + std::to_string(i) + " waits at step " +
                std::to_string(steps_of(i)) + " for a message from beyond its neighbours' logs";
-    return "";
+    return compared_ + 1 < recording_.metrics.size() ? "; the recording ends before the run did" : "";
   }
 
   /// The last row of a run that was killed: the models where the recording leaves them.

@@ -185,7 +185,7 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
         static_cast<double>(totals.traffic.bytes_sent) / 1e6);
   if (summary.distance_to_optimum) add("distance to the closed-form optimum: %.2e", *summary.distance_to_optimum);
   if (summary.seconds != summary.wall_seconds)
-    add("simulated in %.2f s: %.0f node steps per second", summary.wall_seconds,
+    add("computed in %.2f s: %.0f node steps per second", summary.wall_seconds,
         static_cast<double>(totals.steps) / summary.wall_seconds);
 }
 
