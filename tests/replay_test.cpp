@@ -31,11 +31,11 @@ std::string write_log(const Scratch& scratch) {
   log.received(8, false);
   log.took(0, std::uint64_t{1} << 40);
   log.received(1'000'000, false);
-  log.evaluated(1'000'000, 0.1, kModel, false);
+  log.evaluated(1'000'000, true, 0.1, kModel, false);
   log.dropped(1'000'003, 1);
   log.took(2, 301);
   log.received(1'000'008, true);
-  log.evaluated(1'000'008, 7.25, kModel, true);
+  log.evaluated(1'000'008, false, 7.25, kModel, true);
   EXPECT_FALSE(log.failed());
   return read_file(path);
 }
@@ -52,8 +52,8 @@ std::vector<DeliveryEvent> events_of(const std::string& text) {
 }
 
 bool same(const DeliveryEvent& a, const DeliveryEvent& b) {
-  return a.kind == b.kind && a.step == b.step && a.taken == b.taken && a.edge == b.edge && a.time_s == b.time_s &&
-         a.model == b.model;
+  return a.kind == b.kind && a.step == b.step && a.taken == b.taken && a.edge == b.edge && a.begun == b.begun &&
+         a.time_s == b.time_s && a.model == b.model;
 }
 
 TEST(DeliveryLog, GivesBackWhatItWasTold) {
@@ -77,6 +77,8 @@ TEST(DeliveryLog, GivesBackWhatItWasTold) {
   EXPECT_EQ(events[4].edge, 1);
   EXPECT_EQ(events[3].time_s, 0.1);
   EXPECT_EQ(events[6].time_s, 7.25);
+  EXPECT_TRUE(events[3].begun);
+  EXPECT_FALSE(events[6].begun);
   EXPECT_EQ(events[3].model, checksum(std::as_bytes(std::span(kModel))));
 }
 

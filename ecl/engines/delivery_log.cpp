@@ -59,8 +59,9 @@ void DeliveryLog::dropped(std::uint64_t step, int e) {
   write_event(kShort);
 }
 
-void DeliveryLog::evaluated(std::uint64_t step, double time_s, CVec x, bool called_off) {
+void DeliveryLog::evaluated(std::uint64_t step, bool begun, double time_s, CVec x, bool called_off) {
   start(called_off ? DeliveryEvent::Kind::called_off : DeliveryEvent::Kind::evaluation, step);
+  add_integer(begun);
   add_bytes(time_s);
   add_bytes(checksum(std::as_bytes(x)));
   write_event(kWhole);
@@ -159,8 +160,9 @@ bool DeliveryReader::get_event() {
     if (!get_integer(value)) return false;
     if (value >= last_.size()) damaged();
     event.edge = static_cast<int>(value);
-  } else if (!get_bytes(event.time_s) || !get_bytes(event.model)) {
-    return false;
+  } else {
+    if (!get_integer(value) || !get_bytes(event.time_s) || !get_bytes(event.model)) return false;
+    event.begun = value != 0;
   }
   const bool evaluates = !takes(event.kind) && event.kind != DeliveryEvent::Kind::drop;
   if (!get_checksum(start, evaluates ? kWhole : kShort)) return false;

@@ -35,12 +35,13 @@ struct DeliveryEvent {
     serve,       ///< a server that is done with its own steps took messages
     drop,        ///< an edge went for good
     evaluation,  ///< the model was evaluated
-    called_off   ///< the run ended before its time: the last evaluation, in the middle of a round
+    called_off   ///< the run ended before its time: the last evaluation
   };
   Kind kind = Kind::round;
   std::uint64_t step = 0;    ///< the node's, when it happened
   std::vector<Stamp> taken;  ///< round, serve: per edge the number of the message, 0 for none
   int edge = 0;              ///< drop
+  bool begun = false;        ///< evaluation, called_off: the round under way had begun
   double time_s = 0;         ///< evaluation, called_off: the node's clock
   std::uint32_t model = 0;   ///< evaluation, called_off: checksum of the node's model
 };
@@ -59,7 +60,7 @@ class DeliveryLog {
   void received(std::uint64_t step, bool serving);
   void dropped(std::uint64_t step, int e);
   /// Whoever owns the loop evaluated the model x.
-  void evaluated(std::uint64_t step, double time_s, CVec x, bool called_off);
+  void evaluated(std::uint64_t step, bool begun, double time_s, CVec x, bool called_off);
 
   bool failed() const { return failed_; }
   /// Throws Error (io) if something could not be written.

@@ -125,6 +125,8 @@ class Optimizer {
   /// From here on `log`, which outlives this, is told what is taken and dropped (Mode::async).
   void record(DeliveryLog* log) { log_ = log; }
 
+  /// begin() was called for the round under way.
+  bool begun() const { return begun_; }
   /// Messages are taken within a round's last step, not by begin().
   bool takes_late() const { return mode_ == Mode::async && solver_->takes_late(); }
 
@@ -189,9 +191,9 @@ class Optimizer {
   std::vector<EdgeUse> edges_;
   Floats velocity_;
   std::uint64_t steps_ = 0;
-  Stamp round_ = 0;     ///< rounds done: the number of the message that the next one needs from every edge
-  int local_ = 0;       ///< steps of the round under way
-  bool begun_ = false;  ///< begin() was called for the round under way
+  Stamp round_ = 0;  ///< rounds done: the number of the message that the next one needs from every edge
+  int local_ = 0;    ///< steps of the round under way
+  bool begun_ = false;
   Staleness staleness_;
   std::uint64_t refused_ = 0;
   DeliveryLog* log_ = nullptr;

@@ -174,7 +174,6 @@ class ReplayRun {
         nodes_[i].optimizer().drop(event.edge);
         break;
       case DeliveryEvent::Kind::evaluation:
-        nodes_[i].begin();
         evaluate(i, event, ++track.evaluations);
         break;
       case DeliveryEvent::Kind::called_off:
@@ -212,6 +211,7 @@ class ReplayRun {
   }
 
   void evaluate(NodeId i, const DeliveryEvent& event, std::uint64_t k) {
+    if (event.begun) nodes_[i].begin();
     tracks_[i].time_s = event.time_s;
     network_.set_clock(i, event.time_s);
     const CVec x = nodes_[i].x();

@@ -132,7 +132,7 @@ class RankRun {
   MetricsRow row() {
     const MetricsRow row =
         measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
-    if (log_) log_->evaluated(row.step, row.time_s, node_.x(), calling_off_);
+    if (log_) log_->evaluated(row.step, node_.optimizer().begun(), row.time_s, node_.x(), calling_off_);
     return row;
   }
 
