@@ -39,6 +39,9 @@ struct Spec {
   bool quiet = false, verbose = false;
   bool record = false;  ///< train only: the delivery order, for ecl replay
 
+  // train only
+  std::string exchange = "auto";  ///< auto, shared, window, messages: what carries the messages
+
   // simulate only
   NodeId nodes = 8;
   double step_time_s = 0.001;  ///< of a node with factor 1
