@@ -21,6 +21,10 @@ Exit run_sim(const Spec& spec);
 /// and how long they stayed away, edge by edge. Returns Exit::internal if they differ. Throws Error.
 Exit run_replay(const Spec& spec, const std::string& directory);
 
+/// Says what this MPI is and how the exchange would do here, in a line a check: ok, or what to do. Collective; rank 0
+/// prints. Returns Exit::io if training could not work here.
+Exit run_doctor(const mpi::Comm& comm);
+
 /// From here on SIGTERM and SIGINT ask for an orderly end instead of killing: the run stops training, evaluates, writes
 /// its results with verdict `preempted`.
 void catch_stop_signals();

@@ -25,6 +25,7 @@ constexpr const char* kHelp =
     ecl train [options]      train over MPI, one node per rank: mpirun -n 8 ecl train ...
     ecl simulate [options]   the same experiment in one process, in virtual time
     ecl replay DIR           repeats, in one process, the run that ecl train --record left in DIR
+    ecl doctor               what this MPI is and how the exchange does here: mpirun -n 8 ecl doctor
     ecl list                 every solver, topology, model, data set and partition, with its parameters
     ecl topology NAME -n N   degree, diameter, spectral gap of a graph; --dot FILE draws it
     ecl data [options]       who holds what: samples and classes per node
@@ -75,6 +76,12 @@ Exit replay(const Arguments& arguments, const std::string& command_line) {
   return ecl::run_replay(request->spec, request->directory);
 }
 
+Exit doctor(const Arguments& arguments) {
+  if (!arguments.empty()) throw ecl::Error("ecl doctor takes no options; start it as you start ecl train");
+  const ecl::mpi::Session session;
+  return ecl::run_doctor(ecl::mpi::Comm::world());
+}
+
 Exit run(const Arguments& arguments) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
     std::cout << kHelp;
@@ -86,6 +93,7 @@ Exit run(const Arguments& arguments) {
   for (const std::string& argument : arguments) command_line += " " + argument;
   if (command == "train") return train(rest, command_line);
   if (command == "simulate") return simulate(rest, command_line);
+  if (command == "doctor") return doctor(rest);
   if (command == "replay") return replay(rest, command_line);
   if (command == "--version") {
     std::cout << "ecl " << ecl::version() << ", " << ecl::mpi::library_version() << ", " << ecl::simd() << '\n';
@@ -96,7 +104,7 @@ Exit run(const Arguments& arguments) {
   } else if (command == "data") {
     ecl::data_command(rest);
   } else {
-    const std::vector<std::string> known = {"train", "simulate", "replay", "list", "topology", "data"};
+    const std::vector<std::string> known = {"train", "simulate", "replay", "doctor", "list", "topology", "data"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
   }
   return Exit::ok;
