@@ -69,6 +69,7 @@ RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out
     write_atomically(path("config.ini"),
                      "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
   make_folder(path("model"));
+  if (spec.record) make_folder(path("deliveries"));
 }
 
 std::string RunDirectory::path(const std::string& file) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <ostream>
 #include <sstream>
@@ -72,7 +73,8 @@ struct Options {
     if (command == "train") tool.add_options()
       ("exchange", field(spec.exchange),
        "what carries messages. auto: shared memory within a host, between hosts what waits for nobody; "
-       "shared, window, messages: only that");
+       "shared, window, messages: only that")
+      ("stall-warn-s", field(spec.stall_warn_s), "seconds after which a silent neighbour is named; 0: never");
     tool.add_options()
       ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
       ("resume", po::value<std::string>(), 
@@ -83,6 +85,8 @@ struct Options {
       ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
       ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")
       ("help", "this text");
+    if (command == "train") tool.add_options()
+      ("record", po::bool_switch(&spec.record), "keep the order of deliveries in DIR/deliveries/, for ecl replay DIR");
     // clang-format on
   }
 };
@@ -226,6 +230,31 @@ Request read_options(const std::string& command, const std::vector<std::string>&
   if (spec.checkpoint_every > 0 && spec.out.empty() && !request.print_config)
     throw Error("--checkpoint-every needs a directory for the checkpoints: give --out DIR");
   return request;
+}
+
+std::optional<ReplayRequest> read_replay(const std::vector<std::string>& arguments, std::ostream& out) {
+  std::string directory, copy;
+  bool quiet = false;
+  po::options_description options("Options");
+  options.add_options()("directory", po::value(&directory), "the run's: what it gave to --out")(
+      "out", po::value(&copy), "directory for a run directory of the replay's own; must be new")(
+      "quiet", po::bool_switch(&quiet), "no progress lines")("help", "this text");
+  po::variables_map values;
+  parse_arguments(arguments, options, {"directory"}, "ecl replay", values);
+  po::notify(values);
+  if (values.count("help")) {
+    out << "ecl replay DIR [options]: repeats, in one process, a run that was made with ecl train --record --out "
+           "DIR\n\n"
+        << options;
+    return std::nullopt;
+  }
+  if (directory.empty()) throw Error("ecl replay needs the directory of a recorded run, as in ecl replay runs/a");
+  if (!std::filesystem::exists(directory + "/deliveries"))
+    throw Error("'" + directory + "' holds no recorded run; ecl train --record --out DIR makes one");
+  std::vector<std::string> train = {"--config", directory + "/config.ini"};
+  if (!copy.empty()) train.insert(train.end(), {"--out", copy});
+  if (quiet) train.push_back("--quiet");
+  return ReplayRequest{read_options("train", train).spec, directory};
 }
 
 }  // namespace ecl
