@@ -8,12 +8,6 @@ namespace {
 
 constexpr int kCallTag = 1, kReportTag = 2;
 
-bool finished_now(MPI_Request& request) {
-  int done = 0;
-  mpi::check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-  return done != 0;
-}
-
 }  // namespace
 
 void CallOff::call(const Words& mine) {
@@ -41,7 +35,7 @@ bool CallOff::heard() {
 }
 
 bool CallOff::counted() {
-  if (counted_ || !called_ || !finished_now(counting_)) return counted_;
+  if (counted_ || !called_ || !comm_.finished(counting_)) return counted_;
   for (int rank = 0; rank < comm_.size(); ++rank) {
     said_.push_back(everybody_[rank].words);
     if (rank == comm_.rank() || everybody_[rank].told == 0) continue;
@@ -71,7 +65,7 @@ void Tally::report(std::uint64_t number) {
 }
 
 void Tally::poke() {
-  while (!sending_.empty() && finished_now(sending_.front().request)) sending_.pop_front();
+  while (!sending_.empty() && comm_.finished(sending_.front().request)) sending_.pop_front();
   for (int found = comm_.rank() == 0; found;) {
     MPI_Status status;
     mpi::check(MPI_Iprobe(MPI_ANY_SOURCE, kReportTag, comm_.handle(), &found, &status), "MPI_Iprobe");

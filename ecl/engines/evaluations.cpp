@@ -8,15 +8,6 @@
 #include "ecl/words/check.hpp"
 
 namespace ecl {
-namespace {
-
-bool finished_now(MPI_Request& request) {
-  int done = 0;
-  mpi::check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-  return done != 0;
-}
-
-}  // namespace
 
 static_assert(std::is_trivially_copyable_v<MetricsRow>, "rows travel as bytes");
 
@@ -99,10 +90,10 @@ void Evaluations::poke() {
   if (counting_) finish_counting();
   for (Pending& pending : pending_) {  // oldest first: gathers start in the same order on every rank
     if (pending.gathering) continue;
-    if (!finished_now(pending.request)) break;
+    if (!sums_.finished(pending.request)) break;
     start_gathering(pending);
   }
-  while (!pending_.empty() && pending_.front().gathering && finished_now(pending_.front().request)) {
+  while (!pending_.empty() && pending_.front().gathering && rows_.finished(pending_.front().request)) {
     const Pending& oldest = pending_.front();
     if (rows_.rank() == 0 && oldest.sums.back() == 0) finished_(oldest.rows);
     pending_.pop_front();

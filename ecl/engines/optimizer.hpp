@@ -143,6 +143,7 @@ class Optimizer {
 
   std::uint64_t steps() const { return steps_; }
   const P& port() const { return port_; }
+  P& port() { return port_; }
   const Staleness& staleness() const { return staleness_; }
   /// Since the start of the run, over all its ports.
   Traffic traffic() const {

@@ -84,6 +84,8 @@ class RankRun {
   }
 
   void train() {
+    if (rank_ == 0 && !experiment_.spec.quiet && experiment_.nodes() > 1)
+      std::cerr << "exchange: " << node_.optimizer().port().exchange() << '\n';
     Pause pause;
     while (!evaluations_.done()) {
       poke();
@@ -117,6 +119,7 @@ class RankRun {
     summary.cpu_seconds = comm_.sum(cpu_seconds());
     summary.peak_memory_bytes = comm_.max(peak_memory_bytes());
     summary.exchange_seconds = comm_.sum(optimizer.traffic().exchange_seconds);
+    summary.exchange = optimizer.port().exchange();
     summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
     summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
     summary.rows = last_rows_;
@@ -130,7 +133,8 @@ class RankRun {
  private:
   Node<MpiPort> make_node() {
     auto solver = experiment_.make_solver(rank_);
-    MpiPort port(comm_, experiment_.graph, solver->message_size(), experiment_.mode);
+    MpiPort port(comm_, experiment_.graph, solver->message_size(), experiment_.mode,
+                 exchange_named(experiment_.spec.exchange));
     return experiment_.make_node(rank_, std::move(port), std::move(solver), workspace_);
   }
 
@@ -143,6 +147,7 @@ class RankRun {
     if (now_s - last_poke_s_ < kPoke_s) return;
     last_poke_s_ = now_s;
     comm_.poke();
+    node_.optimizer().port().poke();
     evaluations_.poke();
     if (!checkpoints_.kept()) return;
     halt_heard_ = halt_.heard();

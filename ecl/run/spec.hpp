@@ -40,6 +40,9 @@ struct Spec {
   bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;
 
+  // train only
+  std::string exchange = "auto";  ///< auto, shared, window, messages: what carries the messages
+
   // simulate only
   NodeId nodes = 8;            ///< of a run that is resumed: as many as it had, under `train` too
   double step_time_s = 0.001;  ///< of a node with factor 1
