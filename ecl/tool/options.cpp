@@ -168,7 +168,7 @@ void read_config(const std::string& path, const Options& options, const std::str
 /// A run goes on as it was started, or it would be another one.
 void refuse_beside_resume(const po::variables_map& values) {
   for (const auto& [name, value] : values)
-    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose")
+    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose" && name != "exchange")
       throw Error("--resume goes on with the options that the run was started with; leave out --" + name);
 }
 
