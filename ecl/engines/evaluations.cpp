@@ -33,7 +33,7 @@ void Evaluations::begin(CVec x, const MetricsRow& row) { start(x, row, false); }
 
 void Evaluations::call_off(CVec x, const MetricsRow& row) {
   ECL_CHECK(!closing_);
-  closing_.emplace();
+  closing_ = Closing{};
   closing_->x.assign(x.begin(), x.end());
   closing_->row = row;
   closing_->mine = {begun_, heard_ ? 0u : 1u};

@@ -111,7 +111,7 @@ void refuse_simulators(const std::vector<std::string>& arguments) {
   const Options train("train", spec), simulate("simulate", spec);
   for (const std::string& argument : arguments) {
     const std::string name = argument.substr(0, argument.find('='));
-    if (name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
+    if (name.size() < 3 || name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
     if (simulate.run.find_nothrow(name.substr(2), false))
       throw Error(name + " is an option of ecl simulate; under ecl train " +
                   (name == "--nodes" ? "mpirun -n N makes N nodes" : "the network is a real one"));
