@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <cstring>
 #include <fstream>
 #include <ostream>
 #include <sstream>
@@ -11,6 +12,7 @@
 #include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {
@@ -86,7 +88,12 @@ std::string to_ini(const po::options_description& options, const po::variables_m
     if (!values.count(name) || name == (spec.steps != 0 ? "epochs" : "steps")) continue;
     const boost::any& value = values[name].value();
     const auto add = [&](const std::string& shown) {
-      if (!shown.empty()) text += name + " = " + shown + "\n";
+      if (shown.empty()) return;
+      if (shown.find_first_of("#\n\r") != std::string::npos || std::strchr(" \t", shown.front()) ||
+          std::strchr(" \t", shown.back()))
+        throw Error("--" + name + " " + quoted(shown) +
+                    ": config.ini cannot hold '#', a line break, or a blank at an end; leave them out");
+      text += name + " = " + shown + "\n";
     };
     if (const auto* s = boost::any_cast<std::string>(&value))
       add(*s);
