@@ -1,12 +1,12 @@
 // The tool under mpirun, as a user starts it. mpirun adds words of its own to a failure, so what counts there is that
 // ecl's line comes exactly once.
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/command.hpp"
+#include "tests/support/jobs.hpp"
 #include "tests/support/mistakes.hpp"
 #include "tests/support/run_directory.hpp"
 
@@ -130,15 +130,6 @@ TEST(ToolMpi, LockStepIsTheSameTwice) {
   const std::string first = untimed("a");
   EXPECT_EQ(count(first, "\n"), 1u + 4 * 3);
   EXPECT_EQ(untimed("b"), first);
-}
-
-/// Process numbers of the ranks that this mpirun started.
-std::vector<pid_t> ranks_of(pid_t launcher) {
-  std::vector<pid_t> ranks;
-  const std::string children =
-      read_file("/proc/" + std::to_string(launcher) + "/task/" + std::to_string(launcher) + "/children");
-  for (const std::string& word : words_of(children)) ranks.push_back(std::stoi(word));
-  return ranks;
 }
 
 struct Signalled {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "ecl/engines/carriers.hpp"
 #include "ecl/run/placement.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
@@ -22,6 +23,7 @@ void require(bool holds, const std::string& option, double value, const std::str
 void check(const Spec& spec) {
   if (spec.mode != "async" && spec.mode != "lock-step")
     throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
+  static_cast<void>(exchange_named(spec.exchange));
   Placement(spec.placement, spec.devices);
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
@@ -30,6 +32,8 @@ void check(const Spec& spec) {
   require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");
   require(spec.weight_decay >= 0, "--weight-decay", spec.weight_decay, "at least 0");
   require(spec.eval_every >= 0, "--eval-every", spec.eval_every, "at least 0 (0: only at the end)");
+  require(spec.checkpoint_every >= 0, "--checkpoint-every", spec.checkpoint_every,
+          "at least 0 (0: only when a signal stops the run)");
   require(spec.nodes >= 1, "--nodes", spec.nodes, "at least 1");
   require(spec.step_time_s > 0, "--step-time-s", spec.step_time_s, "above 0");
   require(spec.links.latency_s >= 0, "--latency-s", spec.links.latency_s, "at least 0");
