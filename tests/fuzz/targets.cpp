@@ -12,11 +12,14 @@
 #include "ecl/datasets/idx.hpp"
 #include "ecl/engines/step_rule.hpp"
 #include "ecl/run/placement.hpp"
+#include "ecl/run/run_directory.hpp"
 #include "ecl/run/spec.hpp"
 #include "ecl/tool/options.hpp"
+#include "ecl/words/archive.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/gzip.hpp"
 #include "tests/support/files.hpp"
+#include "tests/support/simulated.hpp"
 
 namespace ecl::fuzz {
 namespace {
@@ -44,6 +47,12 @@ std::pair<std::string, std::string> halves(Input input) {
 
 void expect(bool holds, const std::string& what) {
   if (!holds) throw std::logic_error(what);
+}
+
+void check_message(const Error& error) {
+  const std::string_view message = error.what();
+  expect(!message.empty() && message.find_first_of("\n\r") == std::string_view::npos,
+         "a message is one line, and this is not: '" + std::string(message) + "'");
 }
 
 /// Everything a run would ask of a data set.
@@ -134,6 +143,32 @@ void read_command_line(Input input) {
   read_options_of(split(text, '\n'));
 }
 
+/// As a file; then, after a byte that chooses the solver, as the state of three nodes and their network.
+void read_checkpoint(Input input) {
+  if (input.empty()) return;
+  const std::string content = text_of(input), state = content.substr(1);
+  try {
+    parse_archive(content, "input", "ecl simulate\nnodes = 3\n");
+  } catch (const Error& error) {
+    check_message(error);
+  }
+  const auto& all = solvers().entries();
+  constexpr NodeId kNodes = 3;
+  constexpr std::uint64_t kSteps = 20;
+  test::Simulation simulation(test::for_solver(test::quadratics(kNodes, kSteps), all[input[0] % all.size()].name));
+  Archive archive(state, "input");
+  archive(simulation);
+  archive.finish();
+}
+
+/// What --resume looks at first: config.ini `%%` summary.json.
+void read_run_directory(Input input) {
+  const auto [config, summary] = halves(input);
+  const std::string path = file_of(config, "config.ini");
+  file_of(summary, "summary.json");
+  started_run(std::filesystem::path(path).parent_path().string(), "simulate");
+}
+
 /// What an option holds, given to those who take it apart: `kind value`, then key=value lines as --set has them.
 /// Data sets are left out: they would make as many samples as they are asked for.
 void read_values(Input input) {
@@ -184,6 +219,8 @@ const std::vector<Target>& targets() {
       {"config", read_config},
       {"command_line", read_command_line},
       {"values", read_values},
+      {"checkpoint", read_checkpoint},
+      {"run_directory", read_run_directory},
   };
   return kAll;
 }
@@ -192,9 +229,7 @@ void run(const Target& target, Input input) {
   try {
     target.read(input);
   } catch (const Error& error) {
-    const std::string_view message = error.what();
-    expect(!message.empty() && message.find_first_of("\n\r") == std::string_view::npos,
-           "a message is one line, and this is not: '" + std::string(message) + "'");
+    check_message(error);
   }
 }
 
