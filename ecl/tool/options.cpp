@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <ostream>
 #include <sstream>
 
@@ -146,8 +147,11 @@ void read_config(const std::string& path, const Options& options, const std::str
   std::vector<std::string> first;
   if (values.count("set")) first = values["set"].as<std::vector<std::string>>();
   const bool by_epochs = given(values, "epochs") && !given(values, "steps");
+  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  refuse_placeholders(content, path);
+  std::istringstream text(content);
   try {
-    const po::parsed_options parsed = po::parse_config_file(file, options.run, command == "train");
+    const po::parsed_options parsed = po::parse_config_file(text, options.run, command == "train");
     for (const po::option& option : parsed.options) {
       if (!option.unregistered) continue;
       refuse_simulators({"--" + option.string_key});
