@@ -155,7 +155,7 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
       experiment.spec.topology.c_str(), experiment.nodes(), static_cast<unsigned long long>(totals.steps),
       summary.seconds);
   if (summary.verdict == Verdict::diverged)
-    add("the loss grew a thousandfold or out of all numbers; try a smaller --lr");
+    add("%s", "the loss grew a thousandfold or out of all numbers; try a smaller --lr");
   if (!std::isnan(totals.accuracy_mean))
     add("test accuracy: mean %.2f %%, worst node %.2f %%, average model %.2f %%", totals.accuracy_mean,
         totals.accuracy_min, summary.consensus.accuracy);

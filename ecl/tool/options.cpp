@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <ostream>
 #include <sstream>
 
@@ -13,6 +15,7 @@
 #include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {
@@ -99,7 +102,12 @@ std::string to_ini(const po::options_description& options, const po::variables_m
     if (!values.count(name) || name == (spec.steps != 0 ? "epochs" : "steps")) continue;
     const boost::any& value = values[name].value();
     const auto add = [&](const std::string& shown) {
-      if (!shown.empty()) text += name + " = " + shown + "\n";
+      if (shown.empty()) return;
+      if (shown.find_first_of("#\n\r") != std::string::npos || std::strchr(" \t", shown.front()) ||
+          std::strchr(" \t", shown.back()))
+        throw Error("--" + name + " " + quoted(shown) +
+                    ": config.ini cannot hold '#', a line break, or a blank at an end; leave them out");
+      text += name + " = " + shown + "\n";
     };
     if (const auto* s = boost::any_cast<std::string>(&value))
       add(*s);
@@ -124,7 +132,7 @@ void refuse_simulators(const std::vector<std::string>& arguments) {
   const Options train("train", spec), simulate("simulate", spec);
   for (const std::string& argument : arguments) {
     const std::string name = argument.substr(0, argument.find('='));
-    if (name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
+    if (name.size() < 3 || name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
     if (simulate.run.find_nothrow(name.substr(2), false))
       throw Error(name + " is an option of ecl simulate; under ecl train " +
                   (name == "--nodes" ? "mpirun -n N makes N nodes" : "the network is a real one"));
@@ -143,8 +151,11 @@ void read_config(const std::string& path, const Options& options, const std::str
   std::vector<std::string> first;
   if (values.count("set")) first = values["set"].as<std::vector<std::string>>();
   const bool by_epochs = given(values, "epochs") && !given(values, "steps");
+  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  refuse_placeholders(content, path);
+  std::istringstream text(content);
   try {
-    const po::parsed_options parsed = po::parse_config_file(file, options.run, command == "train");
+    const po::parsed_options parsed = po::parse_config_file(text, options.run, command == "train");
     for (const po::option& option : parsed.options) {
       if (!option.unregistered) continue;
       refuse_simulators({"--" + option.string_key});
