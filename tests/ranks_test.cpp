@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <limits>
 #include <map>
 #include <new>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include "ecl/engines/mpi_port.hpp"
 #include "ecl/engines/optimizer.hpp"
 #include "ecl/mpi/error.hpp"
+#include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
 #include "support/simulated.hpp"
 #include "support/world.hpp"
@@ -91,6 +93,42 @@ Spec digits() {
   spec.epochs = 6;
   spec.quiet = true;
   return spec;
+}
+
+TEST(Ranks, ANeighbourThatSendsNoNumbersIsNamedAndNotBelieved) {
+  if (world().size() < 2) return;
+  const Graph ring = make_graph(Choice::parse("ring"), world().size(), 1);
+  const int node = world().rank();
+  const std::vector<float> initial(5, 1.0f);
+  StepRule rule;
+  rule.local_steps = 1;
+  auto solver = make_solver(Choice::parse("dpsgd"),
+                            {.graph = ring, .node = node, .initial = initial, .step_size = 0.1, .local_steps = 1});
+  MpiPort port(world(), ring, solver->message_size(), Mode::async);
+  std::vector<float> x = initial;
+  if (node == 0) {
+    for (int e = 0; e < ring.degree(0); ++e) {
+      for (float& out : port.outbox(e)) out = std::numeric_limits<float>::quiet_NaN();
+      port.post(e, 7);
+    }
+  }
+  Optimizer<MpiPort> optimizer(std::move(port), std::move(solver), ring, node, rule, Mode::async);
+  world().barrier();
+  const bool beside = ring.edges(node)[0].peer == 0;
+  if (beside) {
+    optimizer.begin(x);
+    EXPECT_EQ(x, initial);
+    EXPECT_EQ(optimizer.messages_refused(), 1u);
+    NeighbourWatch watch(ring, node, 60, 100);
+    testing::internal::CaptureStderr();
+    watch.look(optimizer, 1);
+    watch.look(optimizer, 2);
+    EXPECT_EQ(
+        testing::internal::GetCapturedStderr(),
+        "ecl: node " + std::to_string(node) +
+            " refuses what node 0 sent at about step 7: it holds an infinity or a NaN; has that node diverged?\n");
+  }
+  world().barrier();
 }
 
 TEST(Ranks, AServerGoesOnServingUntilItHasHeardAllItsClients) {
