@@ -146,11 +146,14 @@ class Doctor {
     line(true, "every rank has cores to run on");
   }
 
+  /// ecl itself never waits inside MPI; but starting and ending do, and other libraries may.
   void yielding() {
     const double barrier_s = comm_.max(mpi::barrier_seconds(hosts_.here()));
-    const bool quick = barrier_s < 0.01;
-    line(quick, "a barrier within a host takes " + seconds_text(barrier_s) +
-                    (quick ? "" : ": waiting ranks keep their core; do not set OMPI_MCA_mpi_yield_when_idle to 0"));
+    const bool quick = barrier_s < 0.01, open_mpi = mpi::library_version().starts_with("Open MPI");
+    const char* advice = quick      ? ""
+                         : open_mpi ? ": waiting ranks keep their core; do not set OMPI_MCA_mpi_yield_when_idle to 0"
+                                    : ": this MPI keeps its core while it waits, which ecl never does inside it";
+    line(quick || !open_mpi, "a barrier within a host takes " + seconds_text(barrier_s) + advice);
   }
 
   /// Of the host with the least for each of its ranks.
