@@ -125,8 +125,8 @@ class Doctor {
       text += (host == 0 ? "; " : ", ") + std::string(seats_[here[0]].host) + ": " + std::to_string(here.size());
       const double per_core = static_cast<double>(here.size()) / static_cast<double>(cores_of(here).size());
       char ratio[48];
-      std::snprintf(ratio, sizeof ratio, " on %zu cores%s", cores_of(here).size(),
-                    per_core > 1 ? " (they take turns)" : "");
+      std::snprintf(ratio, sizeof ratio, " on %zu core%s%s", cores_of(here).size(),
+                    cores_of(here).size() == 1 ? "" : "s", per_core > 1 ? " (they take turns)" : "");
       text += ratio;
     }
     line(true, text);
