@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kKindBits = 3;
 constexpr std::size_t kShort = 1, kWhole = 4;  // bytes of a checksum
+constexpr int kMostEdges = 1 << 20;            // a damaged file must not ask for all memory
 constexpr const char* kFormat = "ecl deliveries 1: node %d of %d, %d edges, config %8x, data %8x\n";
 constexpr const char* kHeader = "ecl deliveries 1: node %d of %d, %d edges, config %08x, data %08x\n";
 
@@ -100,7 +101,8 @@ DeliveryReader::DeliveryReader(std::string path, std::span<const std::uint8_t> c
   const std::string line(content.begin(), end);
   DeliveryOrigin& o = origin_;
   const bool read = std::sscanf(line.c_str(), kFormat, &o.node, &o.nodes, &o.edges, &o.config, &o.data) == 5;
-  if (!read || o.nodes < 1 || o.node < 0 || o.node >= o.nodes || o.edges < 0 || o.edges >= o.nodes)
+  if (!read || o.nodes < 1 || o.node < 0 || o.node >= o.nodes || o.edges < 0 || o.edges >= o.nodes ||
+      o.edges > kMostEdges)
     throw Error("'" + path_ + "' is no recording of deliveries, or a damaged one", Exit::io);
   at_ = std::min(content.size(), line.size() + 1);
   sum_ = checksum(std::as_bytes(content.first(at_)));

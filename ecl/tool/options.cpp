@@ -105,7 +105,7 @@ std::string to_ini(const po::options_description& options, const po::variables_m
       if (shown.empty()) return;
       if (shown.find_first_of("#\n\r") != std::string::npos || std::strchr(" \t", shown.front()) ||
           std::strchr(" \t", shown.back()))
-        throw Error("--" + name + " " + quoted(shown) +
+        throw Error("--" + name + " " + ecl::quoted(shown) +
                     ": config.ini cannot hold '#', a line break, or a blank at an end; leave them out");
       text += name + " = " + shown + "\n";
     };
