@@ -4,13 +4,12 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <sched.h>
-#include <sys/mount.h>
 
 #include "ecl/words/build.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/mistakes.hpp"
 #include "tests/support/run_directory.hpp"
+#include "tests/support/tiny_disk.hpp"
 
 namespace ecl::test {
 namespace {
@@ -471,27 +470,6 @@ TEST(Train, StopsAsFastFarFromItsEnd) {
 }
 
 // --- disks ---
-
-/// A file system of `pages` pages that only this process and its children see; not mounted where that is not allowed.
-class TinyDisk {
- public:
-  TinyDisk(const fs::path& place, int pages) : place_(place) {
-    fs::create_directory(place);
-    const std::string size = "size=" + std::to_string(pages * sysconf(_SC_PAGESIZE));
-    mounted_ = unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-               mount("tmpfs", place.c_str(), "tmpfs", 0, size.c_str()) == 0;
-  }
-  ~TinyDisk() {
-    if (mounted_) umount2(place_.c_str(), MNT_DETACH);
-  }
-  TinyDisk(const TinyDisk&) = delete;
-  TinyDisk& operator=(const TinyDisk&) = delete;
-  bool mounted() const { return mounted_; }
-
- private:
-  fs::path place_;
-  bool mounted_ = false;
-};
 
 class FullDisk : public testing::TestWithParam<std::tuple<const char*, int>> {};
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <string>
 #include <sys/statvfs.h>
 
@@ -36,18 +37,22 @@ Hosts::Hosts(const Comm& comm) : here_(split_by_host(comm)), places_(comm.size()
         static_cast<int>(std::lower_bound(lowest_ranks.begin(), lowest_ranks.end(), place.host) - lowest_ranks.begin());
 }
 
+SharedMemory shared_memory() {
+  const char* moved = std::getenv("OMPI_MCA_osc_sm_backing_directory");
+  const std::string directory = moved ? moved : "/dev/shm";
+  struct statvfs space {};
+  if (statvfs(directory.c_str(), &space) != 0) return {directory, std::numeric_limits<double>::infinity()};
+  return {directory, static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize)};
+}
+
 void require_shared_memory(const Comm& here, std::size_t bytes) {
   const double needed = here.sum(static_cast<double>(bytes));
   here.together([&] {
-    const char* moved = std::getenv("OMPI_MCA_osc_sm_backing_directory");
-    const char* directory = moved ? moved : "/dev/shm";
-    struct statvfs space {};
-    if (statvfs(directory, &space) != 0) return;  // no such place here: MPI keeps its windows elsewhere
-    const double room = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
-    if (needed > room)
+    const SharedMemory memory = shared_memory();
+    if (needed > memory.free_bytes)
       throw ecl::Error("the ranks of this host need " + std::to_string(static_cast<long>(needed / 1e6) + 1) +
-                           " MB of shared memory for their mailboxes, " + directory + " has " +
-                           std::to_string(static_cast<long>(room / 1e6)) +
+                           " MB of shared memory for their mailboxes, " + memory.directory + " has " +
+                           std::to_string(static_cast<long>(memory.free_bytes / 1e6)) +
                            " MB; enlarge it (docker: --shm-size), use fewer ranks or --exchange messages",
                        Exit::io);
   });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "ecl/mpi/comm.hpp"
@@ -30,6 +31,13 @@ class Hosts {
   std::vector<Place> places_;
   int count_ = 0;
 };
+
+/// Where MPI keeps the memory that ranks of a host share, and the room left there.
+struct SharedMemory {
+  std::string directory;
+  double free_bytes;  ///< infinite where there is no such place: MPI keeps it elsewhere
+};
+SharedMemory shared_memory();
 
 /// Throws ecl::Error on every rank of `here`, the ranks of a host, if its shared memory has no room for `bytes` of this
 /// rank and what the others ask for: MPI would hang there, or be killed later. Collective over `here`.

@@ -1,5 +1,6 @@
 #include "ecl/mpi/measure.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -16,7 +17,7 @@ namespace ecl::mpi {
 namespace {
 
 constexpr std::size_t kLine = 64;
-constexpr double kLong_s = 0.01;  // a barrier that takes as long is measured once
+constexpr int kBarriers = 7;  // without yielding each can take 0.3 s
 
 void sleep_s(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
@@ -30,15 +31,20 @@ void stay_inside(const Comm& comm) {
   }
 }
 
-/// Mean seconds of a put of `bytes`, with its flush, over about 50 ms.
+double median(std::vector<double> values) {
+  std::ranges::nth_element(values, values.begin() + values.size() / 2);
+  return values[values.size() / 2];
+}
+
+/// Of a put of `bytes`, with its flush: the median over about 50 ms, whatever else the machine does.
 double put_seconds(Window& window, int target, const std::vector<std::byte>& data, std::size_t bytes) {
-  const double start = Comm::clock_s();
-  int count = 0;
-  do {
+  std::vector<double> times;
+  const double end = Comm::clock_s() + 0.05;
+  for (double start = Comm::clock_s(); start < end; start = Comm::clock_s()) {
     window.put(target, kLine, data.data(), bytes);
-    ++count;
-  } while (Comm::clock_s() - start < 0.05);
-  return (Comm::clock_s() - start) / count;
+    times.push_back(Comm::clock_s() - start);
+  }
+  return median(times);
 }
 
 /// The file that is mapped at `address`.
@@ -99,14 +105,14 @@ PutTimes measure_puts(const Comm& comm, int origin, int target) {
 }
 
 double barrier_seconds(const Comm& comm) {
-  const auto mean_of = [&comm](int count) {
-    comm.barrier();
+  std::vector<double> times;
+  comm.barrier();
+  for (int k = 0; k < kBarriers; ++k) {
     const double start = Comm::clock_s();
-    for (int k = 0; k < count; ++k) check(MPI_Barrier(comm.handle()), "MPI_Barrier");
-    return comm.max((Comm::clock_s() - start) / count);
-  };
-  const double first = mean_of(3);
-  return first > kLong_s ? first : mean_of(100);
+    check(MPI_Barrier(comm.handle()), "MPI_Barrier");
+    times.push_back(Comm::clock_s() - start);
+  }
+  return comm.max(median(times));
 }
 
 }  // namespace ecl::mpi

@@ -1,5 +1,6 @@
 #include "ecl/mpi/session.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <fcntl.h>
@@ -78,8 +79,10 @@ std::string library_version() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
   int length = 0;
   MPI_Get_library_version(text, &length);
-  const std::string all(text, length);
-  return all.substr(0, all.find_first_of(",\n"));
+  std::string first(text, length);
+  first = first.substr(0, first.find_first_of(",\n"));
+  std::ranges::replace(first, '\t', ' ');
+  return first;
 }
 
 }  // namespace ecl::mpi

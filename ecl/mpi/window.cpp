@@ -15,6 +15,7 @@ constexpr std::size_t kLargestPut = std::size_t{1} << 30;  // MPI counts are int
 }  // namespace
 
 Window::Window(const Comm& comm, std::size_t bytes) : rank_(comm.rank()) {
+  bytes = std::max(bytes, sizeof(std::uint64_t));  // the memory of an empty part may lie anywhere, even astride words
   check(MPI_Win_allocate(static_cast<MPI_Aint>(bytes), 1, MPI_INFO_NULL, comm.handle(), &local_, &handle_),
         "MPI_Win_allocate");
   check(MPI_Win_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler");

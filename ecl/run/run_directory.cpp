@@ -80,6 +80,7 @@ void RunDirectory::write_status(const Status& status, const Experiment& experime
   if (directory_.empty()) return;
   char host[256] = "";
   gethostname(host, sizeof host - 1);
+  const auto resume = resume_command(experiment);
   const bool over = status.state == "finished" || status.state == "diverged";
   const Json json = {
       {"state", status.state},
@@ -91,7 +92,7 @@ void RunDirectory::write_status(const Status& status, const Experiment& experime
       {"nodes", experiment.nodes()},
       {"host", host},
       {"pid", getpid()},
-      {"resume", over ? Json(nullptr) : Json(resume_command(experiment))},
+      {"resume", over || !resume ? Json(nullptr) : Json(*resume)},
   };
   write_atomically(path("status.json"), json.dump(2) + "\n", false);
 }
@@ -132,11 +133,12 @@ StartedRun started_run(const std::string& directory, const std::string& command)
   return run;
 }
 
-std::string resume_command(const Experiment& experiment) {
+std::optional<std::string> resume_command(const Experiment& experiment) {
   const Spec& spec = experiment.spec;
-  const bool ranks = command_of(spec.command) == "train";
-  return (ranks ? "mpirun -n " + std::to_string(experiment.nodes()) + " ecl train" : "ecl simulate") + " --resume " +
-         spec.out;
+  const std::string command = command_of(spec.command);
+  const std::string arguments = "ecl " + command + " --resume " + spec.out;
+  if (spec.out.empty() || command == "replay") return std::nullopt;
+  return command == "train" ? "mpirun -n " + std::to_string(experiment.nodes()) + " " + arguments : arguments;
 }
 
 std::string fingerprint(const Experiment& experiment) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,8 @@ struct StartedRun {
 /// Reads it. Throws Error if `directory` holds no run of `command` ("train" or "simulate"), or one that has ended.
 StartedRun started_run(const std::string& directory, const std::string& command);
 
-/// The command line that goes on with a run.
-std::string resume_command(const Experiment& experiment);
+/// The command line that goes on with a run; nothing if there is no directory, or it is a replay.
+std::optional<std::string> resume_command(const Experiment& experiment);
 
 /// What a checkpoint of this run belongs to: command, nodes, options, data, as lines of text. The place of the data
 /// (--data) is left out: they may move.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -7,7 +8,6 @@
 #include <mutex>
 #include <sched.h>
 #include <set>
-#include <sys/statvfs.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -23,8 +23,8 @@ namespace ecl {
 namespace {
 
 constexpr std::size_t kTrialFloats = 25'000;
-constexpr double kTrial_s = 1;
-constexpr std::chrono::seconds kLimit{20};  // of a check; all together take about two seconds
+constexpr double kTrial_s = 1, kLongest_s = 10;  // longer where nothing came, on a machine that is busy elsewhere
+constexpr std::chrono::seconds kLimit{20};       // of a check; all together take about two seconds
 
 /// Ends the process if a check hangs: MPI may sit in a call that nobody can leave. One thread, which calls no MPI.
 class Watchdog {
@@ -125,8 +125,8 @@ class Doctor {
       text += (host == 0 ? "; " : ", ") + std::string(seats_[here[0]].host) + ": " + std::to_string(here.size());
       const double per_core = static_cast<double>(here.size()) / static_cast<double>(cores_of(here).size());
       char ratio[48];
-      std::snprintf(ratio, sizeof ratio, " on %zu cores%s", cores_of(here).size(),
-                    per_core > 1 ? " (they take turns)" : "");
+      std::snprintf(ratio, sizeof ratio, " on %zu core%s%s", cores_of(here).size(),
+                    cores_of(here).size() == 1 ? "" : "s", per_core > 1 ? " (they take turns)" : "");
       text += ratio;
     }
     line(true, text);
@@ -146,25 +146,25 @@ class Doctor {
     line(true, "every rank has cores to run on");
   }
 
+  /// ecl itself never waits inside MPI; but starting and ending do, and other libraries may.
   void yielding() {
-    const double barrier_s = mpi::barrier_seconds(comm_);
-    const bool quick = barrier_s < 0.01;
-    line(quick,
-         "a barrier takes " + seconds_text(barrier_s) +
-             (quick ? "" : ": waiting ranks keep their core; unset OMPI_MCA_mpi_yield_when_idle, or use fewer ranks"));
+    const double barrier_s = comm_.max(mpi::barrier_seconds(hosts_.here()));
+    const bool quick = barrier_s < 0.01, open_mpi = mpi::library_version().starts_with("Open MPI");
+    const char* advice = quick      ? ""
+                         : open_mpi ? ": waiting ranks keep their core; do not set OMPI_MCA_mpi_yield_when_idle to 0"
+                                    : ": this MPI keeps its core while it waits, which ecl never does inside it";
+    line(quick || !open_mpi, "a barrier within a host takes " + seconds_text(barrier_s) + advice);
   }
 
-  /// Of the host with the least per rank.
+  /// Of the host with the least for each of its ranks.
   void memory() {
-    struct statvfs space {};
-    const bool there = statvfs("/dev/shm", &space) == 0;
-    const double room = there ? static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize) : 1e300;
-    const double slots = 6 * sizeof(float) * hosts_.here().size();  // two neighbours, three slots each
-    const double floats = -comm_.max(-room / slots);
+    const mpi::SharedMemory memory = mpi::shared_memory();
+    const double mailboxes = 6 * sizeof(float) * hosts_.here().size();  // two neighbours, three slots each
+    const double floats = -comm_.max(-memory.free_bytes / mailboxes);
     char text[200];
-    std::snprintf(text, sizeof text, "/dev/shm has room for models of %.3g million parameters on a ring%s",
-                  floats / 1e6, floats < 1e6 ? "; enlarge it (docker: --shm-size=1g)" : "");
-    line(floats >= 1e6, there ? text : "no /dev/shm here");
+    std::snprintf(text, sizeof text, "%s has room for the mailboxes of %.3g million parameters, on a ring%s",
+                  memory.directory.c_str(), floats / 1e6, floats < 1e6 ? "; enlarge it (docker: --shm-size=1g)" : "");
+    line(floats >= 1e6, std::isfinite(floats) ? text : "no limit known");
     room_ = floats * sizeof(float) > mpi::kLargePut;
   }
 
@@ -183,31 +183,31 @@ class Doctor {
   void puts(const mpi::Comm& comm, int target, const std::string& where) {
     const mpi::PutTimes times = mpi::measure_puts(comm, 0, target);
     if (!times.possible) return line(true, where + ": this MPI makes no window; messages do");
+    const bool done = times.waited_s < mpi::kSilence_s / 2;
     char text[300];
-    std::snprintf(text, sizeof text, "%s: %s for %zu bytes, %.3g GB/s; %s while the target computed %.0f ms; %s",
-                  where.c_str(), seconds_text(times.latency_s).c_str(), mpi::kSmallPut, times.bytes_per_s / 1e9,
-                  times.waited_s < mpi::kSilence_s / 2 ? ("done in " + seconds_text(times.waited_s)).c_str()
-                                                       : ("waited " + seconds_text(times.waited_s)).c_str(),
-                  1e3 * mpi::kSilence_s, component(times.memory).c_str());
+    std::snprintf(text, sizeof text, "%s: %zu kB in %s, %.3g GB/s; %s %s while the target computed; %s", where.c_str(),
+                  mpi::kSmallPut / 1024, seconds_text(times.latency_s).c_str(), times.bytes_per_s / 1e9,
+                  done ? "done in" : "waited", seconds_text(times.waited_s).c_str(), component(times.memory).c_str());
     line(true, text);
   }
 
   /// As far as the file tells that lies behind a window.
   static std::string component(const std::string& file) {
-    for (const auto& [part, name] : {std::pair{"osc_sm", "osc/sm"}, {"osc_rdma", "osc/rdma"}})
-      if (file.find(part) != std::string::npos) return std::string("served by ") + name;
-    return file.empty() ? "no memory shared behind the window" : "the window lies in " + file;
+    for (const char* name : {"osc_sm", "osc_rdma", "mpich"})
+      if (file.find(name) != std::string::npos) return std::string("by ") + name;
+    return file.empty() ? "by messages" : "in " + file;
   }
 
   /// The mailboxes themselves, on a ring for about a second: every float of a message says which message it is.
   void exchange() {
     const Graph ring = make_graph(Choice::parse("ring"), comm_.size(), 1);
-    double posted = 0, taken = 0, torn = 0;
+    double posted = 0, taken = 0, torn = 0, least = 0;
     std::string carriers;
     try {
       MpiPort port(comm_, ring, kTrialFloats, Mode::async);
       carriers = port.exchange();
-      for (Stamp number = 1; port.now() < kTrial_s; ++number) {
+      const auto taken_here = [&port] { return port.traffic().messages_taken; };
+      for (Stamp number = 1; port.now() < kTrial_s || (taken_here() == 0 && port.now() < kLongest_s); ++number) {
         for (int e = 0; e < ring.degree(comm_.rank()); ++e) {
           std::ranges::fill(port.outbox(e), word_of(number));
           port.post(e, number);
@@ -223,15 +223,18 @@ class Doctor {
       posted = comm_.sum(static_cast<double>(port.traffic().messages_sent));
       taken = comm_.sum(static_cast<double>(port.traffic().messages_taken));
       torn = comm_.sum(torn);
+      least = -comm_.max(-static_cast<double>(taken_here()));
     } catch (const Error& error) {
       works_ = false;
       return line(false, error.what());
     }
-    works_ = torn == 0 && taken > 0;
+    works_ = torn == 0 && least > 0;
     char text[300];
-    std::snprintf(text, sizeof text, "%s: %.0f of %.0f messages torn, %.0f posted, %zu bytes each, in %.0f s%s",
-                  carriers.c_str(), torn, taken, posted, kTrialFloats * sizeof(float), kTrial_s,
-                  works_ ? "" : ": do not train on this; try train --exchange messages");
+    std::snprintf(text, sizeof text, "%s: %.0f of %.0f messages torn, %.0f posted, %zu kB each, in %.0f s%s",
+                  carriers.c_str(), torn, taken, posted, kTrialFloats * sizeof(float) / 1000, kTrial_s,
+                  torn > 0     ? ": do not train on this; try ecl train --exchange messages"
+                  : least == 0 ? ": nothing reached some rank"
+                               : "");
     line(works_, text);
   }
 

@@ -163,8 +163,8 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
     add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
         static_cast<double>(totals.traffic.bytes_sent) / 1e6);
   if (summary.distance_to_optimum) add("distance to the closed-form optimum: %.2e", *summary.distance_to_optimum);
-  if (summary.verdict == Verdict::preempted && !experiment.spec.out.empty())
-    out << "to go on: " << resume_command(experiment) << '\n';
+  if (const auto resume = resume_command(experiment); resume && summary.verdict == Verdict::preempted)
+    out << "to go on: " << *resume << '\n';
   if (summary.seconds != summary.wall_seconds)
     add("computed in %.2f s: %.0f node steps per second", summary.wall_seconds,
         static_cast<double>(totals.steps) / summary.wall_seconds);
