@@ -188,20 +188,8 @@ class RankRun {
   std::optional<Error> write_error_;  ///< metrics.csv could not be written
 };
 
-}  // namespace
-
-Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
-  std::unique_ptr<Experiment> experiment;
-  comm.together([&] {
-    experiment = std::make_unique<Experiment>(spec, comm.size());
-    experiment->keep_only(comm.rank());
-  });
-  if (spec.verbose && comm.rank() == 0)
-    std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
-              << '\n'
-              << experiment->describe();
-  RankRun run(comm, *experiment);
-
+/// Collective. Throws what `together` throws, on every rank.
+Exit train_and_record(const mpi::Comm& comm, const Spec& spec, const Experiment& experiment, RankRun& run) {
   std::unique_ptr<RunDirectory> directory;  // last of all: whatever is refused leaves nothing behind
   std::unique_ptr<Recorder> recorder;
   comm.together([&] {
@@ -214,10 +202,34 @@ Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
   comm.together([&] {
     if (comm.rank() != 0) return;
     if (run.write_error()) throw *run.write_error();
-    directory->finish(summary, *experiment, run.mean());
-    print(std::cout, summary, *experiment);
+    directory->finish(summary, experiment, run.mean());
+    print(std::cout, summary, experiment);
   });
   return summary.exit_code();
+}
+
+}  // namespace
+
+Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
+  std::unique_ptr<Experiment> experiment;
+  comm.together([&] {
+    experiment = std::make_unique<Experiment>(spec, comm.size());
+    experiment->keep_only(comm.rank());
+  });
+  if (spec.verbose && comm.rank() == 0)
+    std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
+              << '\n'
+              << experiment->describe();
+  std::optional<Error> error;  // the same on every rank, so all of them leave the mailboxes behind in good order first
+  {
+    RankRun run(comm, *experiment);
+    try {
+      return train_and_record(comm, spec, *experiment, run);
+    } catch (const Error& agreed) {
+      error = agreed;
+    }
+  }
+  throw *error;
 }
 
 }  // namespace ecl
