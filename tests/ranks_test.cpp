@@ -304,6 +304,39 @@ TEST(Ranks, NobodyWaitsForAStoppedNeighbour) {
   EXPECT_GE(loop.steps(), 101u);
 }
 
+/// A file that says something to all ranks, whatever host they are on.
+bool is_there(const std::string& path) { return std::filesystem::exists(path); }
+
+TEST(Ranks, NobodyWaitsForAHostThatIsCutOff) {
+  // Rank 0 has the last host's cable pulled out. It goes back in only when every rank has made 2000 steps without it:
+  // somebody who waits for the other side hangs here, and the time limit fails the test. Then all agree.
+  const char* cut = std::getenv("HOSTS_CUT");
+  if (!cut) GTEST_SKIP() << "needs several hosts: tests/hosts/run";
+  const auto mark = [&](int rank) { return std::string(cut) + "." + std::to_string(rank); };
+  OwnLoop loop(Mode::async, 1000);
+  for (int k = 0; k < 100; ++k) loop.step();
+  world().barrier();
+  if (world().rank() == 0) std::ofstream{cut};
+  while (!is_there(cut + std::string(".out"))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  double longest_s = 0;
+  for (int k = 0; k < 2000; ++k) {
+    const auto start = std::chrono::steady_clock::now();
+    loop.step();
+    longest_s = std::max(longest_s, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::ofstream{mark(world().rank())};
+  if (world().rank() == 0) {
+    for (int rank = 0; rank < world().size(); ++rank)
+      while (!is_there(mark(rank))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int rank = 0; rank < world().size(); ++rank) std::filesystem::remove(mark(rank));
+    std::filesystem::remove(cut);
+  }
+  step_together(loop, Mode::async);
+  EXPECT_NEAR(loop.x(), (world().size() - 1) / 2.0, 1e-4);
+  longest_s = world().max(longest_s);
+  if (world().rank() == 0) std::printf("longest step while the cable was out: %.1f ms\n", 1e3 * longest_s);
+}
+
 TEST(Ranks, AnErrorOnOneRankIsThrownOnAll) {
   try {
     world().together([] {
