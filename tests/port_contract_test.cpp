@@ -1,4 +1,4 @@
-// The promises of ecl/contracts/port.hpp, one suite for both ports. Under MPI each rank runs it: over MpiPort the ranks
+// The promises of ecl/contracts/port.hpp, one suite for all ports. Under MPI each rank runs it: over MpiPort the ranks
 // are the four nodes of a ring; over SimPort each rank has a simulated ring of its own.
 #include <functional>
 #include <gtest/gtest.h>
@@ -18,13 +18,16 @@ using test::world;
 Graph ring_of_four() { return Graph(4, {{0, 1}, {1, 2}, {2, 3}, {0, 3}}, "ring"); }
 
 /// Runs an action as one node and lets its messages arrive before the next action.
+template <Exchange exchange>
 class OverMpi {
  public:
-  OverMpi(std::size_t floats, Mode mode) : graph_(ring_of_four()), port_(world(), graph_, floats, mode) {}
+  OverMpi(std::size_t floats, Mode mode) : graph_(ring_of_four()), port_(world(), graph_, floats, mode, exchange) {}
   using PortType = MpiPort;
   void as(NodeId node, const std::function<void(PortType&)>& action) {
     if (world().rank() == node) action(port_);
-    world().barrier();
+    const double sent = world().sum(static_cast<double>(port_.traffic().messages_sent));
+    do port_.poke();
+    while (world().sum(static_cast<double>(port_.arrived(0) + port_.arrived(1))) < sent);
   }
 
  private:
@@ -52,7 +55,8 @@ class OverSimulation {
 template <class Network>
 class PortContract : public testing::Test {};
 
-using Networks = testing::Types<OverMpi, OverSimulation>;
+using Networks = testing::Types<OverMpi<Exchange::automatic>, OverMpi<Exchange::window>, OverMpi<Exchange::messages>,
+                                OverSimulation>;
 TYPED_TEST_SUITE(PortContract, Networks);
 
 template <class P>

@@ -11,12 +11,6 @@ namespace {
 
 constexpr int kCallOffTag = 1;
 
-bool finished_now(MPI_Request& request) {
-  int done = 0;
-  mpi::check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-  return done != 0;
-}
-
 }  // namespace
 
 static_assert(std::is_trivially_copyable_v<MetricsRow>, "rows travel as bytes");
@@ -87,7 +81,7 @@ void Evaluations::listen() {
 
 /// Once all have said how far they got: begin what is missing, then the last evaluation.
 void Evaluations::finish_counting() {
-  if (!finished_now(closing_->counted)) return;
+  if (!calls_.finished(closing_->counted)) return;
   std::uint64_t foremost = 0;
   for (int rank = 0; rank < calls_.size(); ++rank) {
     foremost = std::max(foremost, closing_->all[rank].begun);
@@ -108,10 +102,10 @@ void Evaluations::poke() {
   if (counting_) finish_counting();
   for (Pending& pending : pending_) {  // oldest first: gathers start in the same order on every rank
     if (pending.gathering) continue;
-    if (!finished_now(pending.request)) break;
+    if (!sums_.finished(pending.request)) break;
     start_gathering(pending);
   }
-  while (!pending_.empty() && pending_.front().gathering && finished_now(pending_.front().request)) {
+  while (!pending_.empty() && pending_.front().gathering && rows_.finished(pending_.front().request)) {
     const Pending& oldest = pending_.front();
     if (rows_.rank() == 0 && oldest.sums.back() == 0) finished_(oldest.rows);
     pending_.pop_front();

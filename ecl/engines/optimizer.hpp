@@ -122,6 +122,7 @@ class Optimizer {
 
   std::uint64_t steps() const { return steps_; }
   const P& port() const { return port_; }
+  P& port() { return port_; }
   const Staleness& staleness() const { return staleness_; }
   /// Messages that held an infinity or a NaN; they were not applied.
   std::uint64_t messages_refused() const { return refused_; }

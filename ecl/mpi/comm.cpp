@@ -34,18 +34,22 @@ Comm::~Comm() {
   if (handle_ != MPI_COMM_NULL && std::uncaught_exceptions() == 0) MPI_Comm_free(&handle_);
 }
 
+double Comm::clock_s() { return MPI_Wtime(); }
+
 void Comm::poke() const {
   int found = 0;
   for (int i = 0; i < kProgressSteps; ++i)
     check(MPI_Iprobe(MPI_ANY_SOURCE, kUnusedTag, handle_, &found, MPI_STATUS_IGNORE), "MPI_Iprobe");
 }
 
+bool Comm::finished(MPI_Request& request) const {
+  int done = 0;
+  check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+  return done != 0;
+}
+
 void Comm::wait(MPI_Request& request) const {
-  for (int done = 0;;) {
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done) return;
-    std::this_thread::sleep_for(kPause);
-  }
+  while (!finished(request)) std::this_thread::sleep_for(kPause);
 }
 
 void Comm::barrier() const {
@@ -64,6 +68,13 @@ double Comm::reduce(double value, MPI_Op operation) const {
 
 double Comm::sum(double value) const { return reduce(value, MPI_SUM); }
 double Comm::max(double value) const { return reduce(value, MPI_MAX); }
+
+void Comm::gather_all(const void* mine, std::size_t bytes, void* all) const {
+  const int count = static_cast<int>(bytes);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Iallgather(mine, count, MPI_BYTE, all, count, MPI_BYTE, handle_, &request), "MPI_Iallgather");
+  wait(request);
+}
 
 void Comm::together(const std::function<void()>& phase) const {
   std::optional<ecl::Error> mine;

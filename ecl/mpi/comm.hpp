@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <mpi.h>
 
@@ -18,6 +19,9 @@ class Comm {
   Comm& operator=(Comm&&) = delete;
   ~Comm();
 
+  /// Seconds since some moment, the same for the life of this process.
+  static double clock_s();
+
   int rank() const { return rank_; }
   int size() const { return size_; }
   MPI_Comm handle() const { return handle_; }
@@ -27,12 +31,16 @@ class Comm {
   /// Lets MPI move what is under way. Components without a progress thread move bytes only inside MPI calls, and one
   /// call is one small step: call this about every millisecond of computing.
   void poke() const;
+  /// Whether a request has finished; moves it.
+  bool finished(MPI_Request& request) const;
   /// Waits for a request without blocking in MPI.
   void wait(MPI_Request& request) const;
   void barrier() const;
   /// Sum over the ranks, on every rank; collective.
   double sum(double value) const;
   double max(double value) const;
+  /// `bytes` of each rank, in the order of the ranks, on every rank; collective.
+  void gather_all(const void* mine, std::size_t bytes, void* all) const;
 
   /// Runs `phase` on every rank. If it throws ecl::Error on any, every rank throws the error of the lowest such rank:
   /// one message, one exit code, and nobody is left waiting. Collective.

@@ -1,11 +1,8 @@
 #include "ecl/mpi/window.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <string>
-#include <sys/statvfs.h>
 
 #include "ecl/mpi/error.hpp"
 #include "ecl/words/check.hpp"
@@ -15,35 +12,9 @@ namespace {
 
 constexpr std::size_t kLargestPut = std::size_t{1} << 30;  // MPI counts are int
 
-/// Open MPI's shared-memory windows hang some ranks when their file does not fit; so look first.
-void check_shared_memory(const Comm& comm, std::size_t bytes) {
-  MPI_Comm host = MPI_COMM_NULL;
-  check(MPI_Comm_split_type(comm.handle(), MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host), "MPI_Comm_split_type");
-  double needed = 0;
-  {
-    const Comm ranks_here(host);
-    needed = ranks_here.sum(static_cast<double>(bytes));
-  }
-  check(MPI_Comm_free(&host), "MPI_Comm_free");
-  comm.together([&] {
-    const char* moved = std::getenv("OMPI_MCA_osc_sm_backing_directory");
-    const char* directory = moved ? moved : "/dev/shm";
-    struct statvfs space {};
-    if (statvfs(directory, &space) != 0) return;  // no such place here: MPI keeps its windows elsewhere
-    const double room = static_cast<double>(space.f_bavail) * static_cast<double>(space.f_frsize);
-    if (needed > room)
-      throw ecl::Error("the ranks of this host need " + std::to_string(static_cast<long>(needed / 1e6) + 1) +
-                           " MB of shared memory for their mailboxes, " + directory + " has " +
-                           std::to_string(static_cast<long>(room / 1e6)) +
-                           " MB; enlarge it (docker: --shm-size) or use fewer ranks",
-                       Exit::io);
-  });
-}
-
 }  // namespace
 
-Window::Window(const Comm& comm, std::size_t bytes) {
-  check_shared_memory(comm, bytes);
+Window::Window(const Comm& comm, std::size_t bytes) : rank_(comm.rank()) {
   check(MPI_Win_allocate(static_cast<MPI_Aint>(bytes), 1, MPI_INFO_NULL, comm.handle(), &local_, &handle_),
         "MPI_Win_allocate");
   check(MPI_Win_set_errhandler(handle_, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler");
@@ -81,7 +52,7 @@ std::uint64_t Window::exchange(int rank, std::size_t at, std::uint64_t word) {
   return fetch(rank, at, word, MPI_REPLACE);
 }
 
-std::uint64_t Window::read(int rank, std::size_t at) const { return fetch(rank, at, 0, MPI_NO_OP); }
+std::uint64_t Window::read(std::size_t at) const { return fetch(rank_, at, 0, MPI_NO_OP); }
 
 void Window::sync() const { check(MPI_Win_sync(handle_), "MPI_Win_sync"); }
 

@@ -1,40 +1,35 @@
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <mpi.h>
 
 #include "ecl/mpi/comm.hpp"
+#include "ecl/mpi/memory.hpp"
 
 namespace ecl::mpi {
 
-/// Memory of this rank that others write and exchange words in: one MPI_Win_allocate window, in a passive epoch
-/// (MPI_Win_lock_all) from constructor to destructor. Displacements are bytes.
-class Window {
+/// Memory behind MPI's one-sided calls: one MPI_Win_allocate window, in a passive epoch (MPI_Win_lock_all) from
+/// constructor to destructor.
+class Window final : public Memory {
  public:
-  /// Collective; `bytes` may differ by rank. The memory is zero. Throws ecl::Error on every rank if the host's shared
-  /// memory is too small for the windows of its ranks (MPI would hang there instead).
+  /// Collective; `bytes` may differ by rank. The memory is zero. Throws mpi::Error if MPI has no component for such a
+  /// window here. Whoever calls it has asked require_shared_memory() first.
   Window(const Comm& comm, std::size_t bytes);
   /// Collective, unless an exception is unwinding.
-  ~Window();
+  ~Window() override;
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
 
-  std::byte* local() { return local_; }
-  const std::byte* local() const { return local_; }
-
-  /// Copies to `rank`; complete there on return.
-  void put(int rank, std::size_t at, const void* data, std::size_t bytes);
-  /// Atomically replaces the word at `at` (a multiple of 8) on `rank`, returns the old one; complete on return.
-  std::uint64_t exchange(int rank, std::size_t at, std::uint64_t word);
-  /// Atomically reads it.
-  std::uint64_t read(int rank, std::size_t at) const;
-  /// Orders this rank's plain loads and stores of local() against what others did.
-  void sync() const;
+  std::byte* local() override { return local_; }
+  std::byte* of(int) override { return nullptr; }
+  void put(int rank, std::size_t at, const void* data, std::size_t bytes) override;
+  std::uint64_t exchange(int rank, std::size_t at, std::uint64_t word) override;
+  std::uint64_t read(std::size_t at) const override;
+  void sync() const override;
 
  private:
   std::uint64_t fetch(int rank, std::size_t at, std::uint64_t word, MPI_Op operation) const;
 
+  int rank_;
   MPI_Win handle_ = MPI_WIN_NULL;
   std::byte* local_ = nullptr;
 };

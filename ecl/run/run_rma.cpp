@@ -48,6 +48,8 @@ class RankRun {
   /// `recorder`: of rank 0, else null.
   void train(Recorder* recorder) {
     recorder_ = recorder;
+    if (rank_ == 0 && !experiment_.spec.quiet && experiment_.nodes() > 1)
+      std::cerr << "exchange: " << node_.optimizer().port().exchange() << '\n';
     next_evaluation_ = experiment_.evaluation_step(1);
     Pause pause;
     while (!evaluations_.done()) {
@@ -76,6 +78,7 @@ class RankRun {
     summary.cpu_seconds = comm_.sum(cpu_seconds());
     summary.peak_memory_bytes = comm_.max(peak_memory_bytes());
     summary.exchange_seconds = comm_.sum(optimizer.port().traffic().exchange_seconds);
+    summary.exchange = optimizer.port().exchange();
     summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
     summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
     summary.rows = last_rows_;
@@ -89,7 +92,8 @@ class RankRun {
  private:
   Node<MpiPort> make_node() {
     auto solver = experiment_.make_solver(rank_);
-    MpiPort port(comm_, experiment_.graph, solver->message_size(), experiment_.mode);
+    MpiPort port(comm_, experiment_.graph, solver->message_size(), experiment_.mode,
+                 exchange_named(experiment_.spec.exchange));
     return experiment_.make_node(rank_, std::move(port), std::move(solver), workspace_);
   }
 
@@ -101,6 +105,7 @@ class RankRun {
     if (now_s - last_poke_s_ < kPoke_s) return;
     last_poke_s_ = now_s;
     comm_.poke();
+    node_.optimizer().port().poke();
     evaluations_.poke();
   }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "ecl/engines/carriers.hpp"
 #include "ecl/run/placement.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
@@ -22,6 +23,7 @@ void require(bool holds, const std::string& option, double value, const std::str
 void check(const Spec& spec) {
   if (spec.mode != "async" && spec.mode != "lock-step")
     throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
+  static_cast<void>(exchange_named(spec.exchange));
   Placement(spec.placement, spec.devices);
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");

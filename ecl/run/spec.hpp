@@ -38,6 +38,9 @@ struct Spec {
   std::string out;
   bool quiet = false, verbose = false;
 
+  // train only
+  std::string exchange = "auto";  ///< auto, shared, window, messages: what carries the messages
+
   // simulate only
   NodeId nodes = 8;
   double step_time_s = 0.001;  ///< of a node with factor 1

@@ -142,6 +142,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"cpu_seconds", summary.cpu_seconds},
       {"peak_memory_bytes", summary.peak_memory_bytes},
       {"steps", totals.steps},
+      {"exchange", summary.exchange ? Json(*summary.exchange) : Json(nullptr)},
       {"gradient_samples", summary.gradient_samples},
       {"test_accuracy_mean", or_null(totals.accuracy_mean)},
       {"test_accuracy_min", or_null(totals.accuracy_min)},

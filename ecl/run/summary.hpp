@@ -21,6 +21,7 @@ struct Summary {
   double cpu_seconds = 0;                             ///< of all processes, start and evaluation included
   double peak_memory_bytes = 0;                       ///< of the largest process
   double gradient_seconds = 0, exchange_seconds = 0;  ///< summed over nodes; wall clock
+  std::optional<std::string> exchange;                ///< what carried the messages; over ranks
   double gradient_samples = 0;
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
   Score consensus;                            ///< of the nodes' average model

@@ -66,6 +66,10 @@ struct Options {
       ("drop", field(spec.links.drop), "probability that a message is lost")
       ("duplicate", field(spec.links.duplicate), "probability that it arrives twice")
       ("tear", field(spec.links.tear), "probability that it arrives damaged (detected, rejected)");
+    if (command == "train") tool.add_options()
+      ("exchange", field(spec.exchange),
+       "what carries messages. auto: shared memory within a host, between hosts what waits for nobody; "
+       "shared, window, messages: only that");
     tool.add_options()
       ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
       ("config", po::value<std::string>(),
