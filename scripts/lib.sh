@@ -8,7 +8,7 @@ build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev l
   nlohmann-json3-dev zlib1g-dev)
 mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
-test_packages=(python3)                           # the test of declared experiments
+test_packages=(python3 iproute2)                  # the test of declared experiments, emulated hosts
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 picture_packages=(python3-matplotlib)             # their curves
 
