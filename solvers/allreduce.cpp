@@ -43,6 +43,7 @@ class AllReduce final : public Solver {
     std::copy(sent.begin(), sent.end(), message.begin());
   }
   void drop(int) override {}
+  void archive(Archive& archive) override { archive(server_, gradient_, mean_, step_size_); }
 
  private:
   ServerAverage server_;

@@ -29,6 +29,7 @@ class DecentralisedSgd final : public Solver {
   void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int e) override { mixing_.drop(e); }
+  void archive(Archive& archive) override { archive(mixing_); }
 
  private:
   Mixing mixing_;

@@ -77,6 +77,7 @@ class Ecl final : public Solver {
 
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
+  void archive(Archive& archive) override { archive(steps_, duals_, centre_, correction_, gradients_, velocity_); }
 
  private:
   void finish_round(Vec x, float mu) {

@@ -61,6 +61,7 @@ class EclIsvr final : public Solver {
 
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
+  void archive(Archive& archive) override { archive(duals_); }
 
  private:
   EdgeDuals duals_;

@@ -62,6 +62,7 @@ class EdgeCorrections {
 
   CVec pull() const { return pull_; }
   CVec sum() const { return sum_; }  ///< c_i
+  void archive(Archive& archive) { archive(mixing_, parts_, pull_, sum_); }
 
  private:
   Mixing mixing_;

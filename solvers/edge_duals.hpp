@@ -82,6 +82,11 @@ class EdgeDuals {
     sums_are_old_ = false;
   }
 
+  void archive(Archive& archive) {
+    archive(alpha_, numbers_, duals_, sent_);
+    sums_are_old_ = true;  // they follow from the duals
+  }
+
   const Floats& pull() const { return pull_; }    ///< sum_j p_{i|j}
   float alpha_sum() const { return alpha_sum_; }  ///< sum_j alpha_ij
 

@@ -39,6 +39,7 @@ class Extra final : public Solver {
 
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int e) override { corrections_.drop(e); }
+  void archive(Archive& archive) override { archive(corrections_, gradient_); }
 
  private:
   EdgeCorrections corrections_;

@@ -49,6 +49,7 @@ class FedAsync final : public Solver {
     server_.stamp(message);
   }
   void drop(int) override {}
+  void archive(Archive& archive) override { archive(server_, worked_); }
 
  private:
   void mix(CVec theirs, std::uint32_t tau) {

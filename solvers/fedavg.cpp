@@ -27,6 +27,7 @@ class FedAvg final : public Solver {
   void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int) override {}
+  void archive(Archive& archive) override { archive(server_); }
 
  private:
   ServerAverage server_;

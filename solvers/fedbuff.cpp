@@ -60,6 +60,7 @@ class FedBuff final : public Solver {
     server_.stamp(message);
   }
   void drop(int) override {}
+  void archive(Archive& archive) override { archive(server_, anchor_, sum_, count_, worked_); }
 
  private:
   void add(CVec update, std::uint32_t tau) {

@@ -37,6 +37,7 @@ class FedProx final : public Solver {
 
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int) override {}
+  void archive(Archive& archive) override { archive(server_, anchor_); }
 
  private:
   float lambda_;

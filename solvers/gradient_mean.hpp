@@ -24,6 +24,7 @@ class GradientMean {
   }
 
   CVec mean() const { return mean_; }
+  void archive(Archive& archive) { archive(count_, mean_); }
 
  private:
   int steps_;

@@ -61,6 +61,7 @@ class GradientTracking final : public Solver {
   }
 
   void drop(int e) override { mixing_.drop(e); }
+  void archive(Archive& archive) override { archive(mixing_, gradient_, tracker_, last_gradient_); }
 
  private:
   Mixing mixing_;

@@ -66,6 +66,7 @@ class KGt final : public Solver {
   }
 
   void drop(int e) override { mixing_.drop(e); }
+  void archive(Archive& archive) override { archive(mixing_, correction_, progress_, step_, length_); }
 
  private:
   /// From x^K and x^0 - x^K to what is exchanged: x^0 - eta_s (x^0 - x^K) and z.

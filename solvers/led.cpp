@@ -42,6 +42,7 @@ class LocalExactDiffusion final : public Solver {
 
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int e) override { corrections_.drop(e); }
+  void archive(Archive& archive) override { archive(corrections_); }
 
  private:
   EdgeCorrections corrections_;

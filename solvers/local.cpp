@@ -18,6 +18,7 @@ class Local final : public Solver {
   void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
   void send(int, CVec, Vec) override {}
   void drop(int) override {}
+  void archive(Archive&) override {}
 };
 
 }  // namespace

@@ -52,6 +52,7 @@ class LocalTrainingAdmm final : public Solver {
 
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
+  void archive(Archive& archive) override { archive(duals_, frozen_); }
 
  private:
   EdgeDuals duals_;

@@ -49,6 +49,7 @@ class Mixing {
 
   /// The edge is gone: its weight falls to this node itself.
   void drop(int e) { weight_[e] = 0; }
+  void archive(Archive& archive) { archive(weight_, received_); }
 
  private:
   std::size_t dim_, message_size_;

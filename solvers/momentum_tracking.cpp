@@ -70,6 +70,7 @@ class MomentumTracking final : public Solver {
   }
 
   void drop(int e) override { mixing_.drop(e); }
+  void archive(Archive& archive) override { archive(mixing_, gradient_, mixed_, momentum_, drift_); }
 
  private:
   Mixing mixing_;

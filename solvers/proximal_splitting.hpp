@@ -36,6 +36,7 @@ class ProximalSplitting final : public Solver {
   }
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
+  void archive(Archive& archive) override { archive(duals_); }
 
  private:
   EdgeDuals duals_;

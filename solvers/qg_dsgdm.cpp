@@ -54,6 +54,7 @@ class QuasiGlobalMomentum final : public Solver {
 
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int e) override { mixing_.drop(e); }
+  void archive(Archive& archive) override { archive(mixing_, start_, momentum_, way_); }
 
  private:
   float beta_;

@@ -62,6 +62,7 @@ class RelaySgd final : public Solver {
   }
 
   void drop(int e) override { std::fill(relayed(e).begin(), relayed(e).end(), 0.0f); }
+  void archive(Archive& archive) override { archive(received_, total_); }
 
  private:
   Vec relayed(int e) { return {received_.data() + e * size_, size_}; }

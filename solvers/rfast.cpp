@@ -78,6 +78,7 @@ class RFast final : public Solver {
   }
 
   void drop(int e) override { mixing_.drop(e); }
+  void archive(Archive& archive) override { archive(mixing_, gradient_, pushed_); }
 
  private:
   Vec pushed(int e) { return {pushed_.data() + e * dim_, dim_}; }

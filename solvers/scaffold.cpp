@@ -60,6 +60,7 @@ class Scaffold final : public Solver {
     std::copy(variate.begin(), variate.end(), message.begin() + static_cast<std::ptrdiff_t>(dim_));
   }
   void drop(int) override {}
+  void archive(Archive& archive) override { archive(server_, anchor_, own_variate_, state_, moved_); }
 
  private:
   /// The end of a round, at the model y that it led to.

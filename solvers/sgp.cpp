@@ -130,6 +130,9 @@ class StochasticGradientPush final : public Solver {
     pushes_[e] = 0;
     resting_weight_ *= shares() / before;
   }
+  void archive(Archive& archive) override {
+    archive(local_, resting_weight_, weight_, pushes_, pushed_, seen_, inflow_);
+  }
 
  private:
   /// Into how many shares the mass goes: one for each out-edge, and one that stays.

@@ -53,6 +53,7 @@ class ServerAverage {
     }
     count_ = 0;
   }
+  void archive(Archive& archive) { archive(count_, received_); }
 
  private:
   bool hub_;
@@ -99,6 +100,7 @@ class ServerModel {
     newer_ = false;
   }
   void stamp(Vec message) const { message.back() = static_cast<float>(adopted_); }
+  void archive(Archive& archive) { archive(model_, version_, adopted_, newer_); }
 
  private:
   static constexpr std::uint32_t kVersions = 1u << 24;

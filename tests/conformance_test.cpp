@@ -163,6 +163,68 @@ TEST_P(SolverConformance, WorksOnOneNodeAndOnTwo) {
   }
 }
 
+/// A schedule and local steps that keep every part of the state busy.
+Spec busy(const std::string& solver, std::uint64_t steps) {
+  Spec spec = for_solver(quadratics(6, steps), solver);
+  spec.schedule = "cosine";
+  spec.node_speed = "0:3,2:2";
+  spec.links = {.latency_s = 0.7, .jitter = 0.5};
+  return spec;
+}
+
+std::vector<std::vector<float>> models_of(const Simulation& simulation) {
+  std::vector<std::vector<float>> models;
+  for (const auto& node : simulation.nodes()) models.emplace_back(node.x().begin(), node.x().end());
+  return models;
+}
+
+TEST_P(SolverConformance, GoesOnFromItsArchiveBitForBit) {
+  for (const int before : {3, 16, 37}) {  // inside a round and at its ends, where there are 8 local steps
+    const Spec spec = busy(GetParam(), before + 50);
+    Simulation first(spec), second(spec);
+    first.run(before);
+    Archive saved;
+    saved(first);
+    Archive loaded(saved.bytes(), "simulation");
+    loaded(second);
+    loaded.finish();
+    EXPECT_EQ(models_of(second), models_of(first)) << "after " << before << " steps";
+    first.run(50), second.run(50);
+    EXPECT_EQ(models_of(second), models_of(first)) << "from " << before << " steps on";
+    for (NodeId i = 0; i < spec.nodes; ++i) {
+      const Traffic &one = first.nodes()[i].optimizer().traffic(), &other = second.nodes()[i].optimizer().traffic();
+      EXPECT_EQ(other.messages_sent, one.messages_sent);
+      EXPECT_EQ(other.messages_taken, one.messages_taken);
+    }
+  }
+}
+
+TEST_P(SolverConformance, InLockStepGoesOnOverNewMailboxesBitForBit) {
+  for (const std::uint64_t rounds : {0, 1, 5}) {
+    Spec spec = busy(GetParam(), rounds * 8 + 44);
+    spec.mode = "lock-step";
+    Simulation first(spec), second(spec);
+    first.run(rounds * spec.local_steps);
+    second.take_nodes_of(first);
+    Simulation third(spec);  // a resumed run is resumed once more
+    first.run(2 * spec.local_steps), second.run(2 * spec.local_steps);
+    third.take_nodes_of(second);
+    first.run(20), third.run(20);
+    EXPECT_EQ(models_of(third), models_of(first)) << "after " << rounds << " rounds";
+  }
+}
+
+TEST_P(SolverConformance, AsynchronouslyEndsWhereItWouldOverNewMailboxes) {
+  Spec spec = for_solver(quadratics(6, 6000), GetParam());
+  spec.local_steps = 1;
+  if (spec.mode == "lock-step" || restless(GetParam()) || biased().contains(GetParam())) return;
+  Simulation first(spec), second(spec);
+  first.run(100);
+  second.take_nodes_of(first);
+  second.run(5900);
+  EXPECT_LT(second.error(second.experiment().optimum), kFloat);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SolverConformance, testing::ValuesIn(names(solvers())), test_name);
 
 class ModelConformance : public testing::TestWithParam<std::string> {

@@ -375,6 +375,7 @@ class NeedsLockStep final : public Solver {
   void descend(Vec, CVec, double) override {}
   void send(int, CVec, Vec) override {}
   void drop(int) override {}
+  void archive(Archive&) override {}
 };
 
 TEST(Ranks, ALockStepSolverIsRefusedInAsynchronousMode) {

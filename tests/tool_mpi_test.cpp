@@ -1,12 +1,12 @@
 // The tool under mpirun, as a user starts it. mpirun adds words of its own to a failure, so what counts there is that
 // ecl's line comes exactly once.
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/command.hpp"
+#include "tests/support/jobs.hpp"
 #include "tests/support/mistakes.hpp"
 #include "tests/support/run_directory.hpp"
 
@@ -130,21 +130,6 @@ TEST(ToolMpi, LockStepIsTheSameTwice) {
   const std::string first = untimed("a");
   EXPECT_EQ(count(first, "\n"), 1u + 4 * 3);
   EXPECT_EQ(untimed("b"), first);
-}
-
-std::vector<pid_t> children_of(pid_t process) {
-  std::vector<pid_t> children;
-  const std::string id = std::to_string(process);
-  for (const std::string& word : words_of(read_file("/proc/" + id + "/task/" + id + "/children")))
-    children.push_back(std::stoi(word));
-  return children;
-}
-
-/// Process numbers of the ranks that this mpirun started: itself, or through a proxy.
-std::vector<pid_t> ranks_of(pid_t launcher) {
-  std::vector<pid_t> ranks = children_of(launcher);
-  if (ranks.size() == 1) ranks = children_of(ranks[0]);
-  return ranks;
 }
 
 struct Signalled {

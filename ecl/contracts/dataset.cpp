@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ecl/words/check.hpp"
+#include "ecl/words/files.hpp"
 
 namespace ecl {
 
@@ -39,6 +40,14 @@ void Dataset::gather(std::span<const std::int32_t> rows, float* out) const {
 
 void Dataset::gather(std::size_t first, std::size_t count, float* out) const {
   for (std::size_t row = first; row < first + count; ++row) gather_row(row, out), out += features_;
+}
+
+std::uint32_t Dataset::checksum(std::uint32_t before) const {
+  const auto add = [&](const auto& values) {
+    before = ecl::checksum(values.data(), values.size() * sizeof values[0], before);
+  };
+  add(values_), add(bytes_), add(labels_);
+  return before;
 }
 
 Dataset Dataset::subset(std::span<const std::int32_t> rows) const {

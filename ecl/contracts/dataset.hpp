@@ -38,6 +38,9 @@ class Dataset {
   /// The same for the rows first .. first+count-1.
   void gather(std::size_t first, std::size_t count, float* out) const;
 
+  /// CRC-32 of features and labels as they are stored, going on from `before`.
+  std::uint32_t checksum(std::uint32_t before = 0) const;
+
   /// A copy of these rows in this order.
   Dataset subset(std::span<const std::int32_t> rows) const;
 

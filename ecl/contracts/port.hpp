@@ -28,6 +28,16 @@ struct Traffic {
   std::uint64_t messages_torn = 0;         ///< arrived damaged, rejected
   std::uint64_t messages_overwritten = 0;  ///< a newer one, or a loss, kept them from being read
   double exchange_seconds = 0;             ///< spent in posts, and in takes that yielded a message
+
+  Traffic& operator+=(const Traffic& other) {
+    bytes_sent += other.bytes_sent;
+    messages_sent += other.messages_sent;
+    messages_taken += other.messages_taken;
+    messages_torn += other.messages_torn;
+    messages_overwritten += other.messages_overwritten;
+    exchange_seconds += other.exchange_seconds;
+    return *this;
+  }
 };
 
 /// What one node sees of the network: for each incident edge e one slot that it reads and one that it writes.

@@ -7,6 +7,7 @@
 
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/proximal_step.hpp"
+#include "ecl/words/archive.hpp"
 #include "ecl/words/params.hpp"
 #include "ecl/words/registry.hpp"
 #include "ecl/words/types.hpp"
@@ -66,6 +67,9 @@ class Solver {
   virtual void send(int e, CVec x, Vec message) = 0;
   /// The edge is gone for good: the node goes on as if the graph never had it.
   virtual void drop(int e) = 0;
+  /// Saves or loads all that changes after construction: a solver made from the same setup, and loaded, goes on as this
+  /// one would, bit for bit. Call it between the calls above, at any point of a round.
+  virtual void archive(Archive& archive) = 0;
 };
 
 using SolverFactory = std::unique_ptr<Solver>(const SolverSetup&, Params&);

@@ -21,6 +21,18 @@ void Batches::reshuffle() {
   at_ = 0;
 }
 
+void Batches::archive(Archive& archive) {
+  std::uint64_t at = at_;
+  archive(epoch_, at);
+  if (!archive.loading()) return;
+  if (at > order_.size()) archive.fail("holds a place beyond the samples of its node");
+  if (epoch_ > 0) {
+    --epoch_;  // the order follows from the epoch
+    reshuffle();
+  }
+  at_ = at;
+}
+
 void Batches::next(Batch& batch) {
   const Dataset& data = *shard_.data;
   batch.features.resize(size_ * data.features());

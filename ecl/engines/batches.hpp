@@ -5,6 +5,7 @@
 
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/model.hpp"
+#include "ecl/words/archive.hpp"
 
 namespace ecl {
 
@@ -19,6 +20,8 @@ class Batches {
   void next(Batch& batch);
   const Shard& shard() const { return shard_; }
   std::size_t size() const { return size_; }  ///< samples per batch
+  /// Saves or loads how far the batches have got.
+  void archive(Archive& archive);
 
  private:
   void reshuffle();

@@ -2,23 +2,19 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "ecl/mpi/error.hpp"
 #include "ecl/words/check.hpp"
 
 namespace ecl {
-namespace {
-
-constexpr int kCallOffTag = 1;
-
-}  // namespace
 
 static_assert(std::is_trivially_copyable_v<MetricsRow>, "rows travel as bytes");
 
 Evaluations::Evaluations(const mpi::Comm& comm, std::size_t dim, std::uint64_t total, Finished finished)
     : sums_(comm.duplicate()),
       rows_(comm.duplicate()),
-      calls_(comm.duplicate()),
+      calls_(comm),
       total_(total),
       finished_(std::move(finished)),
       mean_(dim) {}
@@ -27,22 +23,8 @@ void Evaluations::begin(CVec x, const MetricsRow& row) { start(x, row, false); }
 
 void Evaluations::call_off(CVec x, const MetricsRow& row) {
   ECL_CHECK(!closing_);
-  closing_.emplace();
-  closing_->x.assign(x.begin(), x.end());
-  closing_->row = row;
-  closing_->mine = {begun_, heard_ ? 0u : 1u};
-  if (!heard_) {
-    for (int rank = 0; rank < calls_.size(); ++rank) {
-      if (rank == calls_.rank()) continue;
-      MPI_Request& request = closing_->told.emplace_back(MPI_REQUEST_NULL);
-      mpi::check(MPI_Isend(nullptr, 0, MPI_BYTE, rank, kCallOffTag, calls_.handle(), &request), "MPI_Isend");
-    }
-  }
-  closing_->all.resize(calls_.size());
-  const int bytes = static_cast<int>(sizeof(Count));
-  mpi::check(MPI_Iallgather(&closing_->mine, bytes, MPI_BYTE, closing_->all.data(), bytes, MPI_BYTE, calls_.handle(),
-                            &closing_->counted),
-             "MPI_Iallgather");
+  closing_ = Part{{x.begin(), x.end()}, row};
+  calls_.call({begun_});
   counting_ = true;
 }
 
@@ -60,6 +42,27 @@ void Evaluations::start(CVec x, const MetricsRow& row, bool empty) {
              "MPI_Iallreduce");
 }
 
+void Evaluations::archive(Archive& archive, std::uint64_t complete) {
+  std::vector<Part> parts;
+  if (!archive.loading()) {
+    ECL_CHECK(complete <= begun_ && begun_ - complete <= pending_.size());
+    for (std::size_t p = pending_.size() - (begun_ - complete); p < pending_.size(); ++p)
+      parts.push_back({pending_[p].x, pending_[p].row});
+  }
+  archive(complete);
+  archive.list(parts);
+  if (!archive.loading()) return;
+  for (const Part& part : parts)
+    if (part.x.size() != mean_.size()) archive.fail("holds a model of another size");
+  if (complete > total_ || parts.size() > total_ - complete) archive.fail("holds more evaluations than the run has");
+  begun_ = complete;
+  loaded_ = std::move(parts);
+}
+
+void Evaluations::resume() {
+  for (const Part& part : std::exchange(loaded_, {})) start(part.x, part.row, false);
+}
+
 void Evaluations::start_gathering(Pending& pending) {
   for (std::size_t d = 0; d < mean_.size(); ++d) mean_[d] = pending.sums[d] / sums_.size();
   pending.row.consensus_error = relative_distance(pending.x, mean_);
@@ -71,26 +74,11 @@ void Evaluations::start_gathering(Pending& pending) {
   pending.gathering = true;
 }
 
-/// Another rank's word that the run is called off; every such message is received exactly once.
-void Evaluations::listen() {
-  int found = 0;
-  MPI_Status status;
-  mpi::check(MPI_Iprobe(MPI_ANY_SOURCE, kCallOffTag, calls_.handle(), &found, &status), "MPI_Iprobe");
-  if (found) heard_ = true;
-}
-
 /// Once all have said how far they got: begin what is missing, then the last evaluation.
 void Evaluations::finish_counting() {
-  if (!calls_.finished(closing_->counted)) return;
+  if (!calls_.counted()) return;
   std::uint64_t foremost = 0;
-  for (int rank = 0; rank < calls_.size(); ++rank) {
-    foremost = std::max(foremost, closing_->all[rank].begun);
-    if (rank == calls_.rank() || closing_->all[rank].told == 0) continue;
-    MPI_Request request = MPI_REQUEST_NULL;  // its message is on the way or here
-    mpi::check(MPI_Irecv(nullptr, 0, MPI_BYTE, rank, kCallOffTag, calls_.handle(), &request), "MPI_Irecv");
-    calls_.wait(request);
-  }
-  for (MPI_Request& request : closing_->told) calls_.wait(request);
+  for (const auto& [begun, unused, unused_too] : calls_.all()) foremost = std::max(foremost, begun);
   total_ = std::min(foremost + 1, total_);
   while (begun_ + 1 < total_) start(closing_->x, closing_->row, true);
   if (begun_ < total_) start(closing_->x, closing_->row, false);
@@ -98,7 +86,7 @@ void Evaluations::finish_counting() {
 }
 
 void Evaluations::poke() {
-  if (!called_off()) listen();
+  if (!called_off()) heard_ = calls_.heard();
   if (counting_) finish_counting();
   for (Pending& pending : pending_) {  // oldest first: gathers start in the same order on every rank
     if (pending.gathering) continue;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "ecl/engines/call_off.hpp"
 #include "ecl/engines/recorder.hpp"
 #include "ecl/mpi/comm.hpp"
 
@@ -17,9 +18,9 @@ namespace ecl {
 /// finish when the slowest rank has begun its k-th. Until then a rank keeps 20 d bytes for it: far ahead of a stopped
 /// rank, evaluate less often.
 ///
-/// A run can be called off by any rank, at any time (it diverged, or was told to stop). It tells the others by a
-/// message each; a rank that hears of it calls off too. All then learn how far the foremost rank had got, begin as many
-/// evaluations, the missing ones empty, and one more: the last.
+/// A run can be called off by any rank, at any time (it diverged, or was told to stop): a rank that hears of it calls
+/// off too. All then learn how far the foremost rank had got, begin as many evaluations, the missing ones empty, and
+/// one more: the last.
 class Evaluations {
  public:
   /// On rank 0, `finished` gets the rows of each evaluation in node order, but for the empty ones.
@@ -38,9 +39,13 @@ class Evaluations {
 
   std::uint64_t begun() const { return begun_; }
   /// Some rank called the run off: this one must too.
-  bool called_off() const { return heard_ || closing_; }
+  bool called_off() const { return heard_ || closing_.has_value(); }
   /// All evaluations have finished on this rank.
   bool done() const { return begun_ == total_ && pending_.empty() && !counting_; }
+  /// Saves or loads this rank's parts in the evaluations after the first `complete`; in those all ranks have begun
+  /// theirs. Loading begins nothing yet: resume() does.
+  void archive(Archive& archive, std::uint64_t complete = 0);
+  void resume();
   /// The mean of the models at the newest finished evaluation.
   const std::vector<double>& mean() const { return mean_; }
 
@@ -53,31 +58,28 @@ class Evaluations {
     MPI_Request request = MPI_REQUEST_NULL;
     bool gathering = false;
   };
-  /// What a rank that calls off says to all.
-  struct Count {
-    std::uint64_t begun = 0, told = 0;  ///< evaluations begun; 1 if it sent the others a message
-  };
-  /// This rank's end of a run that was called off.
-  struct Closing {
+  /// This rank's part in an evaluation.
+  struct Part {
     std::vector<float> x;
     MetricsRow row;
-    Count mine;
-    std::vector<Count> all;
-    MPI_Request counted = MPI_REQUEST_NULL;
-    std::vector<MPI_Request> told;
+    void archive(Archive& archive) {
+      archive.list(x);
+      archive(row);
+    }
   };
 
   void start(CVec x, const MetricsRow& row, bool empty);
   void start_gathering(Pending& pending);
-  void listen();
   void finish_counting();
 
-  mpi::Comm sums_, rows_, calls_;  ///< each sees its collectives in the same order on every rank
+  mpi::Comm sums_, rows_;  ///< each sees its collectives in the same order on every rank
+  CallOff calls_;
   std::uint64_t total_, begun_ = 0;
-  bool heard_ = false;     ///< another rank said that it called off
-  bool counting_ = false;  ///< how far everybody got is not known yet
-  std::optional<Closing> closing_;
+  bool heard_ = false;           ///< another rank said that it called off
+  bool counting_ = false;        ///< how far everybody got is not known yet
+  std::optional<Part> closing_;  ///< this rank's in the last evaluation of a run that was called off
   Finished finished_;
+  std::vector<Part> loaded_;  ///< to begin again
   std::deque<Pending> pending_;
   std::vector<double> mean_;
 };

@@ -48,6 +48,11 @@ class Node {
   /// After the last step: a server goes on answering. False if this node is none.
   bool serve() { return optimizer_.serve(x_); }
 
+  /// Saves or loads all that changes after construction.
+  void archive(Archive& archive) { archive(x_, batches_, optimizer_); }
+  /// After a load, if the port is a new one.
+  void restart_port() { optimizer_.restart_port(x_); }
+
   CVec x() const { return x_; }
   std::size_t batch_size() const { return batches_.size(); }
   const Optimizer<P>& optimizer() const { return optimizer_; }

@@ -58,9 +58,9 @@ class Optimizer {
 
   /// Whether begin() has what it needs: always in Mode::async; in lock step, the messages of the finished round.
   bool ready() const {
-    if (mode_ == Mode::async || begun_ || round_ == 0) return true;
+    if (mode_ == Mode::async || begun_ || round_ == first_round_) return true;
     for (int e = 0; e < edge_count(); ++e)
-      if (edges_[e].receives && port_.arrived(e) < round_) return false;
+      if (edges_[e].receives && port_.arrived(e) < round_ - first_round_) return false;
     return true;
   }
 
@@ -120,10 +120,36 @@ class Optimizer {
     solver_->drop(e);
   }
 
+  /// Saves or loads all that changes after construction, except the port. What the port has counted is saved; a port
+  /// under a loaded optimizer begins to count at 0.
+  void archive(Archive& archive) {
+    Traffic so_far = traffic();
+    archive(steps_, round_, local_, begun_, staleness_, refused_, so_far, *solver_);
+    archive.list(velocity_);
+    for (EdgeUse& edge : edges_) archive(edge.sends, edge.receives, edge.heard);
+    if (archive.loading()) before_ = so_far;
+  }
+
+  /// After a load over a port that is not the saved one: its mailboxes are empty, its messages are numbered from 1.
+  ///
+  /// In lock step all nodes must have been saved after begin() of the same round: what the neighbours said is then in
+  /// the state, and what comes next belongs to the next round. Asynchronously, what was in the mailboxes is lost, which
+  /// is no more than a lost message; but a node that has made its steps would never speak again, so it does it now.
+  void restart_port(CVec x) {
+    ECL_CHECK(mode_ == Mode::async || begun_ || round_ == 0);
+    first_round_ = round_;
+    if (mode_ == Mode::async && steps_ == rule_.total_steps && round_ > 0) send(x);
+  }
+
   std::uint64_t steps() const { return steps_; }
   const P& port() const { return port_; }
   P& port() { return port_; }
   const Staleness& staleness() const { return staleness_; }
+  /// Since the start of the run, over all its ports.
+  Traffic traffic() const {
+    Traffic all = before_;
+    return all += port_.traffic();
+  }
   /// Messages that held an infinity or a NaN; they were not applied.
   std::uint64_t messages_refused() const { return refused_; }
 
@@ -138,13 +164,14 @@ class Optimizer {
 
   /// Hands the solver what arrived; returns how many messages that were.
   int receive() {
-    if (mode_ == Mode::lock_step && round_ == 0) return 0;
+    if (mode_ == Mode::lock_step && round_ == first_round_) return 0;
     int taken = 0;
     for (int e = 0; e < edge_count(); ++e) {
       if (!edges_[e].receives) continue;
       // In lock step: call begin() only when ready().
-      ECL_CHECK(mode_ == Mode::async || port_.arrived(e) >= round_);
-      const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, round_);
+      const Stamp number = round_ - first_round_;
+      ECL_CHECK(mode_ == Mode::async || port_.arrived(e) >= number);
+      const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, number);
       if (!arrival) continue;
       ++taken;
       edges_[e].heard = arrival.step;
@@ -181,11 +208,13 @@ class Optimizer {
   std::vector<EdgeUse> edges_;
   Floats velocity_;
   std::uint64_t steps_ = 0;
-  Stamp round_ = 0;     ///< rounds done: the number of the message that the next one needs from every edge
-  int local_ = 0;       ///< steps of the round under way
-  bool begun_ = false;  ///< begin() was called for the round under way
+  Stamp round_ = 0;        ///< rounds done
+  Stamp first_round_ = 0;  ///< the port is new since; from every edge round k needs its message k - first_round_
+  int local_ = 0;          ///< steps of the round under way
+  bool begun_ = false;     ///< begin() was called for the round under way
   Staleness staleness_;
   std::uint64_t refused_ = 0;
+  Traffic before_;  ///< of a port before this one
 };
 
 }  // namespace ecl

@@ -1,11 +1,17 @@
 #include "ecl/engines/recorder.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <unistd.h>
 #include <utility>
 
 #include "ecl/words/check.hpp"
+#include "ecl/words/files.hpp"
+#include "ecl/words/gzip.hpp"
 
 namespace ecl {
 namespace {
@@ -22,6 +28,19 @@ std::string duration(double seconds) {
   else
     std::snprintf(text, sizeof text, "%ld h %02ld min", s / 3600, s / 60 % 60);
   return text;
+}
+
+/// The first `count` lines of a text file, ends of lines included. Throws Error (io) if it has fewer.
+std::string first_lines(const std::string& path, std::uint64_t count) {
+  const Bytes content = read_file(path);
+  auto end = content.begin();
+  for (; count > 0; --count) {
+    end = std::find(end, content.end(), '\n');
+    if (end == content.end())
+      throw Error(path + " has fewer rows than the checkpoint knows of; the run cannot be resumed", Exit::io);
+    ++end;
+  }
+  return {content.begin(), end};
 }
 
 }  // namespace
@@ -49,12 +68,23 @@ double RunningLoss::take() {
   return mean;
 }
 
-Recorder::Recorder(const std::string& path) : path_(path) {
+Recorder::Recorder(const std::string& path, std::uint64_t rows_kept) : path_(path) {
   if (path_.empty()) return;
-  file_.open(path_);
-  file_ << "time_s,node,step,epoch,loss,accuracy,consensus_error,bytes_sent,messages_sent,messages_taken,stale_p50,"
-           "stale_p99,train_loss,messages_overwritten\n";
-  if (!file_.flush()) throw Error("cannot write " + path_ + "; is the disk full or the directory gone?", Exit::io);
+  constexpr std::string_view kHeader =
+      "time_s,node,step,epoch,loss,accuracy,consensus_error,bytes_sent,messages_sent,messages_taken,stale_p50,"
+      "stale_p99,train_loss,messages_overwritten\n";
+  write_atomically(path_, rows_kept == 0 ? std::string(kHeader) : first_lines(path_, 1 + rows_kept));
+  file_.reset(std::fopen(path_.c_str(), "a"));
+  if (!file_) fail();
+}
+
+void Recorder::fail() const {
+  throw Error("cannot write " + path_ + ": " + std::strerror(errno) + "; is the disk full or the directory gone?",
+              Exit::io);
+}
+
+void Recorder::sync() {
+  if (file_ && fsync(fileno(file_.get())) != 0) fail();
 }
 
 void Recorder::write(const std::vector<MetricsRow>& rows) {
@@ -69,9 +99,9 @@ void Recorder::write(const std::vector<MetricsRow>& rows) {
                   static_cast<unsigned long long>(row.traffic.messages_sent),
                   static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99, train_loss,
                   static_cast<unsigned long long>(row.traffic.messages_overwritten));
-    file_ << line;
+    if (std::fputs(line, file_.get()) < 0) fail();
   }
-  if (!file_.flush()) throw Error("cannot write " + path_ + "; is the disk full?", Exit::io);
+  if (std::fflush(file_.get()) != 0) fail();
 }
 
 void Progress::show(double now_s, std::uint64_t step, double epoch, double loss, double samples_per_step) {

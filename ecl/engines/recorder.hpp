@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
+#include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
           .accuracy = score.accuracy,
           .consensus_error = 0,
           .train_loss = train_loss,
-          .traffic = optimizer.port().traffic(),
+          .traffic = optimizer.traffic(),
           .stale_p50 = optimizer.staleness().quantile(0.5),
           .stale_p99 = optimizer.staleness().quantile(0.99),
           .messages_refused = optimizer.messages_refused()};
@@ -57,6 +58,7 @@ class RunningLoss {
   /// False if training has diverged: the loss is no number, or a thousand times the larger of 1 and the first loss.
   bool add(double loss);
   double take();
+  void archive(Archive& archive) { archive(first_, sum_, count_); }
 
  private:
   double first_ = -1;
@@ -67,14 +69,22 @@ class RunningLoss {
 /// Writes metrics.csv, an evaluation at a time.
 class Recorder {
  public:
-  /// An empty path: nowhere. Throws Error (io) if the file cannot be made.
-  explicit Recorder(const std::string& path);
-  /// The rows of one evaluation in node order; on disk when this returns. Throws Error (io).
+  /// An empty path: nowhere. `rows_kept`: of a run that is resumed; what follows them is dropped, the file replaced in
+  /// one go. Throws Error (io) if the file cannot be made, or has not so many rows.
+  explicit Recorder(const std::string& path, std::uint64_t rows_kept = 0);
+  /// The rows of one evaluation in node order; with the system when this returns. Throws Error (io).
   void write(const std::vector<MetricsRow>& rows);
+  /// What was written outlasts a crash of the machine. Throws Error (io).
+  void sync();
 
  private:
+  [[noreturn]] void fail() const;
+
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
   std::string path_;
-  std::ofstream file_;
+  std::unique_ptr<std::FILE, Close> file_;
 };
 
 /// The one progress line of a run. On a terminal it is redrawn in place, elsewhere a plain line comes at intervals.

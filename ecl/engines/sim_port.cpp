@@ -30,10 +30,46 @@ std::uint32_t SimNetwork::acquire() {
   return buffer;
 }
 
+void SimNetwork::archive(Archive& archive) {
+  std::uint64_t buffers = buffers_.size();
+  archive(now_, scheduled_, parked_, boxes_, buffers);
+  archive.list(events_);
+  archive.list(free_);
+  if (archive.loading()) {
+    // A buffer takes more bytes than this in the archive: a number beyond what is left is found out below.
+    buffers_.clear();
+    for (std::uint64_t b = 0; b < buffers; ++b) {
+      buffers_.push_back({.payload = std::vector<float>(floats_)});
+      archive(buffers_.back());
+    }
+    check_loaded(archive);
+  } else {
+    for (Buffer& buffer : buffers_) archive(buffer);
+  }
+}
+
+/// Whatever a damaged archive says, no index may lead out of the network.
+void SimNetwork::check_loaded(const Archive& archive) const {
+  bool good = true;
+  const auto look = [&](std::uint32_t buffer) { good &= buffer == kNoBuffer || buffer < buffers_.size(); };
+  for (const Mailbox& box : boxes_) {
+    for (const std::uint32_t buffer : {box.held, box.waiting[0], box.waiting[1], box.outbox}) look(buffer);
+    good &= box.reader >= 0 && box.reader < graph_.size();
+  }
+  for (const std::uint32_t buffer : free_) good &= buffer < buffers_.size();
+  for (const Event& event : events_) {
+    look(event.buffer);
+    const std::size_t targets = event.buffer == kNoBuffer ? parked_.size() : boxes_.size();
+    good &= event.target >= 0 && static_cast<std::size_t>(event.target) < targets;
+  }
+  if (!good) archive.fail("names messages or nodes that are not there");
+}
+
 std::optional<NodeId> SimNetwork::next() {
   while (!events_.empty()) {
-    const Event event = events_.top();
-    events_.pop();
+    std::pop_heap(events_.begin(), events_.end(), Later());
+    const Event event = events_.back();
+    events_.pop_back();
     now_ = event.time;
     if (event.buffer == kNoBuffer) return event.target;
     deliver(event);

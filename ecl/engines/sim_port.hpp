@@ -1,13 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <queue>
 #include <vector>
 
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/port.hpp"
+#include "ecl/words/archive.hpp"
 
 namespace ecl {
 
@@ -59,6 +60,9 @@ class SimNetwork {
   void wake_at(double time, NodeId i) { push({time, ++scheduled_, i, kNoBuffer}); }
   /// Wake node i as soon as a message reaches it.
   void park(NodeId i) { parked_[i] = 1; }
+  /// Saves or loads time, events, mailboxes and messages; not the traffic, which the nodes' optimizers keep.
+  void archive(Archive& archive);
+
   /// The next node to wake, the clock set to its time; none when nothing is left to happen.
   std::optional<NodeId> next();
 
@@ -82,6 +86,7 @@ class SimNetwork {
     std::vector<float> payload;
     Stamp number = 0, step = 0;
     bool torn = false, lost = false;
+    void archive(Archive& archive) { archive(payload, number, step, torn, lost); }
   };
   /// One directed edge, at its reader.
   struct Mailbox {
@@ -93,13 +98,17 @@ class SimNetwork {
     Stamp posted = 0;
   };
 
-  void push(const Event& event) { events_.push(event); }
+  void push(const Event& event) {
+    events_.push_back(event);
+    std::push_heap(events_.begin(), events_.end(), Later());
+  }
   std::size_t index(NodeId i, int e) const { return first_edge_[i] + e; }
   std::uint32_t acquire();
   void release(std::uint32_t buffer) {
     if (buffer != kNoBuffer) free_.push_back(buffer);
   }
   void deliver(const Event& event);
+  void check_loaded(const Archive& archive) const;
   Arrival hand_over(Mailbox& box, std::uint32_t& place);
   double transit_seconds(double exponential) const;
 
@@ -109,7 +118,7 @@ class SimNetwork {
   Mode mode_;
   double now_ = 0;
   std::uint64_t scheduled_ = 0;
-  std::priority_queue<Event, std::vector<Event>, Later> events_;
+  std::vector<Event> events_;  ///< a heap, the next one first
   std::vector<char> parked_;
   std::vector<std::size_t> first_edge_;  ///< mailbox of (node, edge 0)
   std::vector<Mailbox> boxes_;

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "ecl/words/archive.hpp"
+
 namespace ecl {
 
 /// Histogram of how old messages are when they are taken, in steps of the reader: its own step less the sender's when
@@ -25,6 +27,8 @@ class Staleness {
     }
     return 0;
   }
+
+  void archive(Archive& archive) { archive(bins_, count_); }
 
  private:
   static constexpr std::size_t kExact = 32, kBins = 128;

@@ -34,6 +34,9 @@ class Experiment {
   /// A few lines on what was built, for --verbose.
   std::string describe() const;
 
+  /// CRC-32 of the samples that are held: what to train and to test on.
+  std::uint32_t data_checksum() const { return test.checksum(train_->checksum()); }
+
   /// Forgets all training samples but node i's.
   void keep_only(NodeId i);
 

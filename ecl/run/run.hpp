@@ -16,8 +16,8 @@ Exit run_rma(const mpi::Comm& comm, const Spec& spec);
 /// The same experiment in this process, in virtual time.
 Exit run_sim(const Spec& spec);
 
-/// From here on SIGTERM and SIGINT ask for an orderly end instead of killing: the run stops training, evaluates, writes
-/// its results with verdict `preempted`.
+/// From here on SIGTERM, SIGUSR1 and SIGINT ask for an orderly end instead of killing: the run stops training, writes a
+/// checkpoint if it has a directory, evaluates, writes its results with verdict `preempted`.
 void catch_stop_signals();
 bool stop_requested();
 

@@ -5,12 +5,17 @@
 
 #include "ecl/engines/sim_port.hpp"
 #include "ecl/mpi/session.hpp"
+#include "ecl/run/checkpoints.hpp"
 #include "ecl/run/run.hpp"
+#include "ecl/run/run_directory.hpp"
 #include "ecl/run/summary.hpp"
 #include "ecl/words/random.hpp"
 
 namespace ecl {
 namespace {
+
+constexpr const char* kStateName = "simulation";  // of the file in a checkpoint
+constexpr double kStatus_s = 1;                   // between two status.json
 
 /// One simulated run: nodes compute for a while, then step; messages fly meanwhile.
 class SimRun {
@@ -22,7 +27,10 @@ class SimRun {
         progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps),
         losses_(experiment.nodes()),
         next_evaluation_(experiment.nodes(), 1),
-        computing_(experiment.nodes(), 0) {
+        computing_(experiment.nodes(), 0),
+        checkpoints_(experiment.spec.out, experiment.spec.out.empty() ? "" : fingerprint(experiment)),
+        times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.spec.local_steps),
+        next_checkpoint_(times_.after(0)) {
     nodes_.reserve(experiment.nodes());
     for (NodeId i = 0; i < experiment.nodes(); ++i) {
       auto solver = i == 0 ? std::move(solver_of_first_) : experiment.make_solver(i);
@@ -30,16 +38,35 @@ class SimRun {
     }
   }
 
-  void run(Recorder& recorder) {
+  /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Throws Error.
+  void resume() {
+    checkpoint_ = load_latest(checkpoints_, [this](std::uint64_t number) {
+      Archive archive = checkpoints_.load(number, kStateName);
+      archive(*this);
+      archive.finish();
+    });
+    next_checkpoint_ = times_.after(steps_done_ / experiment_.nodes());
+  }
+  std::uint64_t checkpoint() const { return checkpoint_; }
+  std::uint64_t rows_written() const { return evaluations_done_ * experiment_.nodes(); }
+
+  void run(Recorder& recorder, const RunDirectory& directory) {
     recorder_ = &recorder;
+    directory_ = &directory;
+    if (checkpoints_.kept()) checkpoints_.forget_newer();
     start_ = std::chrono::steady_clock::now();
-    for (NodeId i = 0; i < experiment_.nodes(); ++i) compute_or_park(i);
+    write_status();
+    if (checkpoint_ == 0)
+      for (NodeId i = 0; i < experiment_.nodes(); ++i) compute_or_park(i);
     while (!diverged_ && !stop_requested()) {
+      if (steps_done_ / experiment_.nodes() >= next_checkpoint_) save();
       const auto woken = network_.next();
       if (!woken) break;
       if (computing_[*woken]) step(*woken);
       compute_or_park(*woken);
     }
+    const bool complete = evaluations_done_ == experiment_.evaluations();
+    if (stop_requested() && !diverged_ && !complete && checkpoints_.kept()) save();
     if (!diverged_ && !stop_requested())
       for (NodeId i = 0; i < experiment_.nodes(); ++i)  // a server whose client's last message was lost
         if (due(i)) evaluate(i);
@@ -64,6 +91,17 @@ class SimRun {
 
   const std::vector<double>& mean() const { return mean_; }
 
+  /// Saves or loads all that changes in run(), between two events.
+  void archive(Archive& archive) {
+    archive(network_, next_evaluation_, computing_, evaluations_done_, last_step_s_, steps_done_);
+    for (auto& node : nodes_) archive(node);
+    for (auto& loss : losses_) archive(loss);
+    archive.list(evaluations_);
+    archive.list(last_rows_);
+    archive.list(mean_);
+    if (archive.loading()) check_loaded(archive);
+  }
+
  private:
   /// An evaluation under way: nodes reach it at different times.
   struct Evaluation {
@@ -71,6 +109,11 @@ class SimRun {
     std::vector<float> models;  ///< node after node
     std::vector<double> sum;
     NodeId reached = 0;
+
+    void archive(Archive& archive) {
+      archive.list(rows), archive.list(models), archive.list(sum);
+      archive(reached);
+    }
   };
 
   static LinkModel links(const Spec& spec) {
@@ -95,6 +138,7 @@ class SimRun {
     Node<SimPort>& node = nodes_[i];
     const double loss = node.step();
     last_step_s_ = network_.now();
+    ++steps_done_;
     diverged_ |= !losses_[i].add(loss);
     const std::uint64_t steps = node.optimizer().steps();
     if (i == 0 && steps % 16 == 0)
@@ -160,7 +204,33 @@ class SimRun {
     }
     progress_.consensus(std::sqrt(squares / experiment_.nodes()));
     recorder_->write(evaluation.rows);
+    if (wall_seconds() - status_s_ > kStatus_s) write_status();
     last_rows_ = std::move(evaluation.rows);
+  }
+
+  /// A checkpoint of the world as it is between two events.
+  void save() {
+    Archive archive;
+    archive(*this);
+    checkpoints_.save(checkpoint_ + 1, kStateName, archive);
+    recorder_->sync();
+    checkpoints_.publish(++checkpoint_);
+    next_checkpoint_ = times_.after(steps_done_ / experiment_.nodes());
+    write_status();
+  }
+
+  void check_loaded(const Archive& archive) const {
+    const std::size_t nodes = nodes_.size(), dim = experiment_.model->dim();
+    bool good = evaluations_done_ + evaluations_.size() <= experiment_.evaluations();
+    for (const Evaluation& e : evaluations_)
+      good &= e.rows.size() == nodes && e.models.size() == nodes * dim && e.sum.size() == dim;
+    for (const std::uint64_t k : next_evaluation_) good &= k > evaluations_done_ && k <= experiment_.evaluations() + 1;
+    if (!good) archive.fail("does not fit the run's evaluations");
+  }
+
+  void write_status() {
+    status_s_ = wall_seconds();
+    directory_->write_status({"running", last_step_s_, nodes_[0].optimizer().steps(), checkpoint_}, experiment_);
   }
 
   /// A run that ends early is judged as it stands.
@@ -174,6 +244,7 @@ class SimRun {
 
   Experiment& experiment_;
   Recorder* recorder_ = nullptr;
+  const RunDirectory* directory_ = nullptr;
   std::unique_ptr<Solver> solver_of_first_;
   SimNetwork network_;
   Progress progress_;
@@ -187,7 +258,11 @@ class SimRun {
   std::vector<MetricsRow> last_rows_;
   std::vector<double> mean_;
   std::chrono::steady_clock::time_point start_;
-  double last_step_s_ = 0;
+  double last_step_s_ = 0, status_s_ = 0;
+  std::uint64_t steps_done_ = 0;  ///< of all nodes
+  Checkpoints checkpoints_;
+  CheckpointTimes times_;
+  std::uint64_t checkpoint_ = 0, next_checkpoint_;  ///< number of the latest; mean steps of a node at the next
   bool diverged_ = false;
 };
 
@@ -197,11 +272,15 @@ Exit run_sim(const Spec& spec) {
   Experiment experiment(spec, spec.nodes);
   if (spec.verbose) std::cerr << experiment.describe();
   SimRun run(experiment);
+  if (spec.resume) {
+    run.resume();
+    if (run.checkpoint() == 0) std::cerr << no_checkpoint_yet(spec.out);
+  }
   const RunDirectory directory(spec, spec.nodes);  // last of all: whatever is refused leaves nothing behind
-  Recorder recorder(directory.path("metrics.csv"));
-  run.run(recorder);
+  Recorder recorder(directory.path("metrics.csv"), run.rows_written());
+  run.run(recorder, directory);
   const Summary summary = run.summary();
-  directory.finish(summary, experiment, run.mean());
+  directory.finish(summary, experiment, run.mean(), run.checkpoint());
   print(std::cout, summary, experiment);
   return summary.exit_code();
 }

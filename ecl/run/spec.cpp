@@ -32,6 +32,8 @@ void check(const Spec& spec) {
   require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");
   require(spec.weight_decay >= 0, "--weight-decay", spec.weight_decay, "at least 0");
   require(spec.eval_every >= 0, "--eval-every", spec.eval_every, "at least 0 (0: only at the end)");
+  require(spec.checkpoint_every >= 0, "--checkpoint-every", spec.checkpoint_every,
+          "at least 0 (0: only when a signal stops the run)");
   require(spec.nodes >= 1, "--nodes", spec.nodes, "at least 1");
   require(spec.step_time_s > 0, "--step-time-s", spec.step_time_s, "above 0");
   require(spec.links.latency_s >= 0, "--latency-s", spec.links.latency_s, "at least 0");

@@ -33,16 +33,18 @@ struct Spec {
   std::string schedule = "constant";
   double momentum = 0, weight_decay = 0;
   std::uint64_t seed = 1;
-  std::string node_speed;  ///< "NODE:FACTOR,...": a step of NODE takes FACTOR times as long
-  double eval_every = 1;   ///< epochs; 0: only at the end
+  std::string node_speed;       ///< "NODE:FACTOR,...": a step of NODE takes FACTOR times as long
+  double eval_every = 1;        ///< epochs; 0: only at the end
+  double checkpoint_every = 0;  ///< epochs; 0: only when a signal stops the run
   std::string out;
+  bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;
 
   // train only
   std::string exchange = "auto";  ///< auto, shared, window, messages: what carries the messages
 
   // simulate only
-  NodeId nodes = 8;
+  NodeId nodes = 8;            ///< of a run that is resumed: as many as it had, under `train` too
   double step_time_s = 0.001;  ///< of a node with factor 1
   LinkModel links = {.latency_s = 1e-4, .bandwidth_bytes_s = 1e9, .jitter = 0.1};
 

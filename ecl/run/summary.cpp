@@ -3,30 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <sys/resource.h>
 
+#include "ecl/run/run_directory.hpp"
 #include "ecl/words/build.hpp"
 
 namespace ecl {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-const char* name(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::finished:
-      return "finished";
-    case Verdict::diverged:
-      return "diverged";
-    case Verdict::preempted:
-      return "preempted";
-  }
-  return "";
-}
 
 Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -46,11 +33,7 @@ struct Totals {
       stale_p99 = std::max(stale_p99, row.stale_p99);
       steps += row.step;
       refused += row.messages_refused;
-      traffic.bytes_sent += row.traffic.bytes_sent;
-      traffic.messages_sent += row.traffic.messages_sent;
-      traffic.messages_taken += row.traffic.messages_taken;
-      traffic.messages_torn += row.traffic.messages_torn;
-      traffic.messages_overwritten += row.traffic.messages_overwritten;
+      traffic += row.traffic;
     }
     const double nodes = static_cast<double>(rows.size());
     accuracy_mean /= nodes;
@@ -59,29 +42,19 @@ struct Totals {
   }
 };
 
-void write_file(const std::string& path, const std::string& content) {
-  std::ofstream file(path, std::ios::binary);
-  file << content;
-  if (!file.flush()) throw Error("cannot write " + path + "; is the disk full?", Exit::io);
-}
-
-/// NumPy's format, version 1: `numpy.load` reads it.
-std::string to_npy(const std::vector<double>& values) {
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(values.size()) + ",), }";
-  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
-  header += '\n';
-  std::string text("\x93NUMPY\x01\x00", 8);
-  text += static_cast<char>(header.size() & 0xff);
-  text += static_cast<char>(header.size() >> 8);
-  text += header;
-  for (const double value : values) {
-    const float narrow = static_cast<float>(value);
-    text.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
-  }
-  return text;
-}
-
 }  // namespace
+
+const char* name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::finished:
+      return "finished";
+    case Verdict::diverged:
+      return "diverged";
+    case Verdict::preempted:
+      return "preempted";
+  }
+  return "";
+}
 
 Exit Summary::exit_code() const {
   switch (verdict) {
@@ -185,31 +158,11 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
     add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
         static_cast<double>(totals.traffic.bytes_sent) / 1e6);
   if (summary.distance_to_optimum) add("distance to the closed-form optimum: %.2e", *summary.distance_to_optimum);
+  if (summary.verdict == Verdict::preempted && !experiment.spec.out.empty())
+    out << "to go on: " << resume_command(experiment) << '\n';
   if (summary.seconds != summary.wall_seconds)
     add("simulated in %.2f s: %.0f node steps per second", summary.wall_seconds,
         static_cast<double>(totals.steps) / summary.wall_seconds);
-}
-
-RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out) {
-  namespace fs = std::filesystem;
-  if (directory_.empty()) return;
-  std::error_code error;
-  const bool there = fs::exists(directory_, error);
-  if (!error && there && (!fs::is_directory(directory_, error) || !fs::is_empty(directory_, error)))
-    throw Error("--out " + directory_ + ": something is there already; choose another directory or remove it");
-  if (!error) fs::create_directories(fs::path(directory_) / "model", error);
-  if (error) throw Error("--out " + directory_ + ": cannot be made: " + error.message(), Exit::io);
-  write_file(path("config.ini"), "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
-}
-
-std::string RunDirectory::path(const std::string& file) const {
-  return directory_.empty() ? "" : directory_ + "/" + file;
-}
-
-void RunDirectory::finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean) const {
-  if (directory_.empty()) return;
-  write_file(path("model/consensus.npy"), to_npy(mean));
-  write_file(path("summary.json"), to_json(summary, experiment));
 }
 
 }  // namespace ecl

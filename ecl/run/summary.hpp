@@ -12,6 +12,7 @@
 namespace ecl {
 
 enum class Verdict { finished, diverged, preempted };
+const char* name(Verdict verdict);
 
 /// How a run ended; the content of summary.json.
 struct Summary {
@@ -41,19 +42,5 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
 /// CPU seconds of this process so far, and the most memory it ever had.
 double cpu_seconds();
 double peak_memory_bytes();
-
-/// The directory of a run (--out). Empty path: nothing is written anywhere.
-class RunDirectory {
- public:
-  /// Throws Error if the path holds another run or cannot be made. Writes config.ini.
-  RunDirectory(const Spec& spec, NodeId nodes);
-  /// Of a file in it; empty if there is no directory.
-  std::string path(const std::string& file) const;
-  /// Writes summary.json and model/consensus.npy.
-  void finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean) const;
-
- private:
-  std::string directory_;
-};
 
 }  // namespace ecl

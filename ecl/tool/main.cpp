@@ -31,9 +31,12 @@ constexpr const char* kHelp =
 ecl COMMAND --help tells a command's options.
 )";
 
+/// In one piece: mpirun has words of its own for a failure, and would put them in between.
+void say(const std::string& what) { std::cerr << "ecl: " + what + "\n"; }
+
 Exit train(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request = ecl::read_options("train", arguments);
-  request.spec.command = command_line;
+  if (!request.spec.resume) request.spec.command = command_line;
   const bool first = ecl::mpi::launch_rank() == 0;
   if (request.help || request.print_config) {
     if (first && request.help) ecl::print_options(std::cout, "train");
@@ -46,17 +49,17 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   try {
     return ecl::run_rma(world, request.spec);
   } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order
-    if (world.rank() == 0) std::cerr << "ecl: " << error.what() << std::endl;
+    if (world.rank() == 0) say(error.what());
     return error.code();
   } catch (const std::exception& error) {  // this rank alone: Session then aborts the job, so speak now
-    std::cerr << "ecl: rank " << world.rank() << ": internal error: " << error.what() << std::endl;
+    say("rank " + std::to_string(world.rank()) + ": internal error: " + error.what());
     throw;
   }
 }
 
 Exit simulate(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request = ecl::read_options("simulate", arguments);
-  request.spec.command = command_line;
+  if (!request.spec.resume) request.spec.command = command_line;
   if (request.help || request.print_config) {
     if (request.help) ecl::print_options(std::cout, "simulate");
     if (request.print_config) std::cout << request.spec.config;
@@ -98,10 +101,10 @@ int main(int argc, char** argv) {
   try {
     return static_cast<int>(run(Arguments(argv + 1, argv + argc)));
   } catch (const ecl::Error& error) {
-    if (ecl::mpi::launch_rank() == 0) std::cerr << "ecl: " << error.what() << std::endl;
+    if (ecl::mpi::launch_rank() == 0) say(error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    std::cerr << "ecl: internal error: " << error.what() << std::endl;
+    say(std::string("internal error: ") + error.what());
     return static_cast<int>(Exit::internal);
   }
 }

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "ecl/run/placement.hpp"
+#include "ecl/run/run_directory.hpp"
 #include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
@@ -56,7 +57,9 @@ struct Options {
       ("weight-decay", field(spec.weight_decay), "lambda of lambda/2 |x|^2")
       ("seed", field(spec.seed), "of data split, initial model, batches and random graphs")
       ("node-speed", field(spec.node_speed), "NODE:FACTOR,...: a step of NODE takes FACTOR times as long")
-      ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end");
+      ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end")
+      ("checkpoint-every", field(spec.checkpoint_every),
+       "epochs between checkpoints in --out; 0: only when a signal stops the run");
     if (command == "simulate") run.add_options()
       ("nodes", field(spec.nodes), "number of nodes; --placement and --devices may say it too")
       ("step-time-s", field(spec.step_time_s), "virtual seconds of a step on a node of factor 1")
@@ -72,6 +75,8 @@ struct Options {
        "shared, window, messages: only that");
     tool.add_options()
       ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
+      ("resume", po::value<std::string>(), 
+       "DIR: go on with the run in DIR that was stopped or killed, as it was started: no other options")
       ("config", po::value<std::string>(),
        "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
       ("print-config", "print all options as they would be used, and stop")
@@ -156,6 +161,24 @@ void read_config(const std::string& path, const Options& options, const std::str
   });
 }
 
+/// A run goes on as it was started, or it would be another one.
+void refuse_beside_resume(const po::variables_map& values) {
+  for (const auto& [name, value] : values)
+    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose")
+      throw Error("--resume goes on with the options that the run was started with; leave out --" + name);
+}
+
+/// --resume DIR: the options of the run in DIR.
+void take_up(const std::string& directory, const std::string& command, const Options& options,
+             po::variables_map& values, Spec& spec) {
+  const StartedRun run = started_run(directory, command);
+  read_config(run.config_path, options, command, values, spec);
+  spec.command = run.command_line;
+  spec.nodes = run.nodes;
+  spec.out = directory;
+  spec.resume = true;
+}
+
 }  // namespace
 
 void print_options(std::ostream& out, const std::string& command) {
@@ -186,6 +209,13 @@ Request read_options(const std::string& command, const std::vector<std::string>&
   } catch (const po::error& error) {
     fail(error, all, "ecl " + command);
   }
+  if (values.count("resume")) {
+    refuse_beside_resume(values);
+    take_up(values["resume"].as<std::string>(), command, options, values, spec);
+    spec.config = to_ini(options.run, values, spec);
+    check(spec);
+    return request;
+  }
   if (given(values, "steps") && given(values, "epochs") && spec.steps != 0)
     throw Error("--steps and --epochs both say how long to train; give one");
   if (values.count("config")) read_config(values["config"].as<std::string>(), options, command, values, spec);
@@ -193,6 +223,8 @@ Request read_options(const std::string& command, const std::vector<std::string>&
   request.print_config = values.count("print-config") > 0;
   spec.config = to_ini(options.run, values, spec);
   check(spec);
+  if (spec.checkpoint_every > 0 && spec.out.empty() && !request.print_config)
+    throw Error("--checkpoint-every needs a directory for the checkpoints: give --out DIR");
   return request;
 }
 

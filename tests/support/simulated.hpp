@@ -84,6 +84,7 @@ class Forwarding : public Solver {
   void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
   void send(int e, CVec x, Vec message) override { solver_->send(e, x, message); }
   void drop(int e) override { solver_->drop(e); }
+  void archive(Archive& archive) override { solver_->archive(archive); }
 
  protected:
   std::unique_ptr<Solver> solver_;
@@ -147,6 +148,23 @@ class Simulation {
     for (NodeId i = 0; i < spec_.nodes; ++i)
       if (alive_[i]) rows.insert(rows.end(), partition[i].begin(), partition[i].end());
     return experiment_.model->optimum(all.subset(rows));
+  }
+
+  /// Saves or loads the nodes and their network.
+  void archive(Archive& archive) {
+    archive(network_);
+    for (auto& node : nodes_) archive(node);
+  }
+  /// The nodes as `other` saved them, over the network of this simulation, which has seen no message yet.
+  void take_nodes_of(Simulation& other) {
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
+      Archive saved;
+      saved(other.nodes_[i]);
+      Archive loaded(saved.bytes(), "node");
+      loaded(nodes_[i]);
+      loaded.finish();
+      nodes_[i].restart_port();
+    }
   }
 
   const Experiment& experiment() const { return experiment_; }

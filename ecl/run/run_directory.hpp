@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ecl/run/summary.hpp"
+
+namespace ecl {
+
+/// How far a run is, for status.json.
+struct Status {
+  std::string state = "running";  ///< running, or how it ended: the summary's verdict
+  double seconds = 0;             ///< of training
+  std::uint64_t step = 0;         ///< of node 0
+  std::uint64_t checkpoint = 0;   ///< the latest; 0: none
+};
+
+/// The directory of a run (--out, or --resume). Empty path: nothing is written anywhere.
+class RunDirectory {
+ public:
+  /// Makes it, with config.ini; or, to resume, takes it as it is. Throws Error if the path holds another run or cannot
+  /// be made.
+  RunDirectory(const Spec& spec, NodeId nodes);
+  /// Of a file in it; empty if there is no directory.
+  std::string path(const std::string& file) const;
+  /// Replaces status.json, for people and scripts that look at a run from outside. Throws Error (io).
+  void write_status(const Status& status, const Experiment& experiment) const;
+  /// Writes model/consensus.npy, summary.json and the last status.json.
+  void finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean,
+              std::uint64_t checkpoint) const;
+
+ private:
+  std::string directory_;
+};
+
+/// What a run directory says about how its run was started, for --resume.
+struct StartedRun {
+  std::string command_line;  ///< "ecl train ..."
+  NodeId nodes = 0;
+  std::string config_path;
+};
+
+/// Reads it. Throws Error if `directory` holds no run of `command` ("train" or "simulate"), or one that has ended.
+StartedRun started_run(const std::string& directory, const std::string& command);
+
+/// The command line that goes on with a run.
+std::string resume_command(const Experiment& experiment);
+
+/// What a checkpoint of this run belongs to: command, nodes, options, data, as lines of text. The place of the data
+/// (--data) is left out: they may move.
+std::string fingerprint(const Experiment& experiment);
+
+}  // namespace ecl

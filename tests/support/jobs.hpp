@@ -1,0 +1,45 @@
+#pragma once
+
+#include <csignal>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "tests/support/command.hpp"
+
+/// What mpirun started, and how to end it hard.
+namespace ecl::test {
+
+inline std::vector<pid_t> children_of(pid_t process) {
+  std::vector<pid_t> children;
+  const std::string id = std::to_string(process);
+  for (const std::string& word : words_of(read_file("/proc/" + id + "/task/" + id + "/children")))
+    children.push_back(std::stoi(word));
+  return children;
+}
+
+/// Process numbers of the ranks that this mpirun started: itself, or through a proxy (MPICH).
+inline std::vector<pid_t> ranks_of(pid_t launcher) {
+  std::vector<pid_t> ranks = children_of(launcher);
+  if (ranks.size() == 1 && !children_of(ranks[0]).empty()) ranks = children_of(ranks[0]);
+  return ranks;
+}
+
+/// The command, with all that MPI leaves on disk when it is killed in the scratch directory, to be removed with it.
+inline std::vector<std::string> contained(std::vector<std::string> command, const Scratch& scratch) {
+  std::vector<std::string> words = {"env"};
+  for (const char* name : {"TMPDIR", "OMPI_MCA_orte_tmpdir_base", "OMPI_MCA_btl_vader_backing_directory",
+                           "OMPI_MCA_osc_sm_backing_directory"})
+    words.push_back(std::string(name) + "=" + scratch.path().string());
+  words.insert(words.end(), command.begin(), command.end());
+  return words;
+}
+
+/// kill -9 of launcher and ranks, as when the machine is taken away.
+inline void kill_job(const Process& launcher) {
+  const std::vector<pid_t> ranks = ranks_of(launcher.id());
+  kill(launcher.id(), SIGKILL);
+  for (const pid_t rank : ranks) kill(rank, SIGKILL);
+}
+
+}  // namespace ecl::test
