@@ -1,5 +1,6 @@
 // The solvers `ecl` and `ecl_isvr`: exact whatever happens to the messages; `ecl_isvr` equal to the textbook form.
 #include <Eigen/Core>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <limits>
 #include <numeric>
