@@ -1,4 +1,5 @@
 // The server solvers on a star: what they equal, what they are exact for, and what faults cost them.
+#include <fstream>
 #include <gtest/gtest.h>
 
 #include "support/simulated.hpp"
