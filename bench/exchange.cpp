@@ -5,18 +5,20 @@
 //   exchange times EXCHANGE               lines: name, bytes, then microseconds: send, receive, delivery
 //   exchange progress EXCHANGE POKE_MS    rank 1 computes 20 ms at a time and lets MPI move every POKE_MS, 0: never
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
+#include <fcntl.h>
 #include <limits>
 #include <memory>
 #include <mpi.h>
+#include <stdexcept>
 #include <string>
+#include <sys/mman.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "ecl/contracts/graph.hpp"
@@ -58,28 +60,31 @@ constexpr std::size_t kSlots = 3;  // as a mailbox has, so that caches see as mu
 /// A memcpy into memory that both ranks map, a flag, a memcpy out of it: no exchange on one host can do better.
 class Memcpy final : public Way {
  public:
-  Memcpy(MPI_Comm host, std::size_t floats) : bytes_(floats * sizeof(float)) {
-    int rank = 0;
+  Memcpy(MPI_Comm host, std::size_t floats) : bytes_(floats * sizeof(float)), part_(kFlag + kSlots * bytes_) {
+    int rank = 0, first = getpid();
     MPI_Comm_rank(host, &rank);
-    std::byte* unused = nullptr;
-    check(MPI_Win_allocate_shared(kFlag + kSlots * bytes_, 1, MPI_INFO_NULL, host, &unused, &window_),
-          "allocate_shared");
-    for (int r = 0; r < 2; ++r) {
-      MPI_Aint size = 0;
-      int unit = 0;
-      check(MPI_Win_shared_query(window_, r, &size, &unit, r == rank ? &mine_ : &theirs_), "MPI_Win_shared_query");
-    }
-    std::memset(mine_, 0, kFlag + kSlots * bytes_);
+    MPI_Bcast(&first, 1, MPI_INT, 0, host);
+    const std::string name = "/ecl_exchange_" + std::to_string(first);
+    const int file = shm_open(name.c_str(), O_CREAT | O_RDWR, 0600);
+    if (file < 0 || ftruncate(file, 2 * part_) != 0) throw std::runtime_error("no shared memory");
+    void* memory = mmap(nullptr, 2 * part_, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (memory == MAP_FAILED) throw std::runtime_error("no shared memory");
+    memory_ = static_cast<std::byte*>(memory);
+    mine_ = memory_ + rank * part_;
+    theirs_ = memory_ + (1 - rank) * part_;
+    std::memset(mine_, 0, part_);
     MPI_Barrier(host);
+    shm_unlink(name.c_str());
   }
-  ~Memcpy() override { MPI_Win_free(&window_); }
+  ~Memcpy() override { munmap(memory_, 2 * part_); }
 
   void send(const Floats& message) override {
     std::memcpy(theirs_ + kFlag + ++sent_ % kSlots * bytes_, message.data(), bytes_);
-    std::atomic_ref(*reinterpret_cast<std::uint64_t*>(theirs_)).store(sent_, std::memory_order_release);
+    flag(theirs_).store(sent_, std::memory_order_release);
   }
   bool receive(Floats& message) override {
-    const auto sent = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(mine_)).load(std::memory_order_acquire);
+    const std::uint64_t sent = flag(mine_).load(std::memory_order_acquire);
     if (sent == received_) return false;
     received_ = sent;
     std::memcpy(message.data(), mine_ + kFlag + received_ % kSlots * bytes_, bytes_);
@@ -88,16 +93,19 @@ class Memcpy final : public Way {
 
  private:
   static constexpr std::size_t kFlag = 64;
-  std::size_t bytes_;
+  static std::atomic_ref<std::uint64_t> flag(std::byte* part) {
+    return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(part));
+  }
+
+  std::size_t bytes_, part_;
   std::uint64_t sent_ = 0, received_ = 0;
-  MPI_Win window_ = MPI_WIN_NULL;
-  std::byte *mine_ = nullptr, *theirs_ = nullptr;
+  std::byte *memory_ = nullptr, *mine_ = nullptr, *theirs_ = nullptr;
 };
 
 /// MPI_Put and flush. The count that tells of it goes after it, and is not part of what send() costs.
 class RawPut final : public Way {
  public:
-  RawPut(MPI_Comm comm, std::size_t floats) : bytes_(static_cast<int>(floats * sizeof(float))) {
+  RawPut(MPI_Comm comm, std::size_t floats) : comm_(comm), bytes_(static_cast<int>(floats * sizeof(float))) {
     MPI_Comm_rank(comm, &rank_);
     const MPI_Aint size = kFlag + static_cast<MPI_Aint>(kSlots) * bytes_;
     check(MPI_Win_allocate(size, 1, MPI_INFO_NULL, comm, &mine_, &window_), "MPI_Win_allocate");
@@ -119,7 +127,11 @@ class RawPut final : public Way {
   void tell() override { flag(1 - rank_, sent_, MPI_REPLACE); }
   bool receive(Floats& message) override {
     const std::uint64_t sent = flag(rank_, 0, MPI_NO_OP);
-    if (sent == received_) return false;
+    if (sent == received_) {
+      int found = 0;
+      check(MPI_Iprobe(1 - rank_, 0, comm_, &found, MPI_STATUS_IGNORE), "MPI_Iprobe");  // osc/ucx moves in here only
+      return false;
+    }
     received_ = sent;
     MPI_Win_sync(window_);
     std::memcpy(message.data(), mine_ + kFlag + received_ % kSlots * bytes_, bytes_);
@@ -135,6 +147,7 @@ class RawPut final : public Way {
   }
 
   static constexpr std::size_t kFlag = 64;
+  MPI_Comm comm_;
   int rank_ = 0, bytes_;
   std::uint64_t sent_ = 0, received_ = 0;
   MPI_Win window_ = MPI_WIN_NULL;
@@ -226,7 +239,7 @@ void ping_pong(Way& way, int rank, int trips, Floats& out, Floats& in, Times& ti
         times.receive = std::min(times.receive, now_s() - start - kClock);
         return;
       }
-      if (++looks % 1000 == 0) std::this_thread::yield();
+      if (++looks % 100 == 0) std::this_thread::yield();  // the other may share this core
     }
   };
   for (int trip = 0; trip < trips; ++trip) {
@@ -251,7 +264,7 @@ bool share_a_host(MPI_Comm comm) {
 }
 
 void measure_size(const ecl::mpi::Comm& comm, std::size_t floats, ecl::Exchange exchange) {
-  constexpr int kTurns = 10;
+  constexpr int kTurns = 20;
   const int trips = static_cast<int>(std::clamp<std::size_t>(2'000'000 / floats, 1, 100));
   Floats out(floats, 1), in(floats);
   struct Entry {
