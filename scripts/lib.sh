@@ -11,6 +11,8 @@ job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its 
 test_packages=(python3 iproute2)                  # the test of declared experiments, emulated hosts
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 picture_packages=(python3-matplotlib)             # their curves
+fuzz_packages=(clang-16 libclang-rt-16-dev)       # scripts/fuzz; clang 14 has no std::source_location
+lint_packages=(clang-format clang-tidy-16)        # scripts/lint
 
 python=/usr/bin/python3  # Debian's, which finds Debian's matplotlib
 [[ -x $python ]] || python=python3

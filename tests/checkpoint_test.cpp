@@ -154,19 +154,17 @@ struct Interruption {
   const char* name;
   const char* mode;
   int signal;
-  bool launcher;     ///< is signalled; else one rank alone
-  int epochs = 300;  ///< long enough for mpirun, which takes a second to pass on SIGTERM
+  bool launcher;  ///< is signalled; else one rank alone
 };
 
 class Preempted : public testing::TestWithParam<Interruption> {};
 
 TEST_P(Preempted, CheckpointsAndIsResumed) {
-  const auto& [name, mode, number, launcher, epochs] = GetParam();
+  const auto& [name, mode, number, launcher] = GetParam();
   const Scratch scratch;
   const fs::path whole = scratch / "whole", stopped = scratch / "stopped";
   const bool lock_step = mode == std::string("lock-step");
-  const std::string options = std::string("train --eval-every 2 --quiet --node-speed 1:3 --mode ") + mode +
-                              " --epochs " + std::to_string(epochs) + " --out ";
+  const std::string options = std::string("train --mode ") + mode + kLong + " --node-speed 1:3 --out ";
   {
     Process process(tool_on(4, options + stopped.string()));
     ASSERT_TRUE(process.wait_until([&] { return metrics(stopped).size() > 2000; }, 60)) << process.err();
@@ -175,15 +173,14 @@ TEST_P(Preempted, CheckpointsAndIsResumed) {
     kill(launcher ? process.id() : ranks.back(), number);
     const Outcome outcome = process.wait(60);
     EXPECT_FALSE(outcome.timed_out);
-    // mpirun that is told to end says 1 itself, whatever its ranks say.
-    EXPECT_EQ(outcome.exit_code, number == SIGTERM && launcher ? 1 : 75) << outcome.err;
+    EXPECT_EQ(outcome.exit_code, 75) << outcome.err;
   }
   EXPECT_EQ(status_of(stopped)["state"], "preempted");
   EXPECT_EQ(status_of(stopped)["resume"], "mpirun -n 4 ecl train --resume " + stopped.string());
   EXPECT_EQ(latest(stopped), 1);
   const Outcome resumed = run(tool_on(4, "train --quiet --resume " + stopped.string()));
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
-  expect_metrics(metrics(stopped), 4, epochs / 2);
+  expect_metrics(metrics(stopped), 4, 150);
   EXPECT_EQ(summary_of(stopped)["verdict"], "finished");
   EXPECT_GT(summary_of(stopped)["test_accuracy_min"], 93);
   EXPECT_LT(summary_of(stopped)["consensus_error"], 0.1);
@@ -194,11 +191,34 @@ TEST_P(Preempted, CheckpointsAndIsResumed) {
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, Preempted,
                          testing::Values(Interruption{"LockStepUser1", "lock-step", SIGUSR1, true},
-                                         Interruption{"LockStepTerminate", "lock-step", SIGTERM, true, 1200},
                                          Interruption{"LockStepOneRank", "lock-step", SIGINT, false},
                                          Interruption{"AsyncUser1", "async", SIGUSR1, true},
                                          Interruption{"AsyncOneRank", "async", SIGTERM, false}),
                          [](const auto& test) { return test.param.name; });
+
+/// mpirun that is told to end waits a second before it passes that on, and another one before it kills what is left;
+/// the test makes these five, so that a slow machine does not fail it. mpirun says 1 itself, whatever its ranks say.
+TEST(CheckpointOverRanks, TheLaunchersEndLeavesACheckpoint) {
+  const Scratch scratch;
+  const fs::path out = scratch / "a";
+  const std::string options = "--steps 10000000 --eval-every 100 --quiet --out " + out.string();
+  const auto interrupt = [&](const std::vector<std::string>& command, int number) {
+    Process process(command);
+    const std::size_t before = metrics(out).size();
+    EXPECT_TRUE(process.wait_until([&] { return metrics(out).size() > before + 500; }, 60)) << process.err();
+    process.signal(number);
+    const Outcome outcome = process.wait(60);
+    EXPECT_FALSE(outcome.timed_out);
+    EXPECT_EQ(status_of(out)["state"], "preempted") << outcome.err;
+    return outcome.exit_code;
+  };
+  auto command = tool_on(4, "train --mode lock-step " + options);
+  command.insert(command.begin(), {"env", "OMPI_MCA_odls_base_sigkill_timeout=5"});
+  EXPECT_NE(interrupt(command, SIGTERM), 0);
+  EXPECT_EQ(latest(out), 1);
+  EXPECT_EQ(interrupt(tool_on(4, "train --quiet --resume " + out.string()), SIGUSR1), 75);
+  EXPECT_EQ(latest(out), 2);
+}
 
 TEST(CheckpointOverRanks, AsynchronousRunsReachTheSameModel) {
   const Scratch scratch;
@@ -386,47 +406,41 @@ INSTANTIATE_TEST_SUITE_P(Checkpoint, FullDisk, testing::Values("simulate", "trai
 
 // --- killed at random moments, again and again ---
 
-/// ECL_KILL_ROUNDS kills of whole jobs in lock step, each after a random time; then the run must finish, and be the one
-/// that nobody disturbed. Whatever there is after a kill, one of two commands goes on: --resume if the run had begun.
+/// ECL_KILL_ROUNDS times a whole job in lock step is killed after a random time. Whatever there is then, one of two
+/// commands goes on: --resume if the run had begun, else the first one again. Each run that gets to its end must be the
+/// one that nobody disturbed; then another one begins.
 TEST(CheckpointKillLoop, EndsAsIfNothingHadHappened) {
   const char* wanted = std::getenv("ECL_KILL_ROUNDS");
   const int rounds = wanted ? std::atoi(wanted) : 4;
   const Scratch scratch;
-  const std::string options =
-      "train --mode lock-step --checkpoint-every 1 --eval-every 1 --quiet --epochs " + std::to_string(60 * rounds);
-  ASSERT_EQ(run(tool_on(4, options + " --out " + (scratch / "whole").string()), 300).exit_code, 0);
-  const fs::path out = scratch / "killed";
-  int killed = 0, ended = 0, resumed = 0, furthest = 0;
-  const auto command = [&] {
+  const std::string options = "train --mode lock-step --checkpoint-every 1 --eval-every 1 --quiet --epochs 600 --out ";
+  const fs::path whole = scratch / "whole";
+  ASSERT_EQ(run(tool_on(4, options + whole.string())).exit_code, 0);
+  int runs = 1, killed = 0, resumed = 0, furthest = 0;
+  for (int attempt = 0; killed < rounds || fs::exists(scratch / ("run" + std::to_string(runs))); ++attempt) {
+    const fs::path out = scratch / ("run" + std::to_string(runs));
     const bool begun = fs::exists(out / "config.ini");
     resumed += latest(out) > 0;
-    return tool_on(4, begun ? "train --quiet --resume " + out.string() : options + " --out " + out.string());
-  };
-  for (int round = 0; round < rounds && ended == 0; ++round) {
-    Random random(7, Purpose::test, round);
-    const auto limit = std::chrono::milliseconds(static_cast<int>(1500 * random.uniform()));
+    Random random(7, Purpose::test, attempt);
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int>(1500 * random.uniform()));
     const Scratch leftovers;
-    Process process(contained(command(), leftovers));
-    const auto end = std::chrono::steady_clock::now() + limit;
-    process.wait_until([&] { return std::chrono::steady_clock::now() >= end; }, 60);
-    kill_job(process);
+    Process process(
+        contained(tool_on(4, begun ? "train --quiet --resume " + out.string() : options + out.string()), leftovers));
+    if (process.wait_until([&] { return killed < rounds && std::chrono::steady_clock::now() >= end; }, 90))
+      kill_job(process);
     const Outcome outcome = process.wait(30);
-    if (outcome.exit_code == 128 + SIGKILL) {
-      ++killed;
-    } else {
-      ASSERT_EQ(outcome.exit_code, 0) << "round " << round << ": " << outcome.err;
-      ++ended;
-    }
-    ASSERT_GE(latest(out), furthest) << "a checkpoint was lost in round " << round;
+    ASSERT_GE(latest(out), furthest) << "attempt " << attempt << " lost a checkpoint";
     furthest = latest(out);
+    const bool hit = outcome.exit_code == 128 + SIGKILL;
+    killed += hit;
+    if (hit && !fs::exists(out / "summary.json")) continue;  // the run's last word
+    ASSERT_TRUE(hit || outcome.exit_code == 0) << "attempt " << attempt << ": " << outcome.err;
+    ASSERT_EQ(untimed(out), untimed(whole));
+    ++runs, furthest = 0;
   }
-  if (ended == 0) {
-    const Outcome outcome = run(command(), 300);
-    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-  }
-  std::printf("%d of %d rounds killed, %d resumed from a checkpoint, the last was %d\n", killed, rounds, resumed,
-              furthest);
-  EXPECT_EQ(untimed(out), untimed(scratch / "whole"));
+  std::printf("%d jobs killed, %d times resumed from a checkpoint; %d runs got to their end, all alike\n", killed,
+              resumed, runs - 1);
 }
 
 }  // namespace

@@ -505,11 +505,15 @@ TEST_P(FullDisk, IsToldInOneLine) {
 }
 
 // With 1 page config.ini fits, with 2 the first lines of metrics.csv too, with 4 nearly all.
+std::string full_disk_name(const testing::TestParamInfo<FullDisk::ParamType>& test) {
+  const std::string last_word = words_of(std::get<0>(test.param)).back();
+  return last_word.substr(last_word.find_first_not_of('-')) + "_" + std::to_string(std::get<1>(test.param));
+}
+
 INSTANTIATE_TEST_SUITE_P(Tool, FullDisk,
-                         testing::Combine(testing::Values("train", "simulate"), testing::Values(1, 2, 4)),
-                         [](const auto& test) {
-                           return std::string(std::get<0>(test.param)) + "_" + std::to_string(std::get<1>(test.param));
-                         });
+                         testing::Combine(testing::Values("train", "simulate", "train --record"),
+                                          testing::Values(1, 2, 4)),
+                         full_disk_name);
 
 }  // namespace
 }  // namespace ecl::test

@@ -1,7 +1,6 @@
 // Every topology of the registry: simple, symmetric or directed by name, connected, and of the shape that its header
 // comment promises.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -540,14 +539,10 @@ TEST(Dot, HasEachNodeAndEachEdgeOnce) {
   EXPECT_EQ(to_dot(make("ring", 1), "one"), "graph \"one\" {\n  node [shape=circle];\n  0;\n}\n");
 }
 
-// A quadratic construction would take minutes here; the bound is loose for slow machines and sanitizers.
+// A quadratic construction would take minutes, beyond the test's time limit.
 TEST(Scale, AHundredThousandNodesAreQuick) {
-  for (const std::string choice : {"ring", "torus", "random_regular", "erdos_renyi", "small_world", "exponential"}) {
-    const auto start = std::chrono::steady_clock::now();
+  for (const std::string choice : {"ring", "torus", "random_regular", "erdos_renyi", "small_world", "exponential"})
     EXPECT_EQ(make(choice, 100'000).size(), 100'000);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    EXPECT_LT(seconds.count(), 10.0) << choice;
-  }
 }
 
 }  // namespace

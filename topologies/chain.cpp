@@ -10,7 +10,7 @@ namespace ecl {
 Graph make_chain(NodeId n, std::uint64_t, Params&) {
   std::vector<Edge> edges;
   for (NodeId i = 0; i + 1 < n; ++i) edges.emplace_back(i, i + 1);
-  return Graph(n, std::move(edges), "topology chain");
+  return Graph(n, edges, "topology chain");
 }
 
 }  // namespace ecl

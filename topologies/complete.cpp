@@ -19,7 +19,7 @@ Graph make_complete(NodeId n, std::uint64_t, Params&) {
   edges.reserve(static_cast<std::size_t>(n) * (n - 1) / 2);
   for (NodeId i = 0; i < n; ++i)
     for (NodeId j = i + 1; j < n; ++j) edges.emplace_back(i, j);
-  return Graph(n, std::move(edges), "topology complete");
+  return Graph(n, edges, "topology complete");
 }
 
 }  // namespace ecl

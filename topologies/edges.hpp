@@ -71,7 +71,7 @@ std::optional<Graph> first_connected(NodeId n, std::uint64_t seed, const std::st
   for (int attempt = 0; attempt < kDraws; ++attempt) {
     Random random(seed, Purpose::topology, 0, attempt);
     std::vector<Edge> edges = draw(random);
-    if (in_one_piece(n, edges)) return Graph(n, std::move(edges), name);
+    if (in_one_piece(n, edges)) return Graph(n, edges, name);
   }
   return std::nullopt;
 }

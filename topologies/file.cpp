@@ -47,7 +47,7 @@ Graph make_file(NodeId n, std::uint64_t, Params& params) {
                  Exit::usage);
     edges.push_back(edge);
   }
-  return Graph(n, std::move(edges), "topology file: " + path);
+  return Graph(n, edges, "topology file: " + path);
 }
 
 }  // namespace ecl

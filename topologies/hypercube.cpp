@@ -20,7 +20,7 @@ Graph make_hypercube(NodeId n, std::uint64_t, Params&) {
   for (std::uint32_t i = 0; i < count; ++i)
     for (std::uint32_t bit = 1; bit < count; bit *= 2)
       if ((i & bit) == 0) edges.emplace_back(static_cast<NodeId>(i), static_cast<NodeId>(i | bit));
-  return Graph(n, std::move(edges), "topology hypercube");
+  return Graph(n, edges, "topology hypercube");
 }
 
 }  // namespace ecl

@@ -10,7 +10,7 @@ namespace ecl {
 Graph make_star(NodeId n, std::uint64_t, Params&) {
   std::vector<Edge> edges;
   for (NodeId j = 1; j < n; ++j) edges.emplace_back(0, j);
-  return Graph(n, std::move(edges), "topology star");
+  return Graph(n, edges, "topology star");
 }
 
 }  // namespace ecl

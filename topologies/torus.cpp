@@ -46,7 +46,7 @@ Graph make_torus(NodeId n, std::uint64_t, Params& params) {
       if (row + 1 < rows || rows > 2) edges.emplace_back(i, (row + 1) % rows * columns + column);
     }
   }
-  return Graph(n, std::move(edges), "topology torus");
+  return Graph(n, edges, "topology torus");
 }
 
 }  // namespace ecl

@@ -14,7 +14,7 @@ Graph make_tree(NodeId n, std::uint64_t, Params& params) {
       params.integer("children", 2, 1, std::numeric_limits<NodeId>::max(), "children of each inner node");
   std::vector<Edge> edges;
   for (NodeId i = 1; i < n; ++i) edges.emplace_back(static_cast<NodeId>((i - 1) / children), i);
-  return Graph(n, std::move(edges), "topology tree");
+  return Graph(n, edges, "topology tree");
 }
 
 }  // namespace ecl

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "ecl/words/check.hpp"
-#include "ecl/words/files.hpp"
+#include "ecl/words/checksum.hpp"
 
 namespace ecl {
 
@@ -43,9 +43,7 @@ void Dataset::gather(std::size_t first, std::size_t count, float* out) const {
 }
 
 std::uint32_t Dataset::checksum(std::uint32_t before) const {
-  const auto add = [&](const auto& values) {
-    before = ecl::checksum(values.data(), values.size() * sizeof values[0], before);
-  };
+  const auto add = [&](const auto& values) { before = ecl::checksum(std::as_bytes(std::span(values)), before); };
   add(values_), add(bytes_), add(labels_);
   return before;
 }

@@ -63,7 +63,7 @@ std::vector<Ways> in_order(NodeId n, const std::vector<Edge>& edges, const std::
 
 }  // namespace
 
-Graph::Graph(NodeId n, std::vector<Edge> pairs, const std::string& name, Direction direction) {
+Graph::Graph(NodeId n, const std::vector<Edge>& pairs, const std::string& name, Direction direction) {
   ECL_CHECK(n >= 1);
   const std::vector<Ways> edges = in_order(n, pairs, name, direction == Direction::forward);
   offsets_.assign(n + 1, 0);

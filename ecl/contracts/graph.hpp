@@ -34,7 +34,7 @@ class Graph {
   /// Edges in any order, each once; Direction::forward makes arcs of them, and {i,j} with {j,i} an edge both ways.
   /// Throws Error for a self-loop, a duplicate, an end outside 0 .. n-1, or if some node cannot reach some other;
   /// `name` is for that message.
-  Graph(NodeId n, std::vector<Edge> edges, const std::string& name, Direction direction = Direction::both);
+  Graph(NodeId n, const std::vector<Edge>& edges, const std::string& name, Direction direction = Direction::both);
 
   NodeId size() const { return static_cast<NodeId>(offsets_.size()) - 1; }
   std::span<const HalfEdge> edges(NodeId i) const {

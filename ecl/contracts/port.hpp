@@ -42,9 +42,9 @@ struct Traffic {
 
 /// What one node sees of the network: for each incident edge e one slot that it reads and one that it writes.
 ///
-/// Two models: MpiPort (MPI one-sided) and SimPort (simulated network). A take yields a message whole or not at all,
-/// never an older one than before. A post never waits for the peer's program. After one of a port's edges was given an
-/// outbox, post that edge before asking for another.
+/// Models: MpiPort (MPI one-sided), SimPort (simulated network), ReplayPort (a recorded run). A take yields a message
+/// whole or not at all, never an older one than before. A post never waits for the peer's program. After one of a
+/// port's edges was given an outbox, post that edge before asking for another.
 template <class P>
 concept Port = requires(P p, const P c, int e, Stamp k) {
   { c.now() } -> std::same_as<double>;        // seconds since the start of the run; no other code reads a clock

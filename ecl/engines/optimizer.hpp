@@ -9,6 +9,7 @@
 
 #include "ecl/contracts/port.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "ecl/engines/delivery_log.hpp"
 #include "ecl/engines/staleness.hpp"
 #include "ecl/engines/step_rule.hpp"
 #include "ecl/words/check.hpp"
@@ -74,7 +75,7 @@ class Optimizer {
   void begin(Vec x) {
     if (begun_) return;
     begun_ = true;
-    if (!takes_late()) receive();
+    if (!takes_late()) receive(false);
     solver_->combine(x);
     if (solver_->replies() && round_ > 0) send(x);
   }
@@ -83,7 +84,7 @@ class Optimizer {
   /// where that was left out; such a gradient is then of the x before the neighbours' messages.
   void step(Vec x, CVec gradient) {
     begin(x);
-    if (takes_late() && local_ + 1 == rule_.local_steps) receive();
+    if (takes_late() && local_ + 1 == rule_.local_steps) receive(false);
     solver_->descend(x, direction(x, gradient), rule_.step_size(steps_));
     ++steps_;
     if (++local_ < rule_.local_steps) return;
@@ -97,7 +98,7 @@ class Optimizer {
   /// this node is no server, or in lock step, where all end together.
   bool serve(Vec x) {
     if (mode_ == Mode::lock_step || !solver_->replies()) return false;
-    if (receive() > 0) {
+    if (receive(true) > 0) {
       solver_->combine(x);
       send(x);
     }
@@ -118,15 +119,16 @@ class Optimizer {
     ECL_CHECK(e >= 0 && e < edge_count());
     edges_[e] = {false, false};
     solver_->drop(e);
+    if (log_) log_->dropped(steps_, e);
   }
 
   /// Saves or loads all that changes after construction, except the port. What the port has counted is saved; a port
   /// under a loaded optimizer begins to count at 0.
   void archive(Archive& archive) {
     Traffic so_far = traffic();
-    archive(steps_, round_, local_, begun_, staleness_, refused_, so_far, *solver_);
+    archive(steps_, round_, local_, begun_, staleness_, so_far, *solver_);
     archive.list(velocity_);
-    for (EdgeUse& edge : edges_) archive(edge.sends, edge.receives, edge.heard);
+    for (EdgeUse& edge : edges_) archive(edge.sends, edge.receives, edge.heard, edge.refused);
     if (archive.loading()) before_ = so_far;
   }
 
@@ -140,6 +142,21 @@ class Optimizer {
     first_round_ = round_;
     if (mode_ == Mode::async && steps_ == rule_.total_steps && round_ > 0) send(x);
   }
+  /// From here on `log`, which outlives this, is told what is taken and dropped (Mode::async).
+  void record(DeliveryLog* log) { log_ = log; }
+
+  /// begin() was called for the round under way.
+  bool begun() const { return begun_; }
+  /// Messages are taken within a round's last step, not by begin().
+  bool takes_late() const { return mode_ == Mode::async && solver_->takes_late(); }
+
+  /// What this node knows of its neighbour at an edge.
+  struct Heard {
+    bool receives;          ///< false: nothing comes on this edge, or its neighbour is gone
+    Stamp step;             ///< the sender's, when it posted what came last; 0: nothing came yet
+    std::uint64_t refused;  ///< messages that held an infinity or a NaN
+  };
+  Heard heard(int e) const { return {edges_[e].receives, edges_[e].heard, edges_[e].refused}; }
 
   std::uint64_t steps() const { return steps_; }
   const P& port() const { return port_; }
@@ -151,19 +168,23 @@ class Optimizer {
     return all += port_.traffic();
   }
   /// Messages that held an infinity or a NaN; they were not applied.
-  std::uint64_t messages_refused() const { return refused_; }
+  std::uint64_t messages_refused() const {
+    std::uint64_t all = 0;
+    for (const EdgeUse& edge : edges_) all += edge.refused;
+    return all;
+  }
 
  private:
   struct EdgeUse {
     bool sends, receives;
     Stamp heard = 0;  ///< the sender's step when it posted what came last
+    std::uint64_t refused = 0;
   };
 
-  bool takes_late() const { return mode_ == Mode::async && solver_->takes_late(); }
   int edge_count() const { return static_cast<int>(edges_.size()); }
 
   /// Hands the solver what arrived; returns how many messages that were.
-  int receive() {
+  int receive(bool serving) {
     if (mode_ == Mode::lock_step && round_ == first_round_) return 0;
     int taken = 0;
     for (int e = 0; e < edge_count(); ++e) {
@@ -174,13 +195,15 @@ class Optimizer {
       const Arrival arrival = mode_ == Mode::async ? port_.take(e) : port_.take(e, number);
       if (!arrival) continue;
       ++taken;
+      if (log_) log_->took(e, arrival.number);
       edges_[e].heard = arrival.step;
       staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
       if (all_finite(arrival.payload))
         solver_->receive(e, arrival.payload);
       else
-        ++refused_;
+        ++edges_[e].refused;
     }
+    if (log_ && (taken > 0 || !serving)) log_->received(steps_, serving);
     return taken;
   }
 
@@ -213,8 +236,8 @@ class Optimizer {
   int local_ = 0;          ///< steps of the round under way
   bool begun_ = false;     ///< begin() was called for the round under way
   Staleness staleness_;
-  std::uint64_t refused_ = 0;
   Traffic before_;  ///< of a port before this one
+  DeliveryLog* log_ = nullptr;
 };
 
 }  // namespace ecl

@@ -87,20 +87,23 @@ void Recorder::sync() {
   if (file_ && fsync(fileno(file_.get())) != 0) fail();
 }
 
+std::string to_csv(const MetricsRow& row) {
+  char accuracy[32] = "", train_loss[32] = "", line[512];
+  if (!std::isnan(row.accuracy)) std::snprintf(accuracy, sizeof accuracy, "%.4f", row.accuracy);
+  if (!std::isnan(row.train_loss)) std::snprintf(train_loss, sizeof train_loss, "%.9g", row.train_loss);
+  std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%s,%llu", row.time_s, row.node,
+                static_cast<unsigned long long>(row.step), row.epoch, row.loss, accuracy, row.consensus_error,
+                static_cast<unsigned long long>(row.traffic.bytes_sent),
+                static_cast<unsigned long long>(row.traffic.messages_sent),
+                static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99, train_loss,
+                static_cast<unsigned long long>(row.traffic.messages_overwritten));
+  return line;
+}
+
 void Recorder::write(const std::vector<MetricsRow>& rows) {
   if (path_.empty()) return;
-  for (const MetricsRow& row : rows) {
-    char accuracy[32] = "", train_loss[32] = "", line[512];
-    if (!std::isnan(row.accuracy)) std::snprintf(accuracy, sizeof accuracy, "%.4f", row.accuracy);
-    if (!std::isnan(row.train_loss)) std::snprintf(train_loss, sizeof train_loss, "%.9g", row.train_loss);
-    std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%s,%llu\n", row.time_s,
-                  row.node, static_cast<unsigned long long>(row.step), row.epoch, row.loss, accuracy,
-                  row.consensus_error, static_cast<unsigned long long>(row.traffic.bytes_sent),
-                  static_cast<unsigned long long>(row.traffic.messages_sent),
-                  static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99, train_loss,
-                  static_cast<unsigned long long>(row.traffic.messages_overwritten));
-    if (std::fputs(line, file_.get()) < 0) fail();
-  }
+  for (const MetricsRow& row : rows)
+    if (std::fputs((to_csv(row) + '\n').c_str(), file_.get()) < 0) fail();
   if (std::fflush(file_.get()) != 0) fail();
 }
 

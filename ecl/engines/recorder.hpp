@@ -66,6 +66,9 @@ class RunningLoss {
   std::uint64_t count_ = 0;
 };
 
+/// The row as a line of metrics.csv, without its end.
+std::string to_csv(const MetricsRow& row);
+
 /// Writes metrics.csv, an evaluation at a time.
 class Recorder {
  public:

@@ -15,6 +15,7 @@ using MapOut = Eigen::Map<Matrix>;
 using RowIn = Eigen::Map<const Eigen::RowVectorXf>;
 using RowOut = Eigen::Map<Eigen::RowVectorXf>;
 
+constexpr std::size_t kMostParameters = (std::size_t{1} << 31) - 1;  // what MPI can count
 constexpr int kScoreRows = 256;  // samples per pass when scoring: keeps activations in the cache
 
 }  // namespace
@@ -29,6 +30,10 @@ Network::Network(const std::string& who, const ModelSetup& setup, const std::vec
     const std::size_t weight = dim_, bias = weight + static_cast<std::size_t>(inputs) * outputs;
     layers_.push_back({inputs, outputs, weight, bias});
     dim_ = bias + outputs;
+    if (dim_ > kMostParameters)
+      throw Error("model " + who + " would have more than " + std::to_string(kMostParameters) +
+                  " parameters; use a "
+                  "smaller --hidden");
     inputs = outputs;
   }
   activations_.resize(layers_.size());

@@ -1,6 +1,7 @@
 #include "ecl/mpi/comm.hpp"
 
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@ namespace {
 constexpr int kProgressSteps = 4;
 constexpr int kUnusedTag = 32000;
 constexpr std::chrono::microseconds kPause{100};
+constexpr int kLooksBetweenWatches = 1000;
 
 }  // namespace
 
@@ -27,11 +29,25 @@ Comm::Comm(MPI_Comm parent) {
 }
 
 Comm::Comm(Comm&& other) noexcept
-    : handle_(std::exchange(other.handle_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_) {}
+    : handle_(std::exchange(other.handle_, MPI_COMM_NULL)),
+      rank_(other.rank_),
+      size_(other.size_),
+      watch_(std::move(other.watch_)) {}
 
 Comm::~Comm() {
   // Freeing is collective; a rank that is unwinding must not wait for the others here (Session then aborts the job).
   if (handle_ != MPI_COMM_NULL && std::uncaught_exceptions() == 0) MPI_Comm_free(&handle_);
+}
+
+Comm Comm::duplicate() const {
+  Comm copy(handle_);
+  copy.watch_ = watch_;
+  return copy;
+}
+
+void Comm::abort(int code) const {
+  MPI_Abort(handle_, code);
+  std::_Exit(code);  // MPI_Abort does not come back, but its declaration does not say so
 }
 
 double Comm::clock_s() { return MPI_Wtime(); }
@@ -49,7 +65,10 @@ bool Comm::finished(MPI_Request& request) const {
 }
 
 void Comm::wait(MPI_Request& request) const {
-  while (!finished(request)) std::this_thread::sleep_for(kPause);
+  for (int looks = 0; !finished(request); ++looks) {
+    if (watch_ && looks % kLooksBetweenWatches == 0) watch_();
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 void Comm::barrier() const {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <mpi.h>
+#include <utility>
 
 namespace ecl::mpi {
 
@@ -26,13 +27,18 @@ class Comm {
   int size() const { return size_; }
   MPI_Comm handle() const { return handle_; }
   /// Collective.
-  Comm duplicate() const { return Comm(handle_); }
+  Comm duplicate() const;
+  /// Ends the job at once, on all ranks.
+  [[noreturn]] void abort(int code) const;
 
   /// Lets MPI move what is under way. Components without a progress thread move bytes only inside MPI calls, and one
   /// call is one small step: call this about every millisecond of computing.
   void poke() const;
   /// Whether a request has finished; moves it.
   bool finished(MPI_Request& request) const;
+  /// From here on whoever waits on this communicator, or a later duplicate, calls `watch` a few times a second: it may
+  /// end the job when the one that is waited for has died.
+  void watch(std::function<void()> watch) { watch_ = std::move(watch); }
   /// Waits for a request without blocking in MPI.
   void wait(MPI_Request& request) const;
   void barrier() const;
@@ -51,6 +57,7 @@ class Comm {
 
   MPI_Comm handle_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
+  std::function<void()> watch_;
 };
 
 }  // namespace ecl::mpi

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "ecl/words/check.hpp"
+#include "ecl/words/checksum.hpp"
 
 namespace ecl {
-
 Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mode(the_spec.parsed_mode()) {
   // Names first: a misspelt one is reported at once, not after a minute of loading.
   const auto& model_entry = models().find(Choice::parse(spec.model).name);
@@ -92,6 +92,14 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
 Shard Experiment::shard(NodeId i) const {
   const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
   return {train_, placed.partition[i], weight};
+}
+
+DeliveryOrigin Experiment::delivery_origin(NodeId i) const {
+  return {.node = i,
+          .nodes = nodes(),
+          .edges = graph.degree(i),
+          .config = checksum(std::as_bytes(std::span(spec.config))),
+          .data = train_->subset(placed.partition[i]).checksum(test.checksum())};
 }
 
 std::string Experiment::describe() const {

@@ -7,6 +7,7 @@
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "ecl/engines/delivery_log.hpp"
 #include "ecl/engines/node.hpp"
 #include "ecl/run/placement.hpp"
 #include "ecl/run/spec.hpp"
@@ -30,6 +31,9 @@ class Experiment {
     Optimizer<P> optimizer(std::move(port), std::move(solver), graph, i, rule(), mode);
     return Node<P>(std::move(optimizer), Batches(shard(i), spec.batch, spec.seed, i), initial, *model, workspace);
   }
+
+  /// Whose log node i's recording is, and of what; on a rank only for its own node.
+  DeliveryOrigin delivery_origin(NodeId i) const;
 
   /// A few lines on what was built, for --verbose.
   std::string describe() const;

@@ -6,7 +6,7 @@
 #include "ecl/run/spec.hpp"
 #include "ecl/words/check.hpp"
 
-/// The two runners: the only owners of a training loop.
+/// The runners: the only owners of a training loop.
 namespace ecl {
 
 /// Trains over MPI, node i on rank i. Collective. Writes the run directory and prints the summary on rank 0; returns
@@ -15,6 +15,15 @@ Exit run_rma(const mpi::Comm& comm, const Spec& spec);
 
 /// The same experiment in this process, in virtual time.
 Exit run_sim(const Spec& spec);
+
+/// Repeats the run that `ecl train --record` left in `directory`, in this process: every model bit for bit. `spec`: its
+/// config.ini, and where to write (`out`). Says how the evaluations compare with metrics.csv, and how old messages were
+/// and how long they stayed away, edge by edge. Returns Exit::internal if they differ. Throws Error.
+Exit run_replay(const Spec& spec, const std::string& directory);
+
+/// Says what this MPI is and how the exchange would do here, in a line a check: ok, or what to do. Collective; rank 0
+/// prints. Returns Exit::io if training could not work here.
+Exit run_doctor(const mpi::Comm& comm);
 
 /// From here on SIGTERM, SIGUSR1 and SIGINT ask for an orderly end instead of killing: the run stops training, writes a
 /// checkpoint if it has a directory, evaluates, writes its results with verdict `preempted`.

@@ -69,6 +69,7 @@ RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out
     write_atomically(path("config.ini"),
                      "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
   make_folder(path("model"));
+  if (spec.record) make_folder(path("deliveries"));
 }
 
 std::string RunDirectory::path(const std::string& file) const {
@@ -124,9 +125,9 @@ StartedRun started_run(const std::string& directory, const std::string& command)
   const std::string summary_path = directory + "/summary.json";
   if (!fs::exists(summary_path, error)) return run;
   const Json summary = Json::parse(text_of(summary_path), nullptr, false);
-  const std::string verdict = summary.is_object() ? summary.value("verdict", "") : "";
+  const Json verdict = summary.is_object() ? summary.value("verdict", Json()) : Json();
   if (verdict == "finished" || verdict == "diverged")
-    throw Error(what + "that run has ended (" + verdict +
+    throw Error(what + "that run has ended (" + verdict.get<std::string>() +
                 "): there is nothing to resume; start another one with --out");
   return run;
 }

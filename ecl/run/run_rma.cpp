@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <deque>
+#include <fstream>
 #include <iostream>
 #include <optional>
 #include <thread>
@@ -9,8 +11,11 @@
 #include "ecl/engines/call_off.hpp"
 #include "ecl/engines/evaluations.hpp"
 #include "ecl/engines/mpi_port.hpp"
+#include "ecl/engines/survivors.hpp"
+#include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/checkpoints.hpp"
+#include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/run_directory.hpp"
 #include "ecl/run/summary.hpp"
@@ -36,17 +41,41 @@ class Pause {
   int looks_ = 0;
 };
 
+/// A rank has died and the others cannot go on: one of them says so, and how the run can be taken up again.
+[[noreturn]] void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead) {
+  if (survivors.leads()) {
+    std::string line = "ecl: node " + std::to_string(dead) + " has died, and the run ends with it";
+    if (survivors.can_go_on()) line += " (with mpirun --enable-recovery the others would have finished)";
+    const std::uint64_t checkpoint = spec.out.empty() ? 0 : Checkpoints(spec.out, "").latest();
+    line += checkpoint == 0 ? "; there is no checkpoint to go on from"
+                            : "; the last checkpoint is " + spec.out + "/checkpoints/" + std::to_string(checkpoint) +
+                                  ": go on with ecl train --resume " + spec.out;
+    std::cerr << line + "\n" << std::flush;
+  }
+  comm.abort(static_cast<int>(Exit::rank_lost));
+}
+
+/// Lines of metrics.csv that belong to whole evaluations, its header aside.
+std::uint64_t whole_rows(const std::string& path, NodeId nodes) {
+  std::ifstream file(path);
+  const auto lines = static_cast<std::uint64_t>(
+      std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
+  return lines == 0 ? 0 : (lines - 1) / nodes * nodes;
+}
+
 /// One rank's training loop.
 class RankRun {
  public:
-  RankRun(const mpi::Comm& comm, Experiment& experiment)
+  RankRun(const mpi::Comm& comm, Survivors& survivors, Experiment& experiment)
       : comm_(comm),
+        survivors_(survivors),
         experiment_(experiment),
         rank_(comm.rank()),
         steps_(experiment.steps),
         slowness_(experiment.slowness[rank_]),
         progress_(experiment.spec.quiet || rank_ != 0, rank_ == 0 && mpi::stderr_is_terminal(), steps_),
         node_(make_node()),
+        neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, last_message_step()),
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
         checkpoints_(experiment.spec.out, experiment.spec.out.empty() ? "" : fingerprint(experiment)),
@@ -83,14 +112,21 @@ class RankRun {
     write_status();
   }
 
+  /// Keeps the delivery order in `directory`, for ecl replay. Throws Error (io).
+  void record(const std::string& directory) {
+    log_ = std::make_unique<DeliveryLog>(delivery_log_path(directory, rank_), experiment_.delivery_origin(rank_));
+    node_.optimizer().record(log_.get());
+  }
+
   void train() {
     if (rank_ == 0 && !experiment_.spec.quiet && experiment_.nodes() > 1)
       std::cerr << "exchange: " << node_.optimizer().port().exchange() << '\n';
     Pause pause;
     while (!evaluations_.done()) {
       poke();
-      if (!calling_off_ && must_end()) call_off();
       const bool done = steps_done() == steps_;
+      if (!lost_.empty() && (done || calling_off_ || diverged_)) return finish_without_lost();
+      if (!calling_off_ && must_end()) call_off();
       const bool evaluates = due_ && !(done && node_.optimizer().awaits_clients());
       if (calling_off_ || halts() || (done && !evaluates) || !node_.ready()) {
         last_poke_s_ = 0;  // nothing else to do: poke at every look
@@ -128,7 +164,11 @@ class RankRun {
   }
 
   const std::vector<double>& mean() const { return evaluations_.mean(); }
-  const std::optional<Error>& write_error() const { return write_error_; }
+  /// Throws Error (io) if something could not be written.
+  void check_written() const {
+    if (log_) log_->check();
+    if (write_error_) throw *write_error_;
+  }
 
  private:
   Node<MpiPort> make_node() {
@@ -146,6 +186,9 @@ class RankRun {
     const double now_s = now();
     if (now_s - last_poke_s_ < kPoke_s) return;
     last_poke_s_ = now_s;
+    for (const int rank : survivors_.newly_dead()) lose(rank);
+    if (!lost_.empty() && stop_requested()) give_up(comm_, survivors_, experiment_.spec, lost_.back());
+    neighbours_.look(node_.optimizer(), now_s);
     comm_.poke();
     node_.optimizer().port().poke();
     evaluations_.poke();
@@ -163,7 +206,7 @@ class RankRun {
     trained_s_ = end_s;
     diverged_ = !loss_.add(loss);
     if (slowness_ > 1) fall_behind(end_s - start_s);
-    due_ = steps_done() == next_evaluation_;
+    due_ = steps_done() == next_evaluation_ && lost_.empty();
     if (share_cores_ && steps_done() % experiment_.spec.local_steps == 0) std::this_thread::yield();
     const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
     progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
@@ -174,6 +217,7 @@ class RankRun {
     MetricsRow row =
         measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
     row.time_s += before_s_;
+    if (log_) log_->evaluated(row.step, node_.optimizer().begun(), row.time_s, node_.x(), calling_off_);
     return row;
   }
 
@@ -211,7 +255,8 @@ class RankRun {
   }
 
   bool checkpoint_due() const {
-    return checkpoints_.kept() && steps_done() == next_checkpoint_ && steps_done() < steps_ && !calling_off_;
+    return checkpoints_.kept() && steps_done() == next_checkpoint_ && steps_done() < steps_ && !calling_off_ &&
+           lost_.empty();
   }
 
   /// `stood`: a step that no rank's state is beyond, the same on all.
@@ -249,6 +294,73 @@ class RankRun {
     }
   }
 
+  /// A rank has died. The others drop its edges, and with them what it wanted: the algorithm goes on as if the graph
+  /// never had it. Collective calls would wait for the dead, so evaluations and checkpoints end here, but for the last
+  /// evaluation. Where that is impossible all end at once.
+  void lose(int rank) {
+    if (!survivors_.can_go_on()) give_up(comm_, survivors_, experiment_.spec, rank);
+    lost_.push_back(rank);
+    due_ = false;
+    if (survivors_.leads())
+      std::cerr << "ecl: node " + std::to_string(rank) + " has died; the others go on without it and its data\n";
+    const auto edges = experiment_.graph.edges(rank_);
+    for (std::size_t e = 0; e < edges.size(); ++e)
+      if (edges[e].peer == rank) node_.optimizer().drop(static_cast<int>(e));
+  }
+
+  /// The end of a run that lost ranks: the lowest survivor evaluates what is left. Does not return: MPI cannot be left
+  /// in good order any more.
+  [[noreturn]] void finish_without_lost() {
+    progress_.finish();
+    const LastWords mine{row(),
+                         cpu_seconds(),
+                         peak_memory_bytes(),
+                         node_.optimizer().traffic().exchange_seconds,
+                         step_seconds_,
+                         trained_s_,
+                         static_cast<double>(steps_done() * node_.batch_size())};
+    const auto all = survivors_.gather(mine, node_.x());
+    if (all) {
+      try {
+        write_partial(*all);
+      } catch (const Error& error) {
+        std::cerr << std::string("ecl: ") + error.what() + "\n";
+      }
+      std::cout.flush();
+      survivors_.release();
+    }
+    std::_Exit(static_cast<int>(Exit::rank_lost));
+  }
+
+  void write_partial(const Survivors::Gathered& all) {
+    Summary summary;
+    std::vector<double> mean(experiment_.model->dim());
+    for (const auto& model : all.models)
+      for (std::size_t d = 0; d < mean.size(); ++d) mean[d] += model[d] / static_cast<double>(all.models.size());
+    for (std::size_t s = 0; s < all.words.size(); ++s) {
+      const LastWords& words = all.words[s];
+      summary.rows.push_back(words.row);
+      summary.rows.back().consensus_error = relative_distance(all.models[s], mean);
+      summary.seconds = summary.wall_seconds = std::max(summary.seconds, words.trained_s);
+      summary.peak_memory_bytes = std::max(summary.peak_memory_bytes, words.memory_bytes);
+      summary.cpu_seconds += words.cpu_s;
+      summary.exchange_seconds += words.exchange_s;
+      summary.gradient_seconds += words.step_s - words.exchange_s;
+      summary.gradient_samples += words.samples;
+    }
+    summary.verdict = Verdict::partial;
+    summary.nodes_lost = lost_;
+    summary.exchange = node_.optimizer().port().exchange();
+    score_consensus(summary, experiment_, mean);
+    print(std::cout, summary, experiment_);
+    Spec spec = experiment_.spec;
+    spec.resume = true;  // the directory is there
+    const RunDirectory directory(spec, experiment_.nodes());
+    Recorder recorder(directory.path("metrics.csv"), whole_rows(directory.path("metrics.csv"), experiment_.nodes()));
+    recorder.write(summary.rows);
+    directory.finish(summary, experiment_, mean, 0);
+  }
+
   /// Collective, at the end: nothing is left under way, and what is there lasts.
   void finish_checkpoints() {
     halt_.finish({});
@@ -272,6 +384,7 @@ class RankRun {
   /// the next boundary that all can reach), each saves itself there, and when the checkpoint is the latest rank 0 calls
   /// the run off. True while this rank must not step.
   bool halts() {
+    if (!lost_.empty()) return false;
     if (!halt_.called()) {
       const bool told = stop_requested() && evaluations_.begun() < experiment_.evaluations();
       if (!checkpoints_.kept() || !(told || halt_heard_)) return false;
@@ -303,10 +416,13 @@ class RankRun {
 
   /// Another rank ended the run, or this one has to before it has begun its last evaluation.
   bool must_end() const {
+    if (!lost_.empty()) return false;
     return evaluations_.called_off() || (evaluations_.begun() < experiment_.evaluations() &&
-                                         ((stop_requested() && !checkpoints_.kept()) || diverged_ ||
-                                          write_error_.has_value() || (halted_at_ != 0 && published_ == halted_at_)));
+                                         ((stop_requested() && !checkpoints_.kept()) || diverged_ || cannot_write() ||
+                                          (halted_at_ != 0 && published_ == halted_at_)));
   }
+
+  bool cannot_write() const { return write_error_ || (log_ && log_->failed()); }
 
   void call_off() {
     calling_off_ = true;
@@ -339,7 +455,14 @@ class RankRun {
     rows_written_ += rows.size();
   }
 
+  /// Of the last message that a node sends.
+  std::uint64_t last_message_step() const {
+    const std::uint64_t round = experiment_.spec.local_steps;
+    return experiment_.steps / round * round;
+  }
+
   const mpi::Comm& comm_;
+  Survivors& survivors_;
   Experiment& experiment_;
   Recorder* recorder_ = nullptr;
   const RunDirectory* directory_ = nullptr;
@@ -351,6 +474,9 @@ class RankRun {
   Progress progress_;
   Workspace workspace_;
   Node<MpiPort> node_;
+  NeighbourWatch neighbours_;
+  std::vector<NodeId> lost_;          ///< ranks that died
+  std::unique_ptr<DeliveryLog> log_;  ///< --record
   Evaluations evaluations_;
   Checkpoints checkpoints_;
   CheckpointTimes times_;
@@ -378,8 +504,34 @@ class RankRun {
   std::optional<Error> write_error_;  ///< metrics.csv or a checkpoint could not be written
 };
 
-/// Collective. Throws what `together` throws, on every rank.
-Exit train_and_record(const mpi::Comm& comm, const Spec& spec, const Experiment& experiment, RankRun& run) {
+/// What the ranks make together, and so must take apart together.
+struct Job {
+  explicit Job(const mpi::Comm& parent) : hosts(parent), survivors(parent, hosts), comm(parent.duplicate()) {}
+
+  const mpi::Hosts hosts;
+  Survivors survivors;
+  mpi::Comm comm;
+  std::unique_ptr<Experiment> experiment;
+  std::optional<RankRun> run;
+};
+
+/// Collective. Throws what Comm::together throws, on every rank.
+Exit carry_out(Job& job, const Spec& spec) {
+  Survivors& survivors = job.survivors;
+  mpi::Comm& comm = job.comm;
+  std::unique_ptr<Experiment>& experiment = job.experiment;
+  comm.watch([&] {  // outside the training loop there is no going on
+    for (const int rank : survivors.newly_dead()) give_up(comm, survivors, spec, rank);
+  });
+  comm.together([&] {
+    experiment = std::make_unique<Experiment>(spec, comm.size());
+    experiment->keep_only(comm.rank());
+  });
+  if (spec.verbose && comm.rank() == 0)
+    std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
+              << '\n'
+              << experiment->describe();
+  RankRun& run = job.run.emplace(comm, survivors, *experiment);
   if (spec.resume) {
     run.resume();
     if (run.checkpoint() == 0 && comm.rank() == 0) std::cerr << no_checkpoint_yet(spec.out);
@@ -393,37 +545,29 @@ Exit train_and_record(const mpi::Comm& comm, const Spec& spec, const Experiment&
     recorder = std::make_unique<Recorder>(directory->path("metrics.csv"), run.rows_written());
     run.write_to(*recorder, *directory);
   });
+  if (spec.record) comm.together([&] { run.record(spec.out); });
   run.train();
   const Summary summary = run.summary();
   comm.together([&] {
-    if (run.write_error()) throw *run.write_error();
+    run.check_written();
     if (comm.rank() != 0) return;
-    directory->finish(summary, experiment, run.mean(), run.checkpoint());
-    print(std::cout, summary, experiment);
+    directory->finish(summary, *experiment, run.mean(), run.checkpoint());
+    print(std::cout, summary, *experiment);
   });
   return summary.exit_code();
 }
 
 }  // namespace
 
-Exit run_rma(const mpi::Comm& comm, const Spec& spec) {
-  if (spec.resume && spec.nodes != comm.size())
+Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
+  if (spec.resume && spec.nodes != parent.size())
     throw Error("--resume " + spec.out + ": that run has " + std::to_string(spec.nodes) +
                 " nodes; go on with mpirun -n " + std::to_string(spec.nodes));
-  std::unique_ptr<Experiment> experiment;
-  comm.together([&] {
-    experiment = std::make_unique<Experiment>(spec, comm.size());
-    experiment->keep_only(comm.rank());
-  });
-  if (spec.verbose && comm.rank() == 0)
-    std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
-              << '\n'
-              << experiment->describe();
-  std::optional<Error> error;  // the same on every rank, so all of them leave the mailboxes behind in good order first
+  std::optional<Error> error;  // of all ranks: they free their windows first, without which MPICH does not end well
   {
-    RankRun run(comm, *experiment);
+    Job job(parent);
     try {
-      return train_and_record(comm, spec, *experiment, run);
+      return carry_out(job, spec);
     } catch (const Error& agreed) {
       error = agreed;
     }

@@ -1,8 +1,8 @@
 #include <chrono>
 #include <cmath>
-#include <deque>
 #include <iostream>
 
+#include "ecl/engines/local_evaluations.hpp"
 #include "ecl/engines/sim_port.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/checkpoints.hpp"
@@ -25,6 +25,8 @@ class SimRun {
         solver_of_first_(experiment.make_solver(0)),
         network_(experiment.graph, solver_of_first_->message_size(), links(experiment.spec), experiment.mode),
         progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps),
+        evaluations_(experiment.nodes(), experiment.model->dim(),
+                     [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
         losses_(experiment.nodes()),
         next_evaluation_(experiment.nodes(), 1),
         computing_(experiment.nodes(), 0),
@@ -48,7 +50,7 @@ class SimRun {
     next_checkpoint_ = times_.after(steps_done_ / experiment_.nodes());
   }
   std::uint64_t checkpoint() const { return checkpoint_; }
-  std::uint64_t rows_written() const { return evaluations_done_ * experiment_.nodes(); }
+  std::uint64_t rows_written() const { return evaluations_.done() * experiment_.nodes(); }
 
   void run(Recorder& recorder, const RunDirectory& directory) {
     recorder_ = &recorder;
@@ -65,7 +67,7 @@ class SimRun {
       if (computing_[*woken]) step(*woken);
       compute_or_park(*woken);
     }
-    const bool complete = evaluations_done_ == experiment_.evaluations();
+    const bool complete = evaluations_.done() == experiment_.evaluations();
     if (stop_requested() && !diverged_ && !complete && checkpoints_.kept()) save();
     if (!diverged_ && !stop_requested())
       for (NodeId i = 0; i < experiment_.nodes(); ++i)  // a server whose client's last message was lost
@@ -74,7 +76,7 @@ class SimRun {
   }
 
   Summary summary() {
-    const bool complete = evaluations_done_ == experiment_.evaluations();
+    const bool complete = evaluations_.done() == experiment_.evaluations();
     if (!complete) evaluate_all_now();
     Summary summary;
     summary.verdict = diverged_ ? Verdict::diverged : complete ? Verdict::finished : Verdict::preempted;
@@ -85,37 +87,22 @@ class SimRun {
     for (const auto& node : nodes_)
       summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
     summary.rows = last_rows_;
-    score_consensus(summary, experiment_, mean_);
+    score_consensus(summary, experiment_, mean());
     return summary;
   }
 
-  const std::vector<double>& mean() const { return mean_; }
+  const std::vector<double>& mean() const { return evaluations_.mean(); }
 
   /// Saves or loads all that changes in run(), between two events.
   void archive(Archive& archive) {
-    archive(network_, next_evaluation_, computing_, evaluations_done_, last_step_s_, steps_done_);
+    archive(network_, next_evaluation_, computing_, evaluations_, last_step_s_, steps_done_);
     for (auto& node : nodes_) archive(node);
     for (auto& loss : losses_) archive(loss);
-    archive.list(evaluations_);
     archive.list(last_rows_);
-    archive.list(mean_);
     if (archive.loading()) check_loaded(archive);
   }
 
  private:
-  /// An evaluation under way: nodes reach it at different times.
-  struct Evaluation {
-    std::vector<MetricsRow> rows;
-    std::vector<float> models;  ///< node after node
-    std::vector<double> sum;
-    NodeId reached = 0;
-
-    void archive(Archive& archive) {
-      archive.list(rows), archive.list(models), archive.list(sum);
-      archive(reached);
-    }
-  };
-
   static LinkModel links(const Spec& spec) {
     LinkModel links = spec.links;
     links.seed = spec.seed;
@@ -171,41 +158,18 @@ class SimRun {
   }
 
   void evaluate(NodeId i) {
-    const std::uint64_t k = next_evaluation_[i]++;
-    while (evaluations_.size() < k - evaluations_done_) evaluations_.push_back(empty_evaluation());
-    Evaluation& evaluation = evaluations_[k - evaluations_done_ - 1];
-    const CVec x = nodes_[i].x();
-    std::copy(x.begin(), x.end(), evaluation.models.begin() + static_cast<std::size_t>(i) * x.size());
-    for (std::size_t d = 0; d < x.size(); ++d) evaluation.sum[d] += x[d];
-    evaluation.rows[i] =
-        measure(nodes_[i], i, *experiment_.model, experiment_.test, experiment_.epochs_per_step, losses_[i].take());
-    ++evaluation.reached;
-    while (!evaluations_.empty() && evaluations_.front().reached == experiment_.nodes()) {
-      finish(evaluations_.front());
-      evaluations_.pop_front();
-      ++evaluations_done_;
-    }
+    evaluations_.add(
+        next_evaluation_[i]++, nodes_[i].x(),
+        measure(nodes_[i], i, *experiment_.model, experiment_.test, experiment_.epochs_per_step, losses_[i].take()));
   }
 
-  Evaluation empty_evaluation() const {
-    const std::size_t nodes = nodes_.size(), dim = experiment_.model->dim();
-    return {std::vector<MetricsRow>(nodes), std::vector<float>(nodes * dim), std::vector<double>(dim), 0};
-  }
-
-  void finish(Evaluation& evaluation) {
-    const std::size_t dim = evaluation.sum.size();
-    mean_ = std::move(evaluation.sum);
-    for (double& value : mean_) value /= experiment_.nodes();
+  void finished(const std::vector<MetricsRow>& rows) {
     double squares = 0;
-    for (NodeId i = 0; i < experiment_.nodes(); ++i) {
-      MetricsRow& row = evaluation.rows[i];
-      row.consensus_error = relative_distance({evaluation.models.data() + i * dim, dim}, mean_);
-      squares += row.consensus_error * row.consensus_error;
-    }
+    for (const MetricsRow& row : rows) squares += row.consensus_error * row.consensus_error;
     progress_.consensus(std::sqrt(squares / experiment_.nodes()));
-    recorder_->write(evaluation.rows);
+    recorder_->write(rows);
     if (wall_seconds() - status_s_ > kStatus_s) write_status();
-    last_rows_ = std::move(evaluation.rows);
+    last_rows_ = rows;
   }
 
   /// A checkpoint of the world as it is between two events.
@@ -220,11 +184,9 @@ class SimRun {
   }
 
   void check_loaded(const Archive& archive) const {
-    const std::size_t nodes = nodes_.size(), dim = experiment_.model->dim();
-    bool good = evaluations_done_ + evaluations_.size() <= experiment_.evaluations();
-    for (const Evaluation& e : evaluations_)
-      good &= e.rows.size() == nodes && e.models.size() == nodes * dim && e.sum.size() == dim;
-    for (const std::uint64_t k : next_evaluation_) good &= k > evaluations_done_ && k <= experiment_.evaluations() + 1;
+    bool good = evaluations_.done() <= experiment_.evaluations();
+    for (const std::uint64_t k : next_evaluation_)
+      good &= k > evaluations_.done() && k <= experiment_.evaluations() + 1;
     if (!good) archive.fail("does not fit the run's evaluations");
   }
 
@@ -237,7 +199,7 @@ class SimRun {
   void evaluate_all_now() {
     evaluations_.clear();
     for (NodeId i = 0; i < experiment_.nodes(); ++i) {
-      next_evaluation_[i] = evaluations_done_ + 1;
+      next_evaluation_[i] = evaluations_.done() + 1;
       evaluate(i);
     }
   }
@@ -248,15 +210,13 @@ class SimRun {
   std::unique_ptr<Solver> solver_of_first_;
   SimNetwork network_;
   Progress progress_;
+  LocalEvaluations evaluations_;
   Workspace workspace_;
   std::vector<Node<SimPort>> nodes_;
   std::vector<RunningLoss> losses_;
   std::vector<std::uint64_t> next_evaluation_;  ///< per node, from 1
   std::vector<char> computing_;                 ///< per node: its wake-up is the end of a step, not a message
-  std::deque<Evaluation> evaluations_;
-  std::uint64_t evaluations_done_ = 0;
   std::vector<MetricsRow> last_rows_;
-  std::vector<double> mean_;
   std::chrono::steady_clock::time_point start_;
   double last_step_s_ = 0, status_s_ = 0;
   std::uint64_t steps_done_ = 0;  ///< of all nodes

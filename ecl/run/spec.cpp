@@ -23,6 +23,9 @@ void require(bool holds, const std::string& option, double value, const std::str
 void check(const Spec& spec) {
   if (spec.mode != "async" && spec.mode != "lock-step")
     throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
+  if (spec.record && spec.mode != "async")
+    throw Error("--record keeps the order in which messages happen to arrive; a run in lock step repeats itself");
+  if (spec.record && spec.out.empty()) throw Error("--record needs a directory to write to: --out DIR");
   static_cast<void>(exchange_named(spec.exchange));
   Placement(spec.placement, spec.devices);
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
@@ -34,6 +37,7 @@ void check(const Spec& spec) {
   require(spec.eval_every >= 0, "--eval-every", spec.eval_every, "at least 0 (0: only at the end)");
   require(spec.checkpoint_every >= 0, "--checkpoint-every", spec.checkpoint_every,
           "at least 0 (0: only when a signal stops the run)");
+  require(spec.stall_warn_s >= 0, "--stall-warn-s", spec.stall_warn_s, "at least 0 (0: never)");
   require(spec.nodes >= 1, "--nodes", spec.nodes, "at least 1");
   require(spec.step_time_s > 0, "--step-time-s", spec.step_time_s, "above 0");
   require(spec.links.latency_s >= 0, "--latency-s", spec.links.latency_s, "at least 0");

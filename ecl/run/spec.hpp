@@ -39,8 +39,10 @@ struct Spec {
   std::string out;
   bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;
+  bool record = false;  ///< train only: the delivery order, for ecl replay
 
   // train only
+  double stall_warn_s = 60;       ///< a neighbour silent for longer is named; 0: never
   std::string exchange = "auto";  ///< auto, shared, window, messages: what carries the messages
 
   // simulate only

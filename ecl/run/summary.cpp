@@ -52,6 +52,8 @@ const char* name(Verdict verdict) {
       return "diverged";
     case Verdict::preempted:
       return "preempted";
+    case Verdict::partial:
+      return "partial";
   }
   return "";
 }
@@ -62,6 +64,8 @@ Exit Summary::exit_code() const {
       return Exit::diverged;
     case Verdict::preempted:
       return Exit::preempted;
+    case Verdict::partial:
+      return Exit::rank_lost;
     case Verdict::finished:
       break;
   }
@@ -115,6 +119,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"cpu_seconds", summary.cpu_seconds},
       {"peak_memory_bytes", summary.peak_memory_bytes},
       {"steps", totals.steps},
+      {"nodes_lost", summary.nodes_lost},
       {"exchange", summary.exchange ? Json(*summary.exchange) : Json(nullptr)},
       {"gradient_samples", summary.gradient_samples},
       {"test_accuracy_mean", or_null(totals.accuracy_mean)},
@@ -150,7 +155,7 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
       experiment.spec.topology.c_str(), experiment.nodes(), static_cast<unsigned long long>(totals.steps),
       summary.seconds);
   if (summary.verdict == Verdict::diverged)
-    add("the loss grew a thousandfold or out of all numbers; try a smaller --lr");
+    add("%s", "the loss grew a thousandfold or out of all numbers; try a smaller --lr");
   if (!std::isnan(totals.accuracy_mean))
     add("test accuracy: mean %.2f %%, worst node %.2f %%, average model %.2f %%", totals.accuracy_mean,
         totals.accuracy_min, summary.consensus.accuracy);
@@ -161,7 +166,7 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
   if (summary.verdict == Verdict::preempted && !experiment.spec.out.empty())
     out << "to go on: " << resume_command(experiment) << '\n';
   if (summary.seconds != summary.wall_seconds)
-    add("simulated in %.2f s: %.0f node steps per second", summary.wall_seconds,
+    add("computed in %.2f s: %.0f node steps per second", summary.wall_seconds,
         static_cast<double>(totals.steps) / summary.wall_seconds);
 }
 

@@ -11,7 +11,7 @@
 
 namespace ecl {
 
-enum class Verdict { finished, diverged, preempted };
+enum class Verdict { finished, diverged, preempted, partial };
 const char* name(Verdict verdict);
 
 /// How a run ended; the content of summary.json.
@@ -24,6 +24,7 @@ struct Summary {
   double gradient_seconds = 0, exchange_seconds = 0;  ///< summed over nodes; wall clock
   std::optional<std::string> exchange;                ///< what carried the messages; over ranks
   double gradient_samples = 0;
+  std::vector<NodeId> nodes_lost;             ///< they died; what follows is of the others
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
   Score consensus;                            ///< of the nodes' average model
   std::optional<double> distance_to_optimum;  ///< of the average model, relative; where the optimum is known

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ constexpr const char* kHelp =
 
     ecl train [options]      train over MPI, one node per rank: mpirun -n 8 ecl train ...
     ecl simulate [options]   the same experiment in one process, in virtual time
+    ecl replay DIR           repeats, in one process, the run that ecl train --record left in DIR
+    ecl doctor               what this MPI is and how the exchange does here: mpirun -n 8 ecl doctor
     ecl list                 every solver, topology, model, data set and partition, with its parameters
     ecl topology NAME -n N   degree, diameter, spectral gap of a graph; --dot FILE draws it
     ecl data [options]       who holds what: samples and classes per node
@@ -69,6 +72,19 @@ Exit simulate(const Arguments& arguments, const std::string& command_line) {
   return ecl::run_sim(request.spec);
 }
 
+Exit replay(const Arguments& arguments, const std::string& command_line) {
+  std::optional<ecl::ReplayRequest> request = ecl::read_replay(arguments, std::cout);
+  if (!request) return Exit::ok;
+  request->spec.command = command_line;
+  return ecl::run_replay(request->spec, request->directory);
+}
+
+Exit doctor(const Arguments& arguments) {
+  if (!arguments.empty()) throw ecl::Error("ecl doctor takes no options; start it as you start ecl train");
+  const ecl::mpi::Session session;
+  return ecl::run_doctor(ecl::mpi::Comm::world());
+}
+
 Exit run(const Arguments& arguments) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
     std::cout << kHelp;
@@ -80,6 +96,8 @@ Exit run(const Arguments& arguments) {
   for (const std::string& argument : arguments) command_line += " " + argument;
   if (command == "train") return train(rest, command_line);
   if (command == "simulate") return simulate(rest, command_line);
+  if (command == "doctor") return doctor(rest);
+  if (command == "replay") return replay(rest, command_line);
   if (command == "--version") {
     std::cout << "ecl " << ecl::version() << ", " << ecl::mpi::library_version() << ", " << ecl::simd() << '\n';
   } else if (command == "list") {
@@ -89,7 +107,7 @@ Exit run(const Arguments& arguments) {
   } else if (command == "data") {
     ecl::data_command(rest);
   } else {
-    const std::vector<std::string> known = {"train", "simulate", "list", "topology", "data"};
+    const std::vector<std::string> known = {"train", "simulate", "replay", "doctor", "list", "topology", "data"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
   }
   return Exit::ok;

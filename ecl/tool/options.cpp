@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <ostream>
 #include <sstream>
 
@@ -12,6 +15,7 @@
 #include "ecl/tool/parse.hpp"
 #include "ecl/words/check.hpp"
 #include "ecl/words/params.hpp"
+#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {
@@ -72,7 +76,8 @@ struct Options {
     if (command == "train") tool.add_options()
       ("exchange", field(spec.exchange),
        "what carries messages. auto: shared memory within a host, between hosts what waits for nobody; "
-       "shared, window, messages: only that");
+       "shared, window, messages: only that")
+      ("stall-warn-s", field(spec.stall_warn_s), "seconds after which a silent neighbour is named; 0: never");
     tool.add_options()
       ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
       ("resume", po::value<std::string>(), 
@@ -83,6 +88,8 @@ struct Options {
       ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
       ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")
       ("help", "this text");
+    if (command == "train") tool.add_options()
+      ("record", po::bool_switch(&spec.record), "keep the order of deliveries in DIR/deliveries/, for ecl replay DIR");
     // clang-format on
   }
 };
@@ -95,7 +102,12 @@ std::string to_ini(const po::options_description& options, const po::variables_m
     if (!values.count(name) || name == (spec.steps != 0 ? "epochs" : "steps")) continue;
     const boost::any& value = values[name].value();
     const auto add = [&](const std::string& shown) {
-      if (!shown.empty()) text += name + " = " + shown + "\n";
+      if (shown.empty()) return;
+      if (shown.find_first_of("#\n\r") != std::string::npos || std::strchr(" \t", shown.front()) ||
+          std::strchr(" \t", shown.back()))
+        throw Error("--" + name + " " + ecl::quoted(shown) +
+                    ": config.ini cannot hold '#', a line break, or a blank at an end; leave them out");
+      text += name + " = " + shown + "\n";
     };
     if (const auto* s = boost::any_cast<std::string>(&value))
       add(*s);
@@ -120,7 +132,7 @@ void refuse_simulators(const std::vector<std::string>& arguments) {
   const Options train("train", spec), simulate("simulate", spec);
   for (const std::string& argument : arguments) {
     const std::string name = argument.substr(0, argument.find('='));
-    if (name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
+    if (name.size() < 3 || name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
     if (simulate.run.find_nothrow(name.substr(2), false))
       throw Error(name + " is an option of ecl simulate; under ecl train " +
                   (name == "--nodes" ? "mpirun -n N makes N nodes" : "the network is a real one"));
@@ -139,8 +151,11 @@ void read_config(const std::string& path, const Options& options, const std::str
   std::vector<std::string> first;
   if (values.count("set")) first = values["set"].as<std::vector<std::string>>();
   const bool by_epochs = given(values, "epochs") && !given(values, "steps");
+  const std::string content{std::istreambuf_iterator<char>(file), {}};
+  refuse_placeholders(content, path);
+  std::istringstream text(content);
   try {
-    const po::parsed_options parsed = po::parse_config_file(file, options.run, command == "train");
+    const po::parsed_options parsed = po::parse_config_file(text, options.run, command == "train");
     for (const po::option& option : parsed.options) {
       if (!option.unregistered) continue;
       refuse_simulators({"--" + option.string_key});
@@ -164,7 +179,7 @@ void read_config(const std::string& path, const Options& options, const std::str
 /// A run goes on as it was started, or it would be another one.
 void refuse_beside_resume(const po::variables_map& values) {
   for (const auto& [name, value] : values)
-    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose")
+    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose" && name != "exchange")
       throw Error("--resume goes on with the options that the run was started with; leave out --" + name);
 }
 
@@ -226,6 +241,31 @@ Request read_options(const std::string& command, const std::vector<std::string>&
   if (spec.checkpoint_every > 0 && spec.out.empty() && !request.print_config)
     throw Error("--checkpoint-every needs a directory for the checkpoints: give --out DIR");
   return request;
+}
+
+std::optional<ReplayRequest> read_replay(const std::vector<std::string>& arguments, std::ostream& out) {
+  std::string directory, copy;
+  bool quiet = false;
+  po::options_description options("Options");
+  options.add_options()("directory", po::value(&directory), "the run's: what it gave to --out")(
+      "out", po::value(&copy), "directory for a run directory of the replay's own; must be new")(
+      "quiet", po::bool_switch(&quiet), "no progress lines")("help", "this text");
+  po::variables_map values;
+  parse_arguments(arguments, options, {"directory"}, "ecl replay", values);
+  po::notify(values);
+  if (values.count("help")) {
+    out << "ecl replay DIR [options]: repeats, in one process, a run that was made with ecl train --record --out "
+           "DIR\n\n"
+        << options;
+    return std::nullopt;
+  }
+  if (directory.empty()) throw Error("ecl replay needs the directory of a recorded run, as in ecl replay runs/a");
+  if (!std::filesystem::exists(directory + "/deliveries"))
+    throw Error("'" + directory + "' holds no recorded run; ecl train --record --out DIR makes one");
+  std::vector<std::string> train = {"--config", directory + "/config.ini"};
+  if (!copy.empty()) train.insert(train.end(), {"--out", copy});
+  if (quiet) train.push_back("--quiet");
+  return ReplayRequest{read_options("train", train).spec, directory};
 }
 
 }  // namespace ecl

@@ -39,10 +39,19 @@ void fail(const po::error& error, const po::options_description& options, const 
   throw Error(where + error.what() + " (see " + command + " --help)");
 }
 
+void refuse_placeholders(const std::string& text, const std::string& where) {
+  for (std::size_t at = text.find('%'); at != std::string::npos; at = text.find('%', at + 1)) {
+    const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
+    if (end != std::string::npos && end > at + 1 && text[end] == '%')
+      throw Error(where + ": options cannot hold " + text.substr(at, end - at + 1) + "; write it without the '%'");
+  }
+}
+
 void parse_arguments(const std::vector<std::string>& arguments, const po::options_description& options,
                      const std::vector<std::string>& positional, const std::string& command,
                      po::variables_map& values) {
   using po::command_line_style::allow_guessing;
+  for (const std::string& argument : arguments) refuse_placeholders(argument, command);
   try {
     po::command_line_parser parser(arguments);
     parser.options(options).style(po::command_line_style::unix_style & ~allow_guessing);

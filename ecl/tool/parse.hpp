@@ -19,6 +19,10 @@ void parse_arguments(const std::vector<std::string>& arguments,
                        const boost::program_options::options_description& options, const std::string& command,
                        const std::string& where = "");
 
+/// Throws Error if `text` holds %word%. Boost replaces such words in its messages by what the user wrote, again and
+/// again until none is left: with `--lr %value%` it would not end. `where` begins the message.
+void refuse_placeholders(const std::string& text, const std::string& where);
+
 std::vector<std::string> long_names(const boost::program_options::options_description& options);
 
 }  // namespace ecl

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ecl/words/check.hpp"
+#include "ecl/words/checksum.hpp"
 #include "ecl/words/files.hpp"
 #include "ecl/words/gzip.hpp"
 
@@ -71,7 +72,7 @@ void save_archive(const std::string& path, std::string_view fingerprint, const A
   std::copy(kMagic.begin(), kMagic.end(), header.magic);
   header.format = kFormat;
   for (const std::string_view piece : std::span(pieces).subspan(1))
-    header.crc = checksum(piece.data(), piece.size(), header.crc);
+    header.crc = checksum(std::as_bytes(std::span(piece)), header.crc);
   write_atomically(path, pieces, durable);
 }
 
@@ -86,7 +87,7 @@ Archive parse_archive(std::string_view file, const std::string& path, std::strin
                     std::to_string(kFormat) + "; resume with the version that wrote it",
                 Exit::io);
   file.remove_prefix(sizeof header);
-  if (checksum(file.data(), file.size()) != header.crc)
+  if (checksum(std::as_bytes(std::span(file))) != header.crc)
     throw Error(path + " is damaged: its checksum is not that of its content", Exit::io);
   std::memcpy(&length, file.data(), sizeof length);
   file.remove_prefix(sizeof length);

@@ -17,10 +17,11 @@ enum class Exit : int {
   preempted = 75  ///< stopped by a signal, in good order
 };
 
-/// A mistake that the user can mend. The message is one line: what is wrong, where, and what to do instead.
+/// A mistake that the user can mend. The message is one line: what is wrong, where, and what to do instead. Control
+/// characters in it, which come from what the user wrote, become '?'.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message, Exit code = Exit::usage) : std::runtime_error(message), code_(code) {}
+  explicit Error(const std::string& message, Exit code = Exit::usage);
   Exit code() const noexcept { return code_; }
 
  private:

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "ecl/words/check.hpp"
 
@@ -85,11 +84,6 @@ void make_folder(const std::string& path) {
   std::error_code error;
   if (fs::create_directories(path, error)) sync_folder_of(path);
   if (error) throw Error("cannot make " + path + ": " + error.message(), Exit::io);
-}
-
-std::uint32_t checksum(const void* data, std::size_t size, std::uint32_t before) {
-  if (size == 0) return before;  // zlib begins anew where data is null
-  return static_cast<std::uint32_t>(crc32_z(before, static_cast<const Bytef*>(data), size));
 }
 
 }  // namespace ecl

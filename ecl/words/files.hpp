@@ -22,7 +22,4 @@ void sync_file(const std::string& path);
 /// Makes the folder, its parents too, and its name lasts through a crash. Throws Error (io).
 void make_folder(const std::string& path);
 
-/// CRC-32 of zlib, going on from `before`.
-std::uint32_t checksum(const void* data, std::size_t size, std::uint32_t before = 0);
-
 }  // namespace ecl

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ecl/contracts/graph.hpp"
+#include "ecl/engines/mpi_port.hpp"
+#include "ecl/engines/optimizer.hpp"
+
+namespace ecl {
+
+/// Tells the user, on stderr, of neighbours that have fallen silent or send what is no number. It changes nothing: an
+/// asynchronous node goes on with what it has, and in lock step there is no way but to wait.
+class NeighbourWatch {
+ public:
+  /// `stall_warn_s`: silence that is worth a line; 0: none is. `last_step`: of a node's last message; after that it
+  /// may be silent.
+  NeighbourWatch(const Graph& graph, NodeId node, double stall_warn_s, std::uint64_t last_step);
+
+  /// Call it now and then; most calls do nothing.
+  void look(const Optimizer<MpiPort>& optimizer, double now_s);
+
+ private:
+  struct Edge {
+    NodeId peer;
+    Stamp heard = 0;
+    double since_s = 0;
+    bool silent = false, refused = false;  ///< a line was said about it
+  };
+
+  void look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, double now_s);
+
+  NodeId node_;
+  double stall_warn_s_;
+  std::uint64_t last_step_;
+  std::vector<Edge> edges_;
+  double looked_s_ = 0;
+};
+
+}  // namespace ecl

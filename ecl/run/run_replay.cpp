@@ -1,0 +1,319 @@
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "ecl/engines/local_evaluations.hpp"
+#include "ecl/engines/replay_port.hpp"
+#include "ecl/mpi/session.hpp"
+#include "ecl/run/delivery_report.hpp"
+#include "ecl/run/run.hpp"
+#include "ecl/run/run_directory.hpp"
+#include "ecl/run/summary.hpp"
+#include "ecl/words/checksum.hpp"
+#include "ecl/words/gzip.hpp"
+#include "ecl/words/params.hpp"
+
+namespace ecl {
+namespace {
+
+/// What a recorded run left behind.
+struct Recording {
+  std::vector<Bytes> content;  ///< of the logs
+  std::vector<DeliveryReader> logs;
+  std::vector<std::string> metrics;  ///< lines of metrics.csv, the names of the columns first
+
+  explicit Recording(const std::string& directory) {
+    const std::string advice = "ecl replay takes the directory of an ecl train --record --out";
+    NodeId nodes = 1;
+    for (NodeId i = 0; i < nodes; ++i) {
+      const std::string path = delivery_log_path(directory, i);
+      content.push_back(read_file(path, advice));
+      const DeliveryReader& log = logs.emplace_back(path, content.back());
+      if (i == 0) nodes = log.origin().nodes;
+      if (log.origin().node != i || log.origin().nodes != nodes)
+        throw Error("'" + path + "' is another node's, or of another run", Exit::io);
+    }
+    const Bytes text = read_file(directory + "/metrics.csv", "the recorded run has left none");
+    auto lines = split({reinterpret_cast<const char*>(text.data()), text.size()}, '\n');
+    if (!text.empty() && text.back() != '\n') lines.pop_back();  // cut off by a kill
+    std::erase(lines, "");
+    metrics = std::move(lines);
+  }
+
+  NodeId nodes() const { return static_cast<NodeId>(logs.size()); }
+};
+
+/// The nodes of a recorded run, stepped in an order that their logs allow.
+class ReplayRun {
+ public:
+  ReplayRun(Experiment& experiment, const Recording& recording)
+      : experiment_(experiment),
+        recording_(recording),
+        solver_of_first_(experiment.make_solver(0)),
+        network_(experiment.graph, solver_of_first_->message_size(), recording.logs),
+        evaluations_(experiment.nodes(), experiment.model->dim(),
+                     [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
+        report_(experiment.graph),
+        progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps) {
+    nodes_.reserve(experiment.nodes());
+    for (NodeId i = 0; i < experiment.nodes(); ++i) {
+      auto solver = i == 0 ? std::move(solver_of_first_) : experiment.make_solver(i);
+      nodes_.push_back(experiment.make_node(i, ReplayPort(network_, i), std::move(solver), workspace_));
+      tracks_.push_back({.log = recording.logs[i]});
+    }
+    find_last_evaluation();
+  }
+
+  void run(Recorder& recorder) {
+    recorder_ = &recorder;
+    start_ = std::chrono::steady_clock::now();
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) fetch(i);
+    while (const auto i = next_node()) play(*i);
+    for (NodeId i = 0; i < experiment_.nodes(); ++i)
+      for (int e = 0; e < experiment_.graph.degree(i); ++e) report_.close(i, e, steps_of(i), network_.posted(i, e));
+    progress_.finish();
+  }
+
+  Summary summary() {
+    const bool complete = evaluations_.done() == last_evaluation_;
+    if (!complete) evaluate_as_it_stands();
+    Summary summary;
+    const bool finished = complete && !called_off_ && last_evaluation_ == experiment_.evaluations();
+    summary.verdict = diverged_ ? Verdict::diverged : finished ? Verdict::finished : Verdict::preempted;
+    for (const Track& track : tracks_) summary.seconds = std::max(summary.seconds, track.time_s);
+    summary.wall_seconds = summary.gradient_seconds = wall_seconds();
+    summary.cpu_seconds = cpu_seconds();
+    summary.peak_memory_bytes = peak_memory_bytes();
+    for (const auto& node : nodes_)
+      summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
+    summary.rows = last_rows_;
+    score_consensus(summary, experiment_, evaluations_.mean());
+    return summary;
+  }
+
+  const std::vector<double>& mean() const { return evaluations_.mean(); }
+  const DeliveryReport& report() const { return report_; }
+
+  /// How the replay compares with what was recorded, in a line for a person.
+  std::pair<std::string, Exit> comparison() const {
+    const std::size_t recorded = recording_.metrics.empty() ? 0 : recording_.metrics.size() - 1;
+    if (!difference_.empty())
+      return {"the replay differs from the recorded run first in " + difference_ +
+                  "; was the run made by another build of ecl, or on another kind of processor?",
+              Exit::internal};
+    const std::string rows = std::to_string(std::min(compared_, recorded)) + " of " + std::to_string(recorded) +
+                             " rows of metrics.csv and " + std::to_string(models_compared_) +
+                             " models equal the recorded ones bit for bit";
+    return {rows + waiting(), compared_ < recorded ? Exit::io : Exit::ok};
+  }
+
+ private:
+  /// Where a node is in its log.
+  struct Track {
+    DeliveryReader log;  ///< at the event to come
+    bool ended = false;
+    std::uint64_t round_end = 0;  ///< steps, at the end of the round whose messages were taken last
+    std::uint64_t evaluations = 0;
+    bool called_off = false;
+    double time_s = 0;  ///< of its last evaluation
+    RunningLoss loss = {};
+  };
+
+  double wall_seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  std::uint64_t steps_of(NodeId i) const { return nodes_[i].optimizer().steps(); }
+
+  /// If a run is called off, its last evaluation is the one after the foremost node's last. Reads all logs to the end,
+  /// so that damage is found before anything is trained.
+  void find_last_evaluation() {
+    for (DeliveryReader log : recording_.logs) {
+      std::uint64_t begun = 0;
+      while (log.next()) {
+        if (log.event().kind == DeliveryEvent::Kind::evaluation) ++begun;
+        if (log.event().kind == DeliveryEvent::Kind::called_off) called_off_ = true;
+        if (log.event().step > experiment_.steps) throw Error("'" + log.path() + "' is damaged", Exit::io);
+      }
+      foremost_ = std::max(foremost_, begun);
+    }
+    last_evaluation_ = called_off_ ? std::min(foremost_ + 1, experiment_.evaluations()) : experiment_.evaluations();
+  }
+
+  /// The node furthest behind among those whose next messages are there; none: the end, or that of a log.
+  std::optional<NodeId> next_node() const {
+    std::optional<NodeId> best;
+    for (NodeId i = 0; i < experiment_.nodes(); ++i)
+      if (!tracks_[i].ended && network_.posted(i, tracks_[i].log.event()) && (!best || steps_of(i) < steps_of(*best)))
+        best = i;
+    return best;
+  }
+
+  /// Goes with node i to its next event; what happens before that needs nobody. A run that was killed ends in the
+  /// middle of a round: what it sent at that round's end may have reached others.
+  void fetch(NodeId i) {
+    Track& track = tracks_[i];
+    track.ended = !track.log.next();
+    if (!track.ended)
+      step_to(i, track.log.event().step);
+    else if (!track.called_off)
+      step_to(i, std::min(track.round_end, experiment_.steps));
+  }
+
+  void play(NodeId i) {
+    Track& track = tracks_[i];
+    const DeliveryEvent& event = track.log.event();
+    switch (event.kind) {
+      case DeliveryEvent::Kind::round:
+        track.round_end = event.step + experiment_.spec.local_steps;
+        [[fallthrough]];
+      case DeliveryEvent::Kind::serve:
+        take(i, event);
+        break;
+      case DeliveryEvent::Kind::drop:
+        nodes_[i].optimizer().drop(event.edge);
+        break;
+      case DeliveryEvent::Kind::evaluation:
+        evaluate(i, event, ++track.evaluations);
+        break;
+      case DeliveryEvent::Kind::called_off:
+        track.called_off = true;
+        if (track.evaluations < last_evaluation_) evaluate(i, event, last_evaluation_);
+        break;
+    }
+    fetch(i);
+  }
+
+  void step_to(NodeId i, std::uint64_t goal) {
+    while (steps_of(i) < goal) step(i);
+  }
+
+  void step(NodeId i) {
+    Node<ReplayPort>& node = nodes_[i];
+    const double loss = node.step();
+    diverged_ |= !tracks_[i].loss.add(loss);
+    if (i == 0)
+      progress_.show(wall_seconds(), steps_of(i), static_cast<double>(steps_of(i)) * experiment_.epochs_per_step, loss,
+                     static_cast<double>(node.batch_size()) * experiment_.nodes());
+  }
+
+  void take(NodeId i, const DeliveryEvent& event) {
+    for (int e = 0; e < experiment_.graph.degree(i); ++e)
+      if (event.taken[e] != 0) report_.add(i, e, event.step, network_.next_step(i, e));
+    network_.expect(i, event);
+    if (event.kind == DeliveryEvent::Kind::serve)
+      nodes_[i].serve();
+    else if (nodes_[i].optimizer().takes_late())
+      step(i);
+    else
+      nodes_[i].begin();
+    network_.settle(i);
+  }
+
+  void evaluate(NodeId i, const DeliveryEvent& event, std::uint64_t k) {
+    if (event.begun) nodes_[i].begin();
+    tracks_[i].time_s = event.time_s;
+    network_.set_clock(i, event.time_s);
+    const CVec x = nodes_[i].x();
+    ++models_compared_;
+    if (checksum(std::as_bytes(x)) != event.model)
+      note_difference("node " + std::to_string(i) + "'s model at step " + std::to_string(event.step));
+    evaluations_.add(k, x, row(i));
+  }
+
+  MetricsRow row(NodeId i) {
+    return measure(nodes_[i], i, *experiment_.model, experiment_.test, experiment_.epochs_per_step,
+                   tracks_[i].loss.take());
+  }
+
+  void finished(const std::vector<MetricsRow>& rows) {
+    for (const MetricsRow& r : rows) compare(to_csv(r));
+    recorder_->write(rows);
+    last_rows_ = rows;
+  }
+
+  void compare(const std::string& line) {
+    if (++compared_ >= recording_.metrics.size() || line == recording_.metrics[compared_]) return;
+    const auto names = split(recording_.metrics[0], ','), mine = split(line, ','),
+               recorded = split(recording_.metrics[compared_], ',');
+    std::size_t column = 0;
+    while (column + 1 < std::min({names.size(), mine.size(), recorded.size()}) && mine[column] == recorded[column])
+      ++column;
+    note_difference("line " + std::to_string(compared_ + 1) + " of metrics.csv, " + names[column] + ": " +
+                    recorded[column] + " recorded, " + mine[column] + " replayed");
+  }
+
+  void note_difference(const std::string& what) {
+    if (difference_.empty()) difference_ = what;
+  }
+
+  /// A recording that was cut off: who waits for what is not in it.
+  std::string waiting() const {
+    for (NodeId i = 0; i < experiment_.nodes(); ++i)
+      if (!tracks_[i].ended)
+        return "; the recording goes no further: node " + std::to_string(i) + " waits at step " +
+               std::to_string(steps_of(i)) + " for a message from beyond its neighbours' logs";
+    return compared_ + 1 < recording_.metrics.size() ? "; the recording ends before the run did" : "";
+  }
+
+  /// The last row of a run that was killed: the models where the recording leaves them.
+  void evaluate_as_it_stands() {
+    evaluations_.clear();
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) evaluations_.add(last_evaluation_, nodes_[i].x(), row(i));
+  }
+
+  Experiment& experiment_;
+  const Recording& recording_;
+  Recorder* recorder_ = nullptr;
+  std::unique_ptr<Solver> solver_of_first_;
+  ReplayNetwork network_;
+  LocalEvaluations evaluations_;
+  DeliveryReport report_;
+  Progress progress_;
+  Workspace workspace_;
+  std::vector<Node<ReplayPort>> nodes_;
+  std::vector<Track> tracks_;
+  std::uint64_t foremost_ = 0, last_evaluation_ = 0;
+  std::size_t compared_ = 0, models_compared_ = 0;
+  std::string difference_;  ///< the first
+  std::vector<MetricsRow> last_rows_;
+  std::chrono::steady_clock::time_point start_;
+  bool diverged_ = false, called_off_ = false;
+};
+
+/// The recording is of this experiment.
+void check_origins(const Recording& recording, const Experiment& experiment, const std::string& directory) {
+  for (const DeliveryReader& log : recording.logs) {
+    const DeliveryOrigin now = experiment.delivery_origin(log.origin().node), &then = log.origin();
+    if (now.config != then.config)
+      throw Error("'" + directory + "/config.ini' was edited after the run: its recording does not fit it any more");
+    if (now.data != then.data)
+      throw Error("node " + std::to_string(now.node) +
+                  "'s samples, or the test set, are not those of the recorded run" +
+                  (experiment.spec.data.empty() ? "" : " (" + experiment.spec.data + ")"));
+    if (!(now == then)) throw Error("'" + log.path() + "' is damaged, or of another run", Exit::io);
+  }
+}
+
+}  // namespace
+
+Exit run_replay(const Spec& spec, const std::string& directory) {
+  const Recording recording(directory);
+  Experiment experiment(spec, recording.nodes());
+  check_origins(recording, experiment, directory);
+  ReplayRun run(experiment, recording);
+  const RunDirectory out(spec, recording.nodes());  // last of all: whatever is refused leaves nothing behind
+  Recorder recorder(out.path("metrics.csv"));
+  run.run(recorder);
+  const auto [comparison, code] = run.comparison();
+  const Summary summary = run.summary();
+  out.finish(summary, experiment, run.mean(), 0);
+  print(std::cout, summary, experiment);
+  run.report().print(std::cout, experiment.graph);
+  if (code != Exit::ok) throw Error(comparison, code);
+  std::cout << comparison << '\n';
+  return Exit::ok;
+}
+
+}  // namespace ecl
