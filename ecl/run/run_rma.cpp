@@ -504,19 +504,25 @@ class RankRun {
   std::optional<Error> write_error_;  ///< metrics.csv or a checkpoint could not be written
 };
 
-}  // namespace
+/// What the ranks make together, and so must take apart together.
+struct Job {
+  explicit Job(const mpi::Comm& parent) : hosts(parent), survivors(parent, hosts), comm(parent.duplicate()) {}
 
-Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
-  if (spec.resume && spec.nodes != parent.size())
-    throw Error("--resume " + spec.out + ": that run has " + std::to_string(spec.nodes) +
-                " nodes; go on with mpirun -n " + std::to_string(spec.nodes));
-  const mpi::Hosts hosts(parent);
-  Survivors survivors(parent, hosts);
-  mpi::Comm comm = parent.duplicate();
+  const mpi::Hosts hosts;
+  Survivors survivors;
+  mpi::Comm comm;
+  std::unique_ptr<Experiment> experiment;
+  std::optional<RankRun> run;
+};
+
+/// Collective. Throws what Comm::together throws, on every rank.
+Exit carry_out(Job& job, const Spec& spec) {
+  Survivors& survivors = job.survivors;
+  mpi::Comm& comm = job.comm;
+  std::unique_ptr<Experiment>& experiment = job.experiment;
   comm.watch([&] {  // outside the training loop there is no going on
     for (const int rank : survivors.newly_dead()) give_up(comm, survivors, spec, rank);
   });
-  std::unique_ptr<Experiment> experiment;
   comm.together([&] {
     experiment = std::make_unique<Experiment>(spec, comm.size());
     experiment->keep_only(comm.rank());
@@ -525,7 +531,7 @@ Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
     std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
               << '\n'
               << experiment->describe();
-  RankRun run(comm, survivors, *experiment);
+  RankRun& run = job.run.emplace(comm, survivors, *experiment);
   if (spec.resume) {
     run.resume();
     if (run.checkpoint() == 0 && comm.rank() == 0) std::cerr << no_checkpoint_yet(spec.out);
@@ -549,6 +555,24 @@ Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
     print(std::cout, summary, *experiment);
   });
   return summary.exit_code();
+}
+
+}  // namespace
+
+Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
+  if (spec.resume && spec.nodes != parent.size())
+    throw Error("--resume " + spec.out + ": that run has " + std::to_string(spec.nodes) +
+                " nodes; go on with mpirun -n " + std::to_string(spec.nodes));
+  std::optional<Error> error;  // of all ranks: they free their windows first, without which MPICH does not end well
+  {
+    Job job(parent);
+    try {
+      return carry_out(job, spec);
+    } catch (const Error& agreed) {
+      error = agreed;
+    }
+  }
+  throw *error;
 }
 
 }  // namespace ecl
