@@ -19,9 +19,12 @@ constexpr const char* kTrain =
     "train --partition classes:4 --local-steps 32 --lr-schedule linear:0.5 --steps 20000 --quiet --out ";
 constexpr double kAccuracy = 90;  // per cent, of the worst node; on one host it reaches 95 with as many steps
 
-/// `mpirun ecl OPTIONS` on emulated hosts; `network`: options of tests/hosts/run, hosts, ranks per host.
+/// `mpirun COMMAND` on emulated hosts; `network`: options of tests/hosts/run, hosts, ranks per host.
+std::vector<std::string> across(const std::string& network, const std::string& command) {
+  return words_of(ECL_SOURCE_DIR "/tests/hosts/run " + network + " " + command);
+}
 std::vector<std::string> tool_across(const std::string& network, const std::string& options) {
-  return words_of(ECL_SOURCE_DIR "/tests/hosts/run " + network + " " ECL_TOOL " " + options);
+  return across(network, ECL_TOOL " " + options);
 }
 
 void expect_trained(const Outcome& outcome, const std::string& out) {
@@ -92,8 +95,8 @@ TEST(HostsTest, ACableThatIsOutForAWhileCostsTimeOnly) {
 TEST(HostsTest, ATenTimesSlowerRankIsWaitedForAtTheEndOnly) {
   const Scratch scratch;
   const std::string out = (scratch / "a").string();
-  const Outcome outcome = run(tool_across(
-      "2 2", "train --partition classes:4 --epochs 100 --eval-every 0 --quiet --node-speed 1:10 --out " + out));
+  const Outcome outcome =
+      run(tool_across("2 2", "train --epochs 30 --eval-every 0 --quiet --node-speed 1:10 --out " + out));
   if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -115,6 +118,13 @@ TEST(HostsTest, AKilledRankEndsTheRun) {
   const Outcome outcome = process.wait(60);
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_NE(outcome.exit_code, 0);
+}
+
+TEST(HostsTest, ARankThatThrowsEndsTheJob) {
+  const Outcome outcome = run(across("2 2", ECL_THROWING_RANK));
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
 }
 
 TEST(HostsTest, TooLittleSharedMemoryIsOneClearLine) {

@@ -7,8 +7,8 @@
 namespace {
 
 void meet(const ecl::mpi::Comm& world) {
-  const ecl::Graph pair(world.size(), {{0, 1}}, "pair");
-  ecl::MpiPort port(world, pair, 10, ecl::Mode::async);
+  const ecl::Graph ring = ecl::make_graph(ecl::Choice::parse("ring"), world.size(), 1);
+  ecl::MpiPort port(world, ring, 10, ecl::Mode::async);
   if (world.rank() == 1) throw std::runtime_error("on purpose");
   world.barrier();
 }
@@ -19,7 +19,7 @@ int main() {
   try {
     const ecl::mpi::Session session;
     meet(ecl::mpi::Comm::world());
-  } catch (const std::exception& error) {
+  } catch (const std::exception&) {
     return 1;  // not reached: the session aborts the job
   }
   return 0;
