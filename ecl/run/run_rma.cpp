@@ -312,6 +312,7 @@ class RankRun {
   /// in good order any more.
   [[noreturn]] void finish_without_lost() {
     progress_.finish();
+    calling_off_ = true;
     const LastWords mine{row(),
                          cpu_seconds(),
                          peak_memory_bytes(),
@@ -334,9 +335,7 @@ class RankRun {
 
   void write_partial(const Survivors::Gathered& all) {
     Summary summary;
-    std::vector<double> mean(experiment_.model->dim());
-    for (const auto& model : all.models)
-      for (std::size_t d = 0; d < mean.size(); ++d) mean[d] += model[d] / static_cast<double>(all.models.size());
+    const std::vector<double> mean = mean_of(all.models);
     for (std::size_t s = 0; s < all.words.size(); ++s) {
       const LastWords& words = all.words[s];
       summary.rows.push_back(words.row);
