@@ -6,8 +6,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Debian packages; the only place that lists them.
 build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev libboost-program-options-dev libgtest-dev
   nlohmann-json3-dev zlib1g-dev)
+mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
-test_packages=(python3)                           # the test of declared experiments
+test_packages=(python3 iproute2)                  # the test of declared experiments, emulated hosts
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 picture_packages=(python3-matplotlib)             # their curves
 fuzz_packages=(clang-16 libclang-rt-16-dev)       # scripts/fuzz; clang 14 has no std::source_location
@@ -48,6 +49,14 @@ install_missing() {
   log=$("${as_root[@]}" "${apt[@]}" update 2>&1 && "${install[@]}" 2>&1) && return
   echo "$log" >&2
   fail "cannot install ${missing[*]}"
+}
+
+# install_for PRESET [PACKAGE...]: what building that preset needs, and more.
+install_for() {
+  local preset=$1
+  shift
+  [[ $preset != mpich ]] || set -- "$@" "${mpich_packages[@]}"
+  install_missing "${build_packages[@]}" "$@"
 }
 
 # build_tree PRESET [TARGET]: configures and builds; silent unless it fails or a terminal can show progress.

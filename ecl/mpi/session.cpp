@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <exception>
 #include <fcntl.h>
+#include <fstream>
 #include <mpi.h>
 #include <sched.h>
+#include <string>
 #include <unistd.h>
 
 #include "ecl/mpi/error.hpp"
@@ -24,6 +26,14 @@ int usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/// 0 if there is no such process.
+pid_t parent_of(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind("PPid:", 0) == 0) return std::atoi(line.c_str() + 5);
+  return 0;
 }
 
 void prepare_environment() {
@@ -66,9 +76,13 @@ int launch_rank() {
 }
 
 bool stderr_is_terminal() {
-  if (!std::getenv("OMPI_COMM_WORLD_SIZE")) return isatty(STDERR_FILENO);
-  const std::string launcher = "/proc/" + std::to_string(getppid()) + "/fd/2";
-  const int file = open(launcher.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK);
+  pid_t launcher = getpid();
+  if (std::getenv("OMPI_COMM_WORLD_SIZE"))
+    launcher = getppid();
+  else if (std::getenv("PMI_RANK"))
+    launcher = parent_of(getppid());  // MPICH: a proxy stands between
+  const std::string launchers_stderr = "/proc/" + std::to_string(launcher) + "/fd/2";
+  const int file = open(launchers_stderr.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK);
   if (file < 0) return false;
   const bool terminal = isatty(file);
   close(file);

@@ -139,15 +139,17 @@ class ReplayRun {
     std::uint64_t foremost = 0;
     for (DeliveryReader log : recording_.logs) {
       std::uint64_t begun = 0;
+      bool called_off = false;
       while (log.next()) {
         const DeliveryEvent& event = log.event();
         if (event.kind == DeliveryEvent::Kind::evaluation) ++begun;
-        if (event.kind == DeliveryEvent::Kind::called_off) ++called_off_;
+        if (event.kind == DeliveryEvent::Kind::called_off) called_off = true;
         if (event.kind == DeliveryEvent::Kind::drop)
           lost_.insert(experiment_.graph.edges(log.origin().node)[event.edge].peer);
         if (event.step > experiment_.steps) throw Error("'" + log.path() + "' is damaged", Exit::io);
       }
       foremost = std::max(foremost, begun);
+      called_off_ += called_off;
     }
     const bool whole = called_off_ == 0 || !lost_.empty();
     last_evaluation_ = whole ? experiment_.evaluations() : std::min(foremost + 1, experiment_.evaluations());

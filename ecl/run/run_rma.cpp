@@ -2,20 +2,19 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <deque>
-#include <fstream>
 #include <iostream>
 #include <optional>
 #include <thread>
 
-#include "ecl/engines/call_off.hpp"
 #include "ecl/engines/evaluations.hpp"
 #include "ecl/engines/mpi_port.hpp"
 #include "ecl/engines/survivors.hpp"
 #include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/checkpoints.hpp"
+#include "ecl/run/lost_ranks.hpp"
 #include "ecl/run/neighbour_watch.hpp"
+#include "ecl/run/rank_checkpoints.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/run_directory.hpp"
 #include "ecl/run/summary.hpp"
@@ -41,28 +40,6 @@ class Pause {
   int looks_ = 0;
 };
 
-/// A rank has died and the others cannot go on: one of them says so, and how the run can be taken up again.
-[[noreturn]] void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead) {
-  if (survivors.leads()) {
-    std::string line = "ecl: node " + std::to_string(dead) + " has died, and the run ends with it";
-    if (survivors.can_go_on()) line += " (with mpirun --enable-recovery the others would have finished)";
-    const std::uint64_t checkpoint = spec.out.empty() ? 0 : Checkpoints(spec.out, "").latest();
-    line += checkpoint == 0 ? "; there is no checkpoint to go on from"
-                            : "; the last checkpoint is " + spec.out + "/checkpoints/" + std::to_string(checkpoint) +
-                                  ": go on with ecl train --resume " + spec.out;
-    std::cerr << line + "\n" << std::flush;
-  }
-  comm.abort(static_cast<int>(Exit::rank_lost));
-}
-
-/// Lines of metrics.csv that belong to whole evaluations, its header aside.
-std::uint64_t whole_rows(const std::string& path, NodeId nodes) {
-  std::ifstream file(path);
-  const auto lines = static_cast<std::uint64_t>(
-      std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
-  return lines == 0 ? 0 : (lines - 1) / nodes * nodes;
-}
-
 /// One rank's training loop.
 class RankRun {
  public:
@@ -78,37 +55,27 @@ class RankRun {
         neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, last_message_step()),
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
-        checkpoints_(experiment.spec.out, experiment.spec.out.empty() ? "" : fingerprint(experiment)),
-        times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.spec.local_steps),
-        saved_(comm),
-        halt_(comm) {
+        checkpoints_(comm, experiment,
+                     [this](Archive& archive, std::uint64_t complete) { this->archive(archive, complete); }) {
     plan();
   }
 
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Collective; throws Error, the same on
   /// every rank.
   void resume() {
-    comm_.together([this] { checkpoints_.latest(); });
-    checkpoint_ = published_ = load_latest(checkpoints_, [this](std::uint64_t number) {
-      comm_.together([this, number] {
-        Archive archive = checkpoints_.load(number, state_name());
-        this->archive(archive);
-        archive.finish();
-      });
-    });
-    if (checkpoint_ == 0) return;
+    if (checkpoints_.resume() == 0) return;
     rows_written_ = evaluations_.begun() * experiment_.nodes();
     evaluations_.resume();
     node_.restart_port();
     plan();
   }
-  std::uint64_t checkpoint() const { return published_; }
+  std::uint64_t checkpoint() const { return checkpoints_.published(); }
   std::uint64_t rows_written() const { return rows_written_; }
 
   /// On rank 0, before train(): where results go. Throws Error.
   void write_to(Recorder& recorder, const RunDirectory& directory) {
     recorder_ = &recorder, directory_ = &directory;
-    if (checkpoints_.kept()) checkpoints_.forget_newer();
+    checkpoints_.write_beside(recorder, [this] { write_status(); });
     write_status();
   }
 
@@ -137,12 +104,12 @@ class RankRun {
       pause.reset();
       if (evaluates)
         evaluate();
-      else if (checkpoint_due())
-        save_checkpoint(checkpoint_ + 1, steps_done(), evaluations_.begun());
+      else if (lost_.empty() && checkpoints_.due(steps_done()))
+        checkpoints_.save(standing());
       else
         step();
     }
-    finish_checkpoints();
+    checkpoints_.finish(rows_written_);
     progress_.finish();
   }
 
@@ -168,6 +135,7 @@ class RankRun {
   void check_written() const {
     if (log_) log_->check();
     if (write_error_) throw *write_error_;
+    if (checkpoints_.error()) throw *checkpoints_.error();
   }
 
  private:
@@ -192,10 +160,7 @@ class RankRun {
     comm_.poke();
     node_.optimizer().port().poke();
     evaluations_.poke();
-    if (!checkpoints_.kept()) return;
-    halt_heard_ = halt_.heard();
-    saved_.poke();
-    publish();
+    checkpoints_.poke(rows_written_);
   }
 
   void step() {
@@ -238,60 +203,16 @@ class RankRun {
   void plan() {
     plan_evaluation();
     due_ = evaluations_.begun() < experiment_.evaluations() && steps_done() == next_evaluation_ && steps_done() > 0;
-    next_checkpoint_ = times_.after(stood_);
   }
-
-  // Checkpoints. Every rank writes a file of its own and tells rank 0; nobody waits. Rank 0 makes the checkpoint the
-  // latest when all files are on disk, and the evaluations up to it in metrics.csv.
-
-  std::string state_name() const { return "node-" + std::to_string(rank_); }
 
   /// All of this rank that changes in train(). `complete`: evaluations in which all ranks have begun their parts.
-  void archive(Archive& archive, std::uint64_t complete = 0) {
+  void archive(Archive& archive, std::uint64_t complete) {
+    // In lock step the neighbours' messages of the round must be in the state: mailboxes are not saved.
+    if (!archive.loading()) node_.begin();
     double seconds = now();
-    archive(stood_, seconds, trained_s_, step_seconds_, loss_, node_);
+    archive(seconds, trained_s_, step_seconds_, loss_, node_);
     evaluations_.archive(archive, complete);
     if (archive.loading()) before_s_ = seconds;
-  }
-
-  bool checkpoint_due() const {
-    return checkpoints_.kept() && steps_done() == next_checkpoint_ && steps_done() < steps_ && !calling_off_ &&
-           lost_.empty();
-  }
-
-  /// `stood`: a step that no rank's state is beyond, the same on all.
-  /// `durable`: on disk when this returns, else soon to be.
-  void save_checkpoint(std::uint64_t number, std::uint64_t stood, std::uint64_t complete, bool durable = true) {
-    node_.begin();  // in lock step the neighbours' messages of the round must be in the state: mailboxes are not saved
-    checkpoint_ = number, stood_ = stood;
-    next_checkpoint_ = times_.after(stood_);
-    Archive state;
-    state.reserve(state_bytes_);
-    archive(state, complete);
-    state_bytes_ = state.bytes().size();
-    try {
-      checkpoints_.save(number, state_name(), state, durable);
-      saved_.report(number);
-      waiting_.push_back({number, complete * experiment_.nodes()});
-    } catch (const Error& error) {
-      write_error_ = error;
-    }
-  }
-
-  /// Rank 0: makes checkpoints that are whole the latest, one after the other.
-  void publish() {
-    while (rank_ == 0 && !waiting_.empty() && saved_.complete(waiting_.front().number) &&
-           rows_written_ >= waiting_.front().rows && !write_error_) {
-      try {
-        recorder_->sync();
-        checkpoints_.publish(waiting_.front().number);
-        published_ = waiting_.front().number;
-        write_status();
-      } catch (const Error& error) {
-        write_error_ = error;
-      }
-      waiting_.pop_front();
-    }
   }
 
   /// A rank has died. The others drop its edges, and with them what it wanted: the algorithm goes on as if the graph
@@ -323,7 +244,7 @@ class RankRun {
     const auto all = survivors_.gather(mine, node_.x());
     if (all) {
       try {
-        write_partial(*all);
+        write_partial(*all, lost_, node_.optimizer().port().exchange(), experiment_);
       } catch (const Error& error) {
         std::cerr << std::string("ecl: ") + error.what() + "\n";
       }
@@ -333,95 +254,30 @@ class RankRun {
     std::_Exit(static_cast<int>(Exit::rank_lost));
   }
 
-  void write_partial(const Survivors::Gathered& all) {
-    Summary summary;
-    const std::vector<double> mean = mean_of(all.models);
-    for (std::size_t s = 0; s < all.words.size(); ++s) {
-      const LastWords& words = all.words[s];
-      summary.rows.push_back(words.row);
-      summary.rows.back().consensus_error = relative_distance(all.models[s], mean);
-      summary.seconds = summary.wall_seconds = std::max(summary.seconds, words.trained_s);
-      summary.peak_memory_bytes = std::max(summary.peak_memory_bytes, words.memory_bytes);
-      summary.cpu_seconds += words.cpu_s;
-      summary.exchange_seconds += words.exchange_s;
-      summary.gradient_seconds += words.step_s - words.exchange_s;
-      summary.gradient_samples += words.samples;
-    }
-    summary.verdict = Verdict::partial;
-    summary.nodes_lost = lost_;
-    summary.exchange = node_.optimizer().port().exchange();
-    score_consensus(summary, experiment_, mean);
-    print(std::cout, summary, experiment_);
-    Spec spec = experiment_.spec;
-    spec.resume = true;  // the directory is there
-    const RunDirectory directory(spec, experiment_.nodes());
-    Recorder recorder(directory.path("metrics.csv"), whole_rows(directory.path("metrics.csv"), experiment_.nodes()));
-    recorder.write(summary.rows);
-    directory.finish(summary, experiment_, mean, 0);
-  }
-
-  /// Collective, at the end: nothing is left under way, and what is there lasts.
-  void finish_checkpoints() {
-    halt_.finish({});
-    saved_.finish();
-    publish();
-    if (halted_at_ == 0 || write_error_) return;
-    try {
-      checkpoints_.make_durable(halted_at_, state_name());
-    } catch (const Error& error) {
-      write_error_ = error;
-    }
-  }
-
   void write_status() {
     status_s_ = now();
-    const bool preempted = halted_at_ != 0 && published_ == halted_at_;
-    directory_->write_status({preempted ? "preempted" : "running", trained_s_, steps_done(), published_}, experiment_);
+    directory_->write_status(
+        {checkpoints_.halted() ? "preempted" : "running", trained_s_, steps_done(), checkpoints_.published()},
+        experiment_);
   }
 
-  /// A stop signal ends a run that keeps checkpoints in three steps: the ranks agree where to stand (in lock step on
-  /// the next boundary that all can reach), each saves itself there, and when the checkpoint is the latest rank 0 calls
-  /// the run off. True while this rank must not step.
+  RankCheckpoints::Standing standing() const { return {steps_done(), evaluations_.begun(), node_.ready(), due_}; }
+
+  /// After a stop signal, while the ranks agree on a checkpoint.
   bool halts() {
     if (!lost_.empty()) return false;
-    if (!halt_.called()) {
-      const bool told = stop_requested() && evaluations_.begun() < experiment_.evaluations();
-      if (!checkpoints_.kept() || !(told || halt_heard_)) return false;
-      halt_.call({next_boundary(), evaluations_.begun(), checkpoint_});
-    }
-    const bool lock_step = experiment_.mode == Mode::lock_step;
-    if (!halt_.counted()) return !lock_step || steps_done() == next_boundary();
-    if (halted_at_ != 0) return true;
-    std::uint64_t stand = 0, begun = evaluations_.begun(), number = checkpoint_;
-    for (const auto& [boundary, their_begun, their_number] : halt_.all()) {
-      stand = std::max(stand, boundary);
-      if (!lock_step) begun = std::min(begun, their_begun), number = std::max(number, their_number);
-    }
-    if (lock_step) {
-      if (stand >= steps_) return false;  // the foremost is in its last round: the run ends by itself
-      if (steps_done() < stand || due_ || checkpoint_due()) return false;
-      if (!node_.ready()) return true;
-    }
-    save_checkpoint(halted_at_ = number + 1, stand, begun,
-                    false);  // mpirun may leave us a second: write first, then sync
-    return true;
-  }
-
-  /// The end of the round under way, in steps.
-  std::uint64_t next_boundary() const {
-    const std::uint64_t round = experiment_.spec.local_steps;
-    return (steps_done() + round - 1) / round * round;
+    return checkpoints_.halts(stop_requested() && evaluations_.begun() < experiment_.evaluations(), standing());
   }
 
   /// Another rank ended the run, or this one has to before it has begun its last evaluation.
   bool must_end() const {
     if (!lost_.empty()) return false;
-    return evaluations_.called_off() || (evaluations_.begun() < experiment_.evaluations() &&
-                                         ((stop_requested() && !checkpoints_.kept()) || diverged_ || cannot_write() ||
-                                          (halted_at_ != 0 && published_ == halted_at_)));
+    return evaluations_.called_off() ||
+           (evaluations_.begun() < experiment_.evaluations() &&
+            ((stop_requested() && !checkpoints_.kept()) || diverged_ || cannot_write() || checkpoints_.halted()));
   }
 
-  bool cannot_write() const { return write_error_ || (log_ && log_->failed()); }
+  bool cannot_write() const { return write_error_ || checkpoints_.error() || (log_ && log_->failed()); }
 
   void call_off() {
     calling_off_ = true;
@@ -433,7 +289,7 @@ class RankRun {
   void fall_behind(double step_s) {
     debt_s_ += (slowness_ * std::max(1.0, mpi::ranks_per_core()) - 1) * step_s;
     const double start_s = now();
-    while (now() - start_s < debt_s_ && !must_end() && !stop_requested() && !halt_heard_) {
+    while (now() - start_s < debt_s_ && !must_end() && !stop_requested() && !checkpoints_.heard()) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
       poke();
     }
@@ -477,21 +333,7 @@ class RankRun {
   std::vector<NodeId> lost_;          ///< ranks that died
   std::unique_ptr<DeliveryLog> log_;  ///< --record
   Evaluations evaluations_;
-  Checkpoints checkpoints_;
-  CheckpointTimes times_;
-  Tally saved_;   ///< by number of the checkpoint: whose files are on disk
-  CallOff halt_;  ///< after a stop signal: step of the next boundary, evaluations begun, checkpoints made
-  struct Waiting {
-    std::uint64_t number, rows;  ///< of metrics.csv that must be there
-  };
-  std::deque<Waiting> waiting_;   ///< checkpoints that this rank has written, to be published
-  std::uint64_t checkpoint_ = 0;  ///< number of the last that this rank has written
-  std::uint64_t published_ = 0;   ///< and of the latest on disk; rank 0
-  std::size_t state_bytes_ = 0;   ///< of the last checkpoint's file
-  std::uint64_t stood_ = 0;       ///< step of the last checkpoint; of the foremost rank, if they differ
-  std::uint64_t next_checkpoint_ = 0;
-  bool halt_heard_ = false;
-  std::uint64_t halted_at_ = 0;     ///< number of the checkpoint that a stop signal made; 0: none
+  RankCheckpoints checkpoints_;
   std::uint64_t rows_written_ = 0;  ///< of metrics.csv; rank 0
   RunningLoss loss_;
   std::uint64_t next_evaluation_ = 0;
@@ -500,22 +342,28 @@ class RankRun {
   double status_s_ = 0, last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0;
   bool due_ = false;  ///< an evaluation comes before the next step
   bool diverged_ = false, calling_off_ = false;
-  std::optional<Error> write_error_;  ///< metrics.csv or a checkpoint could not be written
+  std::optional<Error> write_error_;  ///< metrics.csv could not be written
 };
 
-}  // namespace
+/// What the ranks make together, and so must take apart together.
+struct Job {
+  explicit Job(const mpi::Comm& parent) : hosts(parent), survivors(parent, hosts), comm(parent.duplicate()) {}
 
-Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
-  if (spec.resume && spec.nodes != parent.size())
-    throw Error("--resume " + spec.out + ": that run has " + std::to_string(spec.nodes) +
-                " nodes; go on with mpirun -n " + std::to_string(spec.nodes));
-  const mpi::Hosts hosts(parent);
-  Survivors survivors(parent, hosts);
-  mpi::Comm comm = parent.duplicate();
+  const mpi::Hosts hosts;
+  Survivors survivors;
+  mpi::Comm comm;
+  std::unique_ptr<Experiment> experiment;
+  std::optional<RankRun> run;
+};
+
+/// Collective. Throws what Comm::together throws, on every rank.
+Exit carry_out(Job& job, const Spec& spec) {
+  Survivors& survivors = job.survivors;
+  mpi::Comm& comm = job.comm;
+  std::unique_ptr<Experiment>& experiment = job.experiment;
   comm.watch([&] {  // outside the training loop there is no going on
     for (const int rank : survivors.newly_dead()) give_up(comm, survivors, spec, rank);
   });
-  std::unique_ptr<Experiment> experiment;
   comm.together([&] {
     experiment = std::make_unique<Experiment>(spec, comm.size());
     experiment->keep_only(comm.rank());
@@ -524,7 +372,7 @@ Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
     std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
               << '\n'
               << experiment->describe();
-  RankRun run(comm, survivors, *experiment);
+  RankRun& run = job.run.emplace(comm, survivors, *experiment);
   if (spec.resume) {
     run.resume();
     if (run.checkpoint() == 0 && comm.rank() == 0) std::cerr << no_checkpoint_yet(spec.out);
@@ -548,6 +396,24 @@ Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
     print(std::cout, summary, *experiment);
   });
   return summary.exit_code();
+}
+
+}  // namespace
+
+Exit run_rma(const mpi::Comm& parent, const Spec& spec) {
+  if (spec.resume && spec.nodes != parent.size())
+    throw Error("--resume " + spec.out + ": that run has " + std::to_string(spec.nodes) +
+                " nodes; go on with mpirun -n " + std::to_string(spec.nodes));
+  std::optional<Error> error;  // of all ranks: they free their windows first, without which MPICH does not end well
+  {
+    Job job(parent);
+    try {
+      return carry_out(job, spec);
+    } catch (const Error& agreed) {
+      error = agreed;
+    }
+  }
+  throw *error;
 }
 
 }  // namespace ecl

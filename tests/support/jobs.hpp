@@ -10,12 +10,18 @@
 /// What mpirun started, and how to end it hard.
 namespace ecl::test {
 
-/// Process numbers of the ranks that this mpirun started.
+inline std::vector<pid_t> children_of(pid_t process) {
+  std::vector<pid_t> children;
+  const std::string id = std::to_string(process);
+  for (const std::string& word : words_of(read_file("/proc/" + id + "/task/" + id + "/children")))
+    children.push_back(std::stoi(word));
+  return children;
+}
+
+/// Process numbers of the ranks that this mpirun started: itself, or through a proxy (MPICH).
 inline std::vector<pid_t> ranks_of(pid_t launcher) {
-  std::vector<pid_t> ranks;
-  const std::string children =
-      read_file("/proc/" + std::to_string(launcher) + "/task/" + std::to_string(launcher) + "/children");
-  for (const std::string& word : words_of(children)) ranks.push_back(std::stoi(word));
+  std::vector<pid_t> ranks = children_of(launcher);
+  if (ranks.size() == 1 && !children_of(ranks[0]).empty()) ranks = children_of(ranks[0]);
   return ranks;
 }
 

@@ -1,0 +1,103 @@
+// The tool across several hosts, which tests/hosts/run emulates on this machine: over slow, far and failing networks a
+// run ends in good order and learns what it learns on one host.
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/command.hpp"
+#include "tests/support/run_directory.hpp"
+
+namespace ecl::test {
+namespace {
+
+constexpr int kSkipped = 77;
+/// Rounds last about as long as a message's way, as the README asks for.
+constexpr const char* kTrain =
+    "train --partition classes:4 --local-steps 32 --lr-schedule linear:0.5 --steps 20000 --quiet --out ";
+constexpr double kAccuracy = 90;  // per cent, of the worst node; on one host it reaches 95 with as many steps
+
+/// `mpirun ecl OPTIONS` on emulated hosts; `network`: options of tests/hosts/run, hosts, ranks per host.
+std::vector<std::string> tool_across(const std::string& network, const std::string& options) {
+  return words_of(ECL_SOURCE_DIR "/tests/hosts/run " + network + " " ECL_TOOL " " + options);
+}
+
+void expect_trained(const Outcome& outcome, const std::string& out) {
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const Json summary = summary_of(out);
+  expect_complete(summary);
+  EXPECT_EQ(summary["verdict"], "finished");
+  EXPECT_GT(summary["test_accuracy_min"], kAccuracy);
+  EXPECT_EQ(summary["messages_torn"], 0);
+}
+
+struct Network {
+  const char* name;
+  const char* options;  ///< of tests/hosts/run
+};
+
+class Hosts : public testing::TestWithParam<Network> {};
+
+TEST_P(Hosts, TrainAsOneHostDoes) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome = run(tool_across(GetParam().options, kTrain + out + " --eval-every 0"));
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  expect_trained(outcome, out);
+}
+
+INSTANTIATE_TEST_SUITE_P(HostsTest, Hosts,
+                         testing::Values(Network{"two", "2 2"}, Network{"four", "4 2"},
+                                         Network{"ten_megabits", "--rate 10 2 2"},
+                                         Network{"one_millisecond", "--delay 1 --switch " ECL_SWITCH " 2 2"},
+                                         Network{"four_one_millisecond", "--delay 1 --switch " ECL_SWITCH " 4 2"}),
+                         [](const auto& test) { return test.param.name; });
+
+/// Seconds between two evaluations of one node at most, as metrics.csv has them.
+double longest_gap_s(const std::string& metrics) {
+  std::map<std::string, double> last_s;
+  double longest_s = 0;
+  const auto lines = lines_of(metrics);
+  for (std::size_t row = 1; row < lines.size(); ++row) {
+    const std::size_t comma = lines[row].find(',');
+    const double time_s = std::stod(lines[row].substr(0, comma));
+    const std::string node = lines[row].substr(comma + 1, lines[row].find(',', comma + 1) - comma - 1);
+    if (last_s.contains(node)) longest_s = std::max(longest_s, time_s - last_s[node]);
+    last_s[node] = time_s;
+  }
+  return longest_s;
+}
+
+TEST(HostsTest, ACableThatIsOutForAWhileCostsTimeOnly) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string(), cut = (scratch / "cut").string();
+  Process process(tool_across("--cut-while " + cut + " 2 2", kTrain + out + " --eval-every 5"));
+  const auto trains = [&] { return count(read_file(out + "/metrics.csv"), "\n") > 20; };
+  if (process.wait_until(trains, 60)) {
+    write_file(cut, "");
+    process.wait_until([&] { return std::filesystem::exists(cut + ".out"); }, 60);
+    std::this_thread::sleep_for(std::chrono::seconds(3));
+    std::filesystem::remove(cut);
+  }
+  const Outcome outcome = process.wait(100);
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  expect_trained(outcome, out);
+  std::printf("the cable was out for 3 s; no node was silent for more than %.3f s\n",
+              longest_gap_s(read_file(out + "/metrics.csv")));
+}
+
+TEST(HostsTest, TooLittleSharedMemoryIsOneClearLine) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome = run(tool_across("--shm 20m 1 4", "train --model mlp --hidden 5000 --out " + out));
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 5);
+  EXPECT_EQ(count(outcome.err, "ecl: "), 1u) << outcome.err;
+  EXPECT_NE(outcome.err.find("MB of shared memory"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+}  // namespace
+}  // namespace ecl::test
