@@ -20,6 +20,13 @@ int integer_from_environment(const char* name, int fallback) {
   return text ? std::atoi(text) : fallback;
 }
 
+/// The variable in which a launcher tells a process its rank; null without a launcher.
+const char* rank_variable() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+    if (std::getenv(name)) return name;
+  return nullptr;
+}
+
 /// Cores that the ranks of this host may use together. A rank that mpirun bound sees only its own: then all count.
 int usable_cores() {
   if (std::getenv("OMPI_MCA_orte_bound_at_launch")) return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
@@ -69,11 +76,8 @@ double ranks_per_core() {
   return static_cast<double>(ranks) / usable_cores();
 }
 
-int launch_rank() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
-    if (std::getenv(name)) return integer_from_environment(name, 0);
-  return 0;
-}
+int launch_rank() { return launched() ? integer_from_environment(rank_variable(), 0) : 0; }
+bool launched() { return rank_variable() != nullptr; }
 
 bool stderr_is_terminal() {
   pid_t launcher = getpid();

@@ -25,6 +25,8 @@ class Session {
 
 /// The rank of this process before MPI_Init, as the launcher tells it; 0 without a launcher.
 int launch_rank();
+/// Whether a launcher, as mpirun, started this process.
+bool launched();
 
 /// Ranks on this host for each core that they may use.
 double ranks_per_core();

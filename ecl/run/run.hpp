@@ -26,7 +26,8 @@ Exit run_replay(const Spec& spec, const std::string& directory);
 Exit run_doctor(const mpi::Comm& comm);
 
 /// From here on SIGTERM, SIGUSR1 and SIGINT ask for an orderly end instead of killing: the run stops training, writes a
-/// checkpoint if it has a directory, evaluates, writes its results with verdict `preempted`.
+/// checkpoint if it has a directory, evaluates, writes its results with verdict `preempted`. A rank takes the death of
+/// its launcher as such a signal.
 void catch_stop_signals();
 bool stop_requested();
 

@@ -1,11 +1,15 @@
 #include <csignal>
+#include <cstdlib>
+#include <unistd.h>
 
+#include "ecl/mpi/session.hpp"
 #include "ecl/run/run.hpp"
 
 namespace ecl {
 namespace {
 
 volatile std::sig_atomic_t stop_signal = 0;  // the one global: a signal handler has nowhere else to write
+pid_t launcher = 0;                          // what started this rank; 0: not watched
 
 void note_signal(int number) { stop_signal = number; }
 
@@ -18,8 +22,10 @@ void catch_stop_signals() {
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGUSR1, &action, nullptr);
+  if (mpi::launched()) launcher = getppid();
 }
 
-bool stop_requested() { return stop_signal != 0; }
+// A rank whose launcher was killed belongs to nobody: without an end of its own it would train on, unseen.
+bool stop_requested() { return stop_signal != 0 || (launcher != 0 && getppid() != launcher); }
 
 }  // namespace ecl
