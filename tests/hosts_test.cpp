@@ -1,25 +1,35 @@
 // The tool across several hosts, which tests/hosts/run emulates on this machine: over slow, far and failing networks a
 // run ends in good order and learns what it learns on one host.
+#include <csignal>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/command.hpp"
+#include "tests/support/jobs.hpp"
 #include "tests/support/run_directory.hpp"
 
 namespace ecl::test {
 namespace {
 
 constexpr int kSkipped = 77;
-/// Rounds last about as long as a message's way, as the README asks for.
-constexpr const char* kTrain =
-    "train --partition classes:4 --local-steps 32 --lr-schedule linear:0.5 --steps 20000 --quiet --out ";
+
+/// All nodes are slowed down, so that rounds last longer than a message's way, as the README asks for.
+std::string training(int nodes, const std::string& out) {
+  std::string options = "train --partition classes:4 --local-steps 16 --lr-schedule linear:0.5 --quiet --node-speed ";
+  for (int i = 0; i < nodes; ++i) options.append(i > 0 ? "," : "").append(std::to_string(i)).append(":50");
+  return options.append(" --out ").append(out);
+}
+
 constexpr double kAccuracy = 90;  // per cent, of the worst node; on one host it reaches 95 with as many steps
 
-/// `mpirun ecl OPTIONS` on emulated hosts; `network`: options of tests/hosts/run, hosts, ranks per host.
+/// `mpirun COMMAND` on emulated hosts; `network`: options of tests/hosts/run, hosts, ranks per host.
+std::vector<std::string> across(const std::string& network, const std::string& command) {
+  return words_of(ECL_SOURCE_DIR "/tests/hosts/run " + network + " " + command);
+}
 std::vector<std::string> tool_across(const std::string& network, const std::string& options) {
-  return words_of(ECL_SOURCE_DIR "/tests/hosts/run " + network + " " ECL_TOOL " " + options);
+  return across(network, ECL_TOOL " " + options);
 }
 
 void expect_trained(const Outcome& outcome, const std::string& out) {
@@ -35,6 +45,7 @@ void expect_trained(const Outcome& outcome, const std::string& out) {
 struct Network {
   const char* name;
   const char* options;  ///< of tests/hosts/run
+  int nodes;
 };
 
 class Hosts : public testing::TestWithParam<Network> {};
@@ -42,16 +53,17 @@ class Hosts : public testing::TestWithParam<Network> {};
 TEST_P(Hosts, TrainAsOneHostDoes) {
   const Scratch scratch;
   const std::string out = (scratch / "a").string();
-  const Outcome outcome = run(tool_across(GetParam().options, kTrain + out + " --eval-every 0"));
+  const Outcome outcome =
+      run(tool_across(GetParam().options, training(GetParam().nodes, out) + " --steps 5000 --eval-every 0"));
   if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
   expect_trained(outcome, out);
 }
 
 INSTANTIATE_TEST_SUITE_P(HostsTest, Hosts,
-                         testing::Values(Network{"two", "2 2"}, Network{"four", "4 2"},
-                                         Network{"ten_megabits", "--rate 10 2 2"},
-                                         Network{"one_millisecond", "--delay 1 --switch " ECL_SWITCH " 2 2"},
-                                         Network{"four_one_millisecond", "--delay 1 --switch " ECL_SWITCH " 4 2"}),
+                         testing::Values(Network{"two", "2 2", 4}, Network{"four", "4 2", 8},
+                                         Network{"ten_megabits", "--rate 10 2 2", 4},
+                                         Network{"one_millisecond", "--delay 1 --switch " ECL_SWITCH " 2 2", 4},
+                                         Network{"four_one_millisecond", "--delay 1 --switch " ECL_SWITCH " 4 2", 8}),
                          [](const auto& test) { return test.param.name; });
 
 /// Seconds between two evaluations of one node at most, as metrics.csv has them.
@@ -72,7 +84,7 @@ double longest_gap_s(const std::string& metrics) {
 TEST(HostsTest, ACableThatIsOutForAWhileCostsTimeOnly) {
   const Scratch scratch;
   const std::string out = (scratch / "a").string(), cut = (scratch / "cut").string();
-  Process process(tool_across("--cut-while " + cut + " 2 2", kTrain + out + " --eval-every 5"));
+  Process process(tool_across("--cut-while " + cut + " 2 2", training(4, out) + " --steps 15000 --eval-every 5"));
   const auto trains = [&] { return count(read_file(out + "/metrics.csv"), "\n") > 20; };
   if (process.wait_until(trains, 60)) {
     write_file(cut, "");
@@ -85,6 +97,41 @@ TEST(HostsTest, ACableThatIsOutForAWhileCostsTimeOnly) {
   expect_trained(outcome, out);
   std::printf("the cable was out for 3 s; no node was silent for more than %.3f s\n",
               longest_gap_s(read_file(out + "/metrics.csv")));
+}
+
+TEST(HostsTest, ATenTimesSlowerRankIsWaitedForAtTheEndOnly) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome =
+      run(tool_across("2 2", "train --epochs 30 --eval-every 0 --quiet --node-speed 1:10 --out " + out));
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_GT(summary_of(out)["test_accuracy_min"], 80);
+}
+
+/// Across hosts MPI cannot go on without a rank: what is promised is an end.
+TEST(HostsTest, AKilledRankEndsTheRun) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  Process process(
+      tool_across("2 2", "train --steps 1000000000 --eval-every 0 --quiet --checkpoint-every 1 --out " + out));
+  const bool trains = process.wait_until([&] { return std::filesystem::exists(out + "/checkpoints/latest"); }, 60);
+  if (!trains && process.wait(1).exit_code == kSkipped) GTEST_SKIP() << process.err();
+  ASSERT_TRUE(trains) << process.err();
+  const auto ranks = ranks_of(process.id());
+  ASSERT_EQ(ranks.size(), 4u);
+  kill(ranks.back(), SIGKILL);
+  const Outcome outcome = process.wait(60);
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_NE(outcome.exit_code, 0);
+}
+
+TEST(HostsTest, ARankThatThrowsEndsTheJob) {
+  const Outcome outcome = run(across("2 2", ECL_THROWING_RANK));
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
 }
 
 TEST(HostsTest, TooLittleSharedMemoryIsOneClearLine) {

@@ -104,6 +104,12 @@ TEST(RankFaults, WhereTheJobEndsWithARankTheCheckpointIsNamed) {
   EXPECT_EQ(count(outcome.err, "go on with ecl train --resume " + job.out()), 1u) << outcome.err;
 }
 
+TEST(RankFaults, ARankThatThrowsEndsTheJob) {
+  const Outcome outcome = run({ECL_MPIEXEC, "-n", "4", ECL_THROWING_RANK});
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+}
+
 TEST(RankFaults, ASilentNeighbourIsNamed) {
   Job job({ECL_MPIEXEC}, "train --steps 100000000 --eval-every 0 --quiet --stall-warn-s 2");
   if (!job.has_ranks()) GTEST_SKIP() << "the ranks' processes are not to be found";

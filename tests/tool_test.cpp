@@ -431,7 +431,7 @@ TEST_P(Stopped, EndsInGoodOrder) {
   const auto under_way = [&] {
     return GetParam().progress ? !process.err().empty() : count(read_file(out + "/metrics.csv"), "\n") > 1;
   };
-  ASSERT_TRUE(process.wait_until(under_way, 20)) << process.err();
+  ASSERT_TRUE(process.wait_until(under_way, 90)) << process.err();
   process.signal(GetParam().signal);
   const Outcome outcome = process.wait(60);
   EXPECT_FALSE(outcome.timed_out);
@@ -461,7 +461,7 @@ TEST(Train, StopsAsFastFarFromItsEnd) {
   const Scratch scratch;
   const std::string out = (scratch / "a").string();
   Process process(tool("train --quiet --steps 4000000 --eval-every 1 --out " + out));
-  ASSERT_TRUE(process.wait_until([&] { return count(read_file(out + "/metrics.csv"), "\n") > 2; }, 10));
+  ASSERT_TRUE(process.wait_until([&] { return count(read_file(out + "/metrics.csv"), "\n") > 2; }, 90));
   process.signal(SIGTERM);
   const Outcome outcome = process.wait(60);
   EXPECT_EQ(outcome.exit_code, 75);

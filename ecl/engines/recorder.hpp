@@ -9,6 +9,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/port.hpp"
 #include "ecl/engines/node.hpp"
+#include "ecl/words/archive.hpp"
 #include "ecl/words/types.hpp"
 
 namespace ecl {
@@ -26,6 +27,11 @@ struct MetricsRow {
   Traffic traffic;
   double stale_p50 = 0, stale_p99 = 0;
   std::uint64_t messages_refused = 0;  ///< held an infinity or a NaN; not applied
+
+  void archive(Archive& archive) {
+    archive(time_s, node, step, epoch, loss, accuracy, consensus_error, train_loss, traffic, stale_p50, stale_p99,
+            messages_refused);
+  }
 };
 
 /// A node's row but for the consensus error, which needs the others.

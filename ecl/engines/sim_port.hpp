@@ -96,6 +96,8 @@ class SimNetwork {
     std::uint32_t waiting[2] = {kNoBuffer, kNoBuffer};  ///< async: [0] is the newest; lock step: by number mod 2
     std::uint32_t outbox = kNoBuffer;                   ///< what the writer is filling
     Stamp posted = 0;
+
+    void archive(Archive& archive) { archive(reader, taken, held, waiting, outbox, posted); }
   };
 
   void push(const Event& event) {

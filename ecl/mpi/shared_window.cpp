@@ -12,8 +12,8 @@ namespace {
 constexpr std::size_t kLine = 64;
 
 std::byte* whole_line(void* base) {
-  const auto address = reinterpret_cast<std::uintptr_t>(base);
-  return reinterpret_cast<std::byte*>((address + kLine - 1) / kLine * kLine);
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(base) % kLine;
+  return static_cast<std::byte*>(base) + (kLine - past) % kLine;
 }
 
 std::atomic_ref<std::uint64_t> word_at(std::byte* base, std::size_t at) {

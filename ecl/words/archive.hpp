@@ -41,7 +41,8 @@ class Archive {
     item(size);
     // A length beyond what is left is no length.
     using T = typename List::value_type;
-    if (loading_) values.resize(checked(size, std::is_trivially_copyable_v<T> ? sizeof(T) : 1));
+    constexpr bool kPlain = std::is_trivially_copyable_v<T> && !requires(T value, Archive a) { value.archive(a); };
+    if (loading_) values.resize(checked(size, kPlain ? sizeof(T) : 1));
     elements(values);
   }
 

@@ -1,6 +1,7 @@
 #include "tests/fuzz/targets.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/datasets/idx.hpp"
+#include "ecl/engines/delivery_log.hpp"
 #include "ecl/engines/step_rule.hpp"
 #include "ecl/run/placement.hpp"
 #include "ecl/run/run_directory.hpp"
@@ -169,6 +171,15 @@ void read_run_directory(Input input) {
   started_run(std::filesystem::path(path).parent_path().string(), "simulate");
 }
 
+void read_delivery_log(Input input) {
+  DeliveryReader log("input", input);
+  while (log.next()) {
+    const DeliveryEvent& event = log.event();
+    expect(std::ssize(event.taken) == log.origin().edges, "not one number per edge");
+    expect(event.edge == 0 || event.edge < log.origin().edges, "an edge that is none");
+  }
+}
+
 /// What an option holds, given to those who take it apart: `kind value`, then key=value lines as --set has them.
 /// Data sets are left out: they would make as many samples as they are asked for.
 void read_values(Input input) {
@@ -221,6 +232,7 @@ const std::vector<Target>& targets() {
       {"values", read_values},
       {"checkpoint", read_checkpoint},
       {"run_directory", read_run_directory},
+      {"delivery_log", read_delivery_log},
   };
   return kAll;
 }

@@ -10,18 +10,19 @@
 /// What mpirun started, and how to end it hard.
 namespace ecl::test {
 
-inline std::vector<pid_t> children_of(pid_t process) {
-  std::vector<pid_t> children;
-  const std::string id = std::to_string(process);
-  for (const std::string& word : words_of(read_file("/proc/" + id + "/task/" + id + "/children")))
-    children.push_back(std::stoi(word));
-  return children;
-}
-
-/// Process numbers of the ranks that this mpirun started: itself, or through a proxy (MPICH).
+/// Process numbers of the ranks that this mpirun started, itself or through others: MPICH's proxy, emulated hosts.
 inline std::vector<pid_t> ranks_of(pid_t launcher) {
-  std::vector<pid_t> ranks = children_of(launcher);
-  if (ranks.size() == 1 && !children_of(ranks[0]).empty()) ranks = children_of(ranks[0]);
+  std::vector<pid_t> ranks;
+  const std::string id = std::to_string(launcher);
+  for (const std::string& child : words_of(read_file("/proc/" + id + "/task/" + id + "/children"))) {
+    const pid_t process = std::stoi(child);
+    if (read_file("/proc/" + child + "/comm") == "ecl\n") {
+      ranks.push_back(process);
+    } else {
+      const auto beneath = ranks_of(process);
+      ranks.insert(ranks.end(), beneath.begin(), beneath.end());
+    }
+  }
   return ranks;
 }
 
