@@ -34,7 +34,7 @@ std::string write_log(const Scratch& scratch) {
   log.took(0, std::uint64_t{1} << 40);
   log.received(1'000'000, false);
   log.evaluated(1'000'000, true, 0.1, kModel, false);
-  log.dropped(1'000'003, 1);
+  log.dropped(1'000'003, true, 1);
   log.took(2, 301);
   log.received(1'000'008, true);
   log.evaluated(1'000'008, false, 7.25, kModel, true);
@@ -77,6 +77,7 @@ TEST(DeliveryLog, GivesBackWhatItWasTold) {
   EXPECT_EQ(events[2].taken, (std::vector<Stamp>{std::uint64_t{1} << 40, 0, 0}));
   EXPECT_EQ(events[5].taken, (std::vector<Stamp>{0, 0, 301}));
   EXPECT_EQ(events[4].edge, 1);
+  EXPECT_TRUE(events[4].begun);
   EXPECT_EQ(events[3].time_s, 0.1);
   EXPECT_EQ(events[6].time_s, 7.25);
   EXPECT_TRUE(events[3].begun);
@@ -246,6 +247,25 @@ TEST_P(Ended, RunsAreRepeatedAsFarAsTheyGot) {
 
 INSTANTIATE_TEST_SUITE_P(Replay, Ended, testing::Values(SIGTERM, SIGKILL),
                          [](const auto& test) { return test.param == SIGTERM ? "terminated" : "killed"; });
+
+/// The others drop its edges and go on; the replay does the same at the same steps.
+TEST(Replay, RepeatsARunThatARankDidNotSurvive) {
+  if (run(tool("--version")).out.find("Open MPI") == std::string::npos)
+    GTEST_SKIP() << "this MPI ends a job that loses a rank";
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  Process process(words_of(ECL_MPIEXEC " --enable-recovery -n 4 " ECL_TOOL
+                                       " train --quiet --record --steps 20000 --eval-every 50 --out " +
+                           out));
+  ASSERT_TRUE(process.wait_until([&] { return count(metrics_of(out), "\n") > 8; }, 60)) << process.err();
+  const auto ranks = ranks_of(process.id());
+  if (ranks.size() != 4) GTEST_SKIP() << "this launcher keeps its ranks elsewhere";
+  kill(ranks[2], SIGKILL);
+  const Outcome outcome = process.wait(60);
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(count(outcome.out, "partial"), 1u) << outcome.out << outcome.err;
+  expect_the_same_again(out);
+}
 
 // --- what cannot be replayed ---
 

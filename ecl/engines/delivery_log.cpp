@@ -54,8 +54,9 @@ void DeliveryLog::received(std::uint64_t step, bool serving) {
   write_event(kShort);
 }
 
-void DeliveryLog::dropped(std::uint64_t step, int e) {
+void DeliveryLog::dropped(std::uint64_t step, bool begun, int e) {
   start(DeliveryEvent::Kind::drop, step);
+  add_integer(begun);
   add_integer(e);
   write_event(kShort);
 }
@@ -159,8 +160,10 @@ bool DeliveryReader::get_event() {
     }
     for (std::size_t e = 0; e < last_.size(); ++e) last_[e] = std::max(last_[e], event.taken[e]);
   } else if (event.kind == DeliveryEvent::Kind::drop) {
-    if (!get_integer(value)) return false;
+    std::uint64_t begun = 0;
+    if (!get_integer(begun) || !get_integer(value)) return false;
     if (value >= last_.size()) damaged();
+    event.begun = begun != 0;
     event.edge = static_cast<int>(value);
   } else {
     if (!get_integer(value) || !get_bytes(event.time_s) || !get_bytes(event.model)) return false;

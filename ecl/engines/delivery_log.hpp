@@ -41,7 +41,7 @@ struct DeliveryEvent {
   std::uint64_t step = 0;    ///< the node's, when it happened
   std::vector<Stamp> taken;  ///< round, serve: per edge the number of the message, 0 for none
   int edge = 0;              ///< drop
-  bool begun = false;        ///< evaluation, called_off: the round under way had begun
+  bool begun = false;        ///< all but round and serve: the round under way had begun
   double time_s = 0;         ///< evaluation, called_off: the node's clock
   std::uint32_t model = 0;   ///< evaluation, called_off: checksum of the node's model
 };
@@ -58,7 +58,7 @@ class DeliveryLog {
   /// The Optimizer took message `number` on edge e; followed by received().
   void took(int e, Stamp number);
   void received(std::uint64_t step, bool serving);
-  void dropped(std::uint64_t step, int e);
+  void dropped(std::uint64_t step, bool begun, int e);
   /// Whoever owns the loop evaluated the model x.
   void evaluated(std::uint64_t step, bool begun, double time_s, CVec x, bool called_off);
 

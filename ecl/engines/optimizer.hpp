@@ -119,7 +119,7 @@ class Optimizer {
     ECL_CHECK(e >= 0 && e < edge_count());
     edges_[e] = {false, false};
     solver_->drop(e);
-    if (log_) log_->dropped(steps_, e);
+    if (log_) log_->dropped(steps_, begun_, e);
   }
 
   /// Saves or loads all that changes after construction, except the port. What the port has counted is saved; a port

@@ -45,6 +45,14 @@ std::string first_lines(const std::string& path, std::uint64_t count) {
 
 }  // namespace
 
+std::vector<double> mean_of(const std::vector<std::vector<float>>& models) {
+  std::vector<double> mean(models.at(0).size());
+  for (const auto& model : models)
+    for (std::size_t d = 0; d < mean.size(); ++d) mean[d] += model[d];
+  for (double& value : mean) value /= static_cast<double>(models.size());
+  return mean;
+}
+
 double relative_distance(CVec x, const std::vector<double>& mean) {
   double distance = 0, norm = 0;
   for (std::size_t d = 0; d < x.size(); ++d) {

@@ -55,6 +55,9 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
           .messages_refused = optimizer.messages_refused()};
 }
 
+/// The mean of at least one model, all of d floats.
+std::vector<double> mean_of(const std::vector<std::vector<float>>& models);
+
 /// |x - mean| / |mean|: how far a node is from the nodes' average model.
 double relative_distance(CVec x, const std::vector<double>& mean);
 

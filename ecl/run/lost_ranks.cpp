@@ -20,13 +20,6 @@ std::uint64_t whole_rows(const std::string& path, NodeId nodes) {
   return lines == 0 ? 0 : (lines - 1) / nodes * nodes;
 }
 
-std::vector<double> mean_of(const std::vector<std::vector<float>>& models) {
-  std::vector<double> mean(models.front().size());
-  for (const auto& model : models)
-    for (std::size_t d = 0; d < mean.size(); ++d) mean[d] += model[d] / static_cast<double>(models.size());
-  return mean;
-}
-
 }  // namespace
 
 void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead) {

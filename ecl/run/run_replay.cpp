@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "ecl/engines/local_evaluations.hpp"
 #include "ecl/engines/replay_port.hpp"
@@ -73,15 +75,20 @@ class ReplayRun {
     while (const auto i = next_node()) play(*i);
     for (NodeId i = 0; i < experiment_.nodes(); ++i)
       for (int e = 0; e < experiment_.graph.degree(i); ++e) report_.close(i, e, steps_of(i), network_.posted(i, e));
+    finish_without_lost();
     progress_.finish();
   }
 
   Summary summary() {
-    const bool complete = evaluations_.done() == last_evaluation_;
-    if (!complete) evaluate_as_it_stands();
+    const bool complete = evaluations_.done() == last_evaluation_, partial = !mean_left_.empty();
+    if (!complete && !partial) evaluate_as_it_stands();
     Summary summary;
-    const bool finished = complete && !called_off_ && last_evaluation_ == experiment_.evaluations();
-    summary.verdict = diverged_ ? Verdict::diverged : finished ? Verdict::finished : Verdict::preempted;
+    const bool finished = complete && called_off_ == 0;
+    summary.verdict = partial     ? Verdict::partial
+                      : diverged_ ? Verdict::diverged
+                      : finished  ? Verdict::finished
+                                  : Verdict::preempted;
+    summary.nodes_lost.assign(lost_.begin(), lost_.end());
     for (const Track& track : tracks_) summary.seconds = std::max(summary.seconds, track.time_s);
     summary.wall_seconds = summary.gradient_seconds = wall_seconds();
     summary.cpu_seconds = cpu_seconds();
@@ -89,11 +96,11 @@ class ReplayRun {
     for (const auto& node : nodes_)
       summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
     summary.rows = last_rows_;
-    score_consensus(summary, experiment_, evaluations_.mean());
+    score_consensus(summary, experiment_, mean());
     return summary;
   }
 
-  const std::vector<double>& mean() const { return evaluations_.mean(); }
+  const std::vector<double>& mean() const { return mean_left_.empty() ? evaluations_.mean() : mean_left_; }
   const DeliveryReport& report() const { return report_; }
 
   /// How the replay compares with what was recorded, in a line for a person.
@@ -126,19 +133,26 @@ class ReplayRun {
   }
   std::uint64_t steps_of(NodeId i) const { return nodes_[i].optimizer().steps(); }
 
-  /// If a run is called off, its last evaluation is the one after the foremost node's last. Reads all logs to the end,
-  /// so that damage is found before anything is trained.
+  /// If a run is called off, its last evaluation is the one after the foremost node's last; if nodes died, that of the
+  /// others. Reads all logs to the end, so that damage is found before anything is trained.
   void find_last_evaluation() {
+    std::uint64_t foremost = 0;
     for (DeliveryReader log : recording_.logs) {
       std::uint64_t begun = 0;
+      bool called_off = false;
       while (log.next()) {
-        if (log.event().kind == DeliveryEvent::Kind::evaluation) ++begun;
-        if (log.event().kind == DeliveryEvent::Kind::called_off) called_off_ = true;
-        if (log.event().step > experiment_.steps) throw Error("'" + log.path() + "' is damaged", Exit::io);
+        const DeliveryEvent& event = log.event();
+        if (event.kind == DeliveryEvent::Kind::evaluation) ++begun;
+        if (event.kind == DeliveryEvent::Kind::called_off) called_off = true;
+        if (event.kind == DeliveryEvent::Kind::drop)
+          lost_.insert(experiment_.graph.edges(log.origin().node)[event.edge].peer);
+        if (event.step > experiment_.steps) throw Error("'" + log.path() + "' is damaged", Exit::io);
       }
-      foremost_ = std::max(foremost_, begun);
+      foremost = std::max(foremost, begun);
+      called_off_ += called_off;
     }
-    last_evaluation_ = called_off_ ? std::min(foremost_ + 1, experiment_.evaluations()) : experiment_.evaluations();
+    const bool whole = called_off_ == 0 || !lost_.empty();
+    last_evaluation_ = whole ? experiment_.evaluations() : std::min(foremost + 1, experiment_.evaluations());
   }
 
   /// The node furthest behind among those whose next messages are there; none: the end, or that of a log.
@@ -172,6 +186,7 @@ class ReplayRun {
         take(i, event);
         break;
       case DeliveryEvent::Kind::drop:
+        if (event.begun) nodes_[i].begin();
         nodes_[i].optimizer().drop(event.edge);
         break;
       case DeliveryEvent::Kind::evaluation:
@@ -179,7 +194,10 @@ class ReplayRun {
         break;
       case DeliveryEvent::Kind::called_off:
         track.called_off = true;
-        if (track.evaluations < last_evaluation_) evaluate(i, event, last_evaluation_);
+        if (!lost_.empty())
+          leave(i, event);
+        else if (track.evaluations < last_evaluation_)
+          evaluate(i, event, last_evaluation_);
         break;
     }
     fetch(i);
@@ -212,6 +230,20 @@ class ReplayRun {
   }
 
   void evaluate(NodeId i, const DeliveryEvent& event, std::uint64_t k) {
+    look_at(i, event);
+    evaluations_.add(k, nodes_[i].x(), row(i));
+  }
+
+  /// The last evaluation of a node that outlived others.
+  void leave(NodeId i, const DeliveryEvent& event) {
+    look_at(i, event);
+    const CVec x = nodes_[i].x();
+    left_.rows[i] = row(i);
+    left_.models[i].assign(x.begin(), x.end());
+  }
+
+  /// Brings node i to an evaluation.
+  void look_at(NodeId i, const DeliveryEvent& event) {
     if (event.begun) nodes_[i].begin();
     tracks_[i].time_s = event.time_s;
     network_.set_clock(i, event.time_s);
@@ -219,7 +251,6 @@ class ReplayRun {
     ++models_compared_;
     if (checksum(std::as_bytes(x)) != event.model)
       note_difference("node " + std::to_string(i) + "'s model at step " + std::to_string(event.step));
-    evaluations_.add(k, x, row(i));
   }
 
   MetricsRow row(NodeId i) {
@@ -228,6 +259,23 @@ class ReplayRun {
   }
 
   void finished(const std::vector<MetricsRow>& rows) {
+    // When nodes died, the evaluations that were still being gathered were given up.
+    if (!lost_.empty() && compared_ + rows.size() + called_off_ >= recording_.metrics.size()) return;
+    write(rows);
+  }
+
+  /// Once all who outlived the dead have left.
+  void finish_without_lost() {
+    if (lost_.empty() || left_.rows.size() < called_off_ || left_.rows.empty()) return;
+    std::vector<MetricsRow> rows;
+    std::vector<std::vector<float>> models;
+    for (auto& [i, model] : left_.models) rows.push_back(left_.rows[i]), models.push_back(std::move(model));
+    mean_left_ = mean_of(models);
+    for (std::size_t s = 0; s < rows.size(); ++s) rows[s].consensus_error = relative_distance(models[s], mean_left_);
+    write(rows);
+  }
+
+  void write(const std::vector<MetricsRow>& rows) {
     for (const MetricsRow& r : rows) compare(to_csv(r));
     recorder_->write(rows);
     last_rows_ = rows;
@@ -274,12 +322,19 @@ class ReplayRun {
   Workspace workspace_;
   std::vector<Node<ReplayPort>> nodes_;
   std::vector<Track> tracks_;
-  std::uint64_t foremost_ = 0, last_evaluation_ = 0;
+  std::uint64_t last_evaluation_ = 0;
+  std::size_t called_off_ = 0;  ///< nodes that did not go to the end
+  std::set<NodeId> lost_;       ///< nodes that died
+  struct {
+    std::map<NodeId, MetricsRow> rows;
+    std::map<NodeId, std::vector<float>> models;
+  } left_;                         ///< the others then
+  std::vector<double> mean_left_;  ///< of their models
   std::size_t compared_ = 0, models_compared_ = 0;
   std::string difference_;  ///< the first
   std::vector<MetricsRow> last_rows_;
   std::chrono::steady_clock::time_point start_;
-  bool diverged_ = false, called_off_ = false;
+  bool diverged_ = false;
 };
 
 /// The recording is of this experiment.

@@ -233,6 +233,7 @@ class RankRun {
   /// in good order any more.
   [[noreturn]] void finish_without_lost() {
     progress_.finish();
+    calling_off_ = true;
     const LastWords mine{row(),
                          cpu_seconds(),
                          peak_memory_bytes(),
