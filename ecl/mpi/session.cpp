@@ -1,13 +1,17 @@
 #include "ecl/mpi/session.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <fcntl.h>
 #include <fstream>
+#include <iostream>
 #include <mpi.h>
 #include <sched.h>
 #include <string>
+#include <sys/ioctl.h>
+#include <thread>
 #include <unistd.h>
 
 #include "ecl/mpi/error.hpp"
@@ -56,6 +60,17 @@ void prepare_environment() {
   setenv("OMPI_MCA_mpi_yield_when_idle", "1", kKeepTheUsers);
 }
 
+/// Waits, two seconds at most, until the launcher has read what this process wrote: mpirun drops what it has not read
+/// yet of all ranks as soon as one of them ends with a code other than 0.
+void hand_over_output() {
+  std::cout.flush();
+  for (const int file : {STDOUT_FILENO, STDERR_FILENO}) {
+    int unread = 0;
+    for (int looks = 0; looks < 2000 && ioctl(file, FIONREAD, &unread) == 0 && unread > 0; ++looks)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 }  // namespace
 
 Session::Session() : exceptions_(std::uncaught_exceptions()) {
@@ -66,6 +81,7 @@ Session::Session() : exceptions_(std::uncaught_exceptions()) {
 }
 
 Session::~Session() {
+  if (launched()) hand_over_output();
   if (std::uncaught_exceptions() > exceptions_) MPI_Abort(MPI_COMM_WORLD, 1);
   MPI_Finalize();
 }

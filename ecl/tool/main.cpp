@@ -38,7 +38,14 @@ ecl COMMAND --help tells a command's options.
 void say(const std::string& what) { std::cerr << "ecl: " + what + "\n"; }
 
 Exit train(const Arguments& arguments, const std::string& command_line) {
-  ecl::Request request = ecl::read_options("train", arguments);
+  ecl::Request request;
+  std::optional<ecl::Error> mistake;
+  try {
+    request = ecl::read_options("train", arguments);
+  } catch (const ecl::Error& error) {
+    if (!ecl::mpi::launched()) throw;
+    mistake = error;
+  }
   if (!request.spec.resume) request.spec.command = command_line;
   const bool first = ecl::mpi::launch_rank() == 0;
   if (request.help || request.print_config) {
@@ -50,6 +57,9 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   ecl::catch_stop_signals();
   const ecl::mpi::Comm world = ecl::mpi::Comm::world();
   try {
+    world.together([&] {
+      if (mistake) throw ecl::Error(*mistake);
+    });
     return ecl::run_rma(world, request.spec);
   } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order
     if (world.rank() == 0) say(error.what());
@@ -87,7 +97,7 @@ Exit doctor(const Arguments& arguments) {
 
 Exit run(const Arguments& arguments) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
-    std::cout << kHelp;
+    if (ecl::mpi::launch_rank() == 0) std::cout << kHelp;
     return arguments.empty() ? Exit::usage : Exit::ok;
   }
   const std::string& command = arguments[0];
@@ -118,7 +128,9 @@ Exit run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   try {
     return static_cast<int>(run(Arguments(argv + 1, argv + argc)));
-  } catch (const ecl::Error& error) {
+  } catch (const ecl::Error& error) {  // the same on every rank, and before any has met MPI
+    std::optional<ecl::mpi::Session> end_together;
+    if (ecl::mpi::launched()) end_together.emplace();
     if (ecl::mpi::launch_rank() == 0) say(error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
