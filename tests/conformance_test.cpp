@@ -236,7 +236,7 @@ class ModelConformance : public testing::TestWithParam<std::string> {
                      {"", 4, 3})
             .train;
     Params params = models().params(Choice::parse(GetParam()));
-    model_ = models().find(GetParam()).make({data_.features(), data_.classes()}, params);
+    model_ = models().find(GetParam()).make({data_.features(), data_.classes(), data_.image}, params);
     x_.resize(model_->dim());
     Random random(5, Purpose::test);
     std::normal_distribution<double> normal(0, 0.3);

@@ -51,6 +51,7 @@ std::uint32_t Dataset::checksum(std::uint32_t before) const {
 Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
   Dataset part;
   part.features_ = features_, part.classes_ = classes_;
+  part.image = image;
   part.scale_ = scale_, part.offset_ = offset_;
   const auto copy_rows = [&](const auto& from, auto& to) {
     if (from.empty()) return;

@@ -13,6 +13,12 @@
 
 namespace ecl {
 
+/// How a sample's features make a picture: channels x height x width, row-major, one channel's plane after the other.
+/// All 0 where they do not.
+struct ImageShape {
+  int channels = 0, height = 0, width = 0;
+};
+
 /// Labelled samples. Features are kept as floats, or as bytes that are scaled when they are read (images: a quarter of
 /// the memory and of the memory traffic); who gathers rows does not see the difference.
 class Dataset {
@@ -43,6 +49,8 @@ class Dataset {
 
   /// A copy of these rows in this order.
   Dataset subset(std::span<const std::int32_t> rows) const;
+
+  ImageShape image;  ///< its sizes multiply to features(), if it is one
 
   /// Columns that are not features, by name: one group number per sample. Natural shards (`by-column`).
   std::map<std::string, std::vector<std::int32_t>> columns;

@@ -51,6 +51,7 @@ class Model {
 struct ModelSetup {
   int features;
   int classes;
+  ImageShape image = {};
 };
 
 using ModelFactory = std::unique_ptr<Model>(const ModelSetup&, Params&);

@@ -64,7 +64,9 @@ Dataset load_half(const std::string& directory, const std::string& half, float m
   if (images.count != labels.size())
     fail(labels_path,
          "it has " + std::to_string(labels.size()) + " labels for " + std::to_string(images.count) + " images");
-  return Dataset(images.features, classes, std::move(images.pixels), mean, deviation, std::move(labels));
+  Dataset data(images.height * images.width, classes, std::move(images.pixels), mean, deviation, std::move(labels));
+  data.image = {1, images.height, images.width};
+  return data;
 }
 
 }  // namespace
@@ -78,7 +80,7 @@ IdxImages parse_idx_images(Bytes content, const std::string& path) {
     fail(path, "its header claims images of " + std::to_string(height) + " x " + std::to_string(width) + " pixels");
   check_length(content, kHeader + count * height * width, path);
   content.erase(content.begin(), content.begin() + kHeader);
-  return {static_cast<std::size_t>(count), static_cast<int>(height * width), std::move(content)};
+  return {static_cast<std::size_t>(count), static_cast<int>(height), static_cast<int>(width), std::move(content)};
 }
 
 std::vector<std::int32_t> parse_idx_labels(const Bytes& content, int classes, const std::string& path) {

@@ -12,8 +12,8 @@ namespace ecl {
 
 struct IdxImages {
   std::size_t count = 0;
-  int features = 0;  ///< pixels of one image
-  Bytes pixels;      ///< count * features, row-major
+  int height = 0, width = 0;
+  Bytes pixels;  ///< count * height * width, row-major
 };
 
 /// `content`: a whole images file (magic 0x00000803). `path` is for messages. Throws Error (io) if the magic is another

@@ -34,7 +34,7 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   std::vector<std::string> settings;
   if (!spec.hidden.empty()) settings.push_back("hidden=" + spec.hidden);
   Params params = models().params(model_choice, settings);
-  model = model_entry.make({train_->features(), train_->classes()}, params);
+  model = model_entry.make({train_->features(), train_->classes(), train_->image}, params);
   params.finish();
   initial.resize(model->dim());
   Random random(spec.seed, Purpose::initial_model);

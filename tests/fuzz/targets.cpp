@@ -93,7 +93,7 @@ void read_idx(Input input) {
   } else {
     IdxImages images = parse_idx_images(content, "input");
     std::vector<std::int32_t> labels(images.count);
-    use(Dataset(images.features, kClasses, std::move(images.pixels), 0.5f, 0.5f, std::move(labels)));
+    use(Dataset(images.height * images.width, kClasses, std::move(images.pixels), 0.5f, 0.5f, std::move(labels)));
   }
 }
 
