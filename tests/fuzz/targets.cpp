@@ -220,7 +220,7 @@ void read_values(Input input) {
 }  // namespace
 
 const std::vector<Target>& targets() {
-  static const std::vector<Target> kAll = {
+  static const std::vector<Target> all = {
       {"gzip", read_gzip},
       {"idx", read_idx},
       {"csv", read_csv},
@@ -234,7 +234,7 @@ const std::vector<Target>& targets() {
       {"run_directory", read_run_directory},
       {"delivery_log", read_delivery_log},
   };
-  return kAll;
+  return all;
 }
 
 void run(const Target& target, Input input) {
