@@ -264,7 +264,7 @@ std::optional<ReplayRequest> read_replay(const std::vector<std::string>& argumen
     throw Error("'" + directory + "' holds no recorded run; ecl train --record --out DIR makes one");
   std::vector<std::string> train = {"--config", directory + "/config.ini"};
   if (!copy.empty()) train.insert(train.end(), {"--out", copy});
-  if (quiet) train.push_back("--quiet");
+  if (quiet) train.emplace_back("--quiet");
   return ReplayRequest{read_options("train", train).spec, directory};
 }
 

@@ -34,7 +34,7 @@ std::string text_of(Input input) { return {input.begin(), input.end()}; }
 /// message as new behaviour.
 std::string file_of(const std::string& content, const std::string& name = "file") {
   static const test::Scratch directory;
-  const std::string path = (directory.path() / name).string();
+  std::string path = (directory.path() / name).string();
   test::write_file(path, content);
   return path;
 }
