@@ -4,8 +4,8 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Debian packages; the only place that lists them.
-build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev libboost-program-options-dev libgtest-dev
-  nlohmann-json3-dev zlib1g-dev)
+build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev libboost-program-options-dev libdnnl-dev
+  libgtest-dev nlohmann-json3-dev zlib1g-dev)
 mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
 test_packages=(python3 iproute2)                  # the test of declared experiments, emulated hosts
