@@ -34,7 +34,7 @@ struct GroupNorm {
 
 struct Relu {};
 
-/// The largest of each size x size square; what does not fill a square is left out, as in PyTorch.
+/// The largest of each size x size square, size at most 16; what does not fill a square is left out, as in PyTorch.
 struct MaxPool {
   int size;
 };

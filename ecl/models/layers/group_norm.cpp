@@ -7,22 +7,37 @@
 namespace ecl::layers {
 namespace {
 
-constexpr double kEpsilon = 1e-5;  // PyTorch's
+constexpr double kEpsilon = 1e-5;       // PyTorch's
+constexpr int kLanes = 16, kSpan = 64;  // floats of a register; of enough registers to hide an addition's latency
 
-/// Adds value(p, c), for every pixel p and channel c, to sums[c]. Blocks of channels stay in registers.
-template <class T, class Value>
-void sum_over_pixels(int pixels, int channels, Value value, T* sums) {
-  constexpr int kBlock = 16;
-  int c = 0;
-  for (; c + kBlock <= channels; c += kBlock) {
-    T block[kBlock] = {};
-    for (int p = 0; p < pixels; ++p)
-      for (int k = 0; k < kBlock; ++k) block[k] += value(p, c + k);
-    for (int k = 0; k < kBlock; ++k) sums[c + k] += block[k];
+/// The channels of so many pixels, enough to fill vector registers: passes run over such spans, whatever the channels.
+int span_of(int channels) {
+  int span = channels;
+  while (span < kSpan || span % kLanes != 0) span += channels;
+  return span;
+}
+
+/// Repeats the first `channels` values up to `span`.
+template <class T>
+void repeat(int channels, int span, T* values) {
+  for (int i = channels; i < span; ++i) values[i] = values[i - channels];
+}
+
+/// Calls visit(at, i) for every value of a sample, i its place in the span.
+template <class Visit>
+void over_spans(int size, int span, Visit visit) {
+  int at = 0;
+  for (; at + span <= size; at += span) {
+#pragma omp simd
+    for (int i = 0; i < span; ++i) visit(at + i, i);
   }
-  if (c == channels) return;
-  for (int p = 0; p < pixels; ++p)
-    for (int k = c; k < channels; ++k) sums[k] += value(p, k);
+  for (int i = 0; at + i < size; ++i) visit(at + i, i);
+}
+
+/// Adds up the span's sums channel by channel.
+template <class T>
+void fold(int channels, int span, T* sums) {
+  for (int i = channels; i < span; ++i) sums[i % channels] += sums[i];
 }
 
 /// Replaces every channel's value by its group's sum.
@@ -58,55 +73,57 @@ void GroupNormLayer<T>::init(T* w, Random&) const {
 
 template <class T>
 void GroupNormLayer<T>::forward(int rows, const T* w, const T* x, T* y) {
-  const int pixels = this->in.pixels(), channels = this->in.channels;
-  const T count = static_cast<T>(pixels) * (channels / it_.groups);
-  const std::size_t needed = static_cast<std::size_t>(rows) * channels;
+  const int channels = this->in.channels, span = span_of(channels), size = static_cast<int>(this->in.size());
+  const T count = static_cast<T>(size / it_.groups);
+  const std::size_t needed = static_cast<std::size_t>(rows) * span;
   if (mean_.size() < needed) mean_.resize(needed), scale_.resize(needed);
-  sums_.resize(2 * channels);
-  for (int n = 0; n < rows; ++n, x += this->in.size(), y += this->in.size()) {
-    T* const mean = mean_.data() + static_cast<std::size_t>(n) * channels;
-    T* const scale = scale_.data() + static_cast<std::size_t>(n) * channels;
-    std::fill_n(mean, channels, T(0));
-    std::fill_n(scale, channels, T(0));
-    sum_over_pixels(
-        pixels, channels, [&](int p, int c) { return x[p * channels + c]; }, mean);
-    sum_over_groups(it_.groups, channels, mean);
-    for (int c = 0; c < channels; ++c) mean[c] /= count;
-    const auto square = [&](int p, int c) {
-      const T off = x[p * channels + c] - mean[c];
-      return off * off;
+  work_.resize(3 * span);
+  T* const factor = work_.data();
+  T* const shift = factor + span;
+  for (int n = 0; n < rows; ++n, x += size, y += size) {
+    T* const mean = mean_.data() + static_cast<std::size_t>(n) * span;
+    T* const scale = scale_.data() + static_cast<std::size_t>(n) * span;
+    const auto over_group = [&](T* sums) {
+      fold(channels, span, sums);
+      sum_over_groups(it_.groups, channels, sums);
+      for (int c = 0; c < channels; ++c) sums[c] /= count;
     };
-    sum_over_pixels(pixels, channels, square, scale);
-    sum_over_groups(it_.groups, channels, scale);
-    T* const factor = sums_.data();
-    T* const shift = factor + channels;
+    std::fill_n(mean, span, T(0));
+    over_spans(size, span, [=](int at, int i) { mean[i] += x[at]; });
+    over_group(mean);
+    repeat(channels, span, mean);
+    std::fill_n(scale, span, T(0));
+    over_spans(size, span, [=](int at, int i) { scale[i] += (x[at] - mean[i]) * (x[at] - mean[i]); });
+    over_group(scale);
     for (int c = 0; c < channels; ++c) {
-      scale[c] = 1 / std::sqrt(scale[c] / count + static_cast<T>(kEpsilon));
+      scale[c] = 1 / std::sqrt(scale[c] + static_cast<T>(kEpsilon));
       factor[c] = w[c] * scale[c];
       shift[c] = w[channels + c] - mean[c] * factor[c];
     }
-    for (int p = 0; p < pixels; ++p)
-      for (int c = 0; c < channels; ++c) y[p * channels + c] = x[p * channels + c] * factor[c] + shift[c];
+    repeat(channels, span, factor);
+    repeat(channels, span, shift);
+    over_spans(size, span, [=](int at, int i) { y[at] = x[at] * factor[i] + shift[i]; });
   }
 }
 
 /// With h = (x - mean) scale and means over the group: dx = scale (w dy - mean(w dy) - h mean(w dy h)).
 template <class T>
-void GroupNormLayer<T>::backward(int rows, const T* w, const T* x, const T*, T* dy, T* dx, T* dw, Scratch<T>& scratch) {
-  const int pixels = this->in.pixels(), channels = this->in.channels;
-  const T count = static_cast<T>(pixels) * (channels / it_.groups);
-  const std::size_t mark = scratch.mark();
-  T* const sum = scratch.take(3 * channels);  // of w dy
-  T* const product = sum + channels;          // of w dy h
-  T* const factor = product + channels;
-  for (int n = 0; n < rows; ++n, x += this->in.size(), dy += this->in.size()) {
-    const T* const mean = mean_.data() + static_cast<std::size_t>(n) * channels;
-    const T* const scale = scale_.data() + static_cast<std::size_t>(n) * channels;
-    std::fill_n(sum, 2 * channels, T(0));
-    sum_over_pixels(
-        pixels, channels, [&](int p, int c) { return dy[p * channels + c]; }, sum);
-    const auto times = [&](int p, int c) { return dy[p * channels + c] * (x[p * channels + c] - mean[c]); };
-    sum_over_pixels(pixels, channels, times, product);
+void GroupNormLayer<T>::backward(int rows, const T* w, const T* x, const T*, T* dy, T* dx, T* dw, Scratch<T>&) {
+  const int channels = this->in.channels, span = span_of(channels), size = static_cast<int>(this->in.size());
+  const T count = static_cast<T>(size / it_.groups);
+  T* const sum = work_.data();    // of w dy
+  T* const product = sum + span;  // of w dy h
+  T* const factor = product + span;
+  for (int n = 0; n < rows; ++n, x += size, dy += size) {
+    const T* const mean = mean_.data() + static_cast<std::size_t>(n) * span;
+    const T* const scale = scale_.data() + static_cast<std::size_t>(n) * span;
+    std::fill_n(sum, 2 * span, T(0));
+    over_spans(size, span, [=](int at, int i) {
+      sum[i] += dy[at];
+      product[i] += dy[at] * (x[at] - mean[i]);
+    });
+    fold(channels, span, sum);
+    fold(channels, span, product);
     for (int c = 0; c < channels; ++c) {
       product[c] *= scale[c];
       dw[c] += product[c], dw[channels + c] += sum[c];
@@ -120,14 +137,10 @@ void GroupNormLayer<T>::backward(int rows, const T* w, const T* x, const T*, T* 
       product[c] *= -scale[c] * scale[c] / count;
       sum[c] = -scale[c] * sum[c] / count - product[c] * mean[c];
     }
-    for (int p = 0; p < pixels; ++p)
-      for (int c = 0; c < channels; ++c) {
-        const std::size_t at = static_cast<std::size_t>(p) * channels + c;
-        dx[at] = factor[c] * dy[at] + (product[c] * x[at] + sum[c]);
-      }
-    dx += this->in.size();
+    for (T* values : {factor, product, sum}) repeat(channels, span, values);
+    over_spans(size, span, [=](int at, int i) { dx[at] = factor[i] * dy[at] + (product[i] * x[at] + sum[i]); });
+    dx += size;
   }
-  scratch.release(mark);
 }
 
 template class GroupNormLayer<float>;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "ecl/models/layers/architecture.hpp"
@@ -52,12 +53,12 @@ class GroupNormLayer final : public Layer<T> {
   void init(T* w, Random& random) const override;
   void forward(int rows, const T* w, const T* x, T* y) override;
   void backward(int rows, const T* w, const T* x, const T* y, T* dy, T* dx, T* dw, Scratch<T>& scratch) override;
-  std::size_t bytes() const override { return (mean_.size() + scale_.size() + sums_.size()) * sizeof(T); }
+  std::size_t bytes() const override { return (mean_.size() + scale_.size() + work_.size()) * sizeof(T); }
 
  private:
   GroupNorm it_;
-  Values<T> mean_, scale_;  ///< rows x channels: the group's mean, and one over its deviation
-  Values<T> sums_;          ///< 2 x channels
+  Values<T> mean_, scale_;  ///< per sample and channel: the group's mean, and one over its deviation
+  Values<T> work_;
 };
 
 template <class T>
@@ -75,9 +76,12 @@ class MaxPoolLayer final : public Layer<T> {
   MaxPoolLayer(const MaxPool& it, Shape input);
   void forward(int rows, const T* w, const T* x, T* y) override;
   void backward(int rows, const T* w, const T* x, const T* y, T* dy, T* dx, T* dw, Scratch<T>& scratch) override;
+  std::size_t bytes() const override { return largest_.size(); }
 
  private:
   int size_;
+  std::vector<int> places_;            ///< of a square's values, from its first
+  std::vector<std::uint8_t> largest_;  ///< which of them each output is
 };
 
 template <class T>

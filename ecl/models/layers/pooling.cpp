@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 
 #include "ecl/models/layers/layers.hpp"
 #include "ecl/words/check.hpp"
@@ -17,49 +18,46 @@ Shape pooled(int size, const Shape& in) {
 }  // namespace
 
 template <class T>
-MaxPoolLayer<T>::MaxPoolLayer(const MaxPool& it, Shape input)
-    : Layer<T>(input, pooled(it.size, input)), size_(it.size) {}
+MaxPoolLayer<T>::MaxPoolLayer(const MaxPool& it, Shape input) : Layer<T>(input, pooled(it.size, input)) {
+  for (int i = 0; i < it.size; ++i)
+    for (int j = 0; j < it.size; ++j) places_.push_back((i * input.width + j) * input.channels);
+  size_ = it.size;
+}
 
 template <class T>
 void MaxPoolLayer<T>::forward(int rows, const T*, const T* x, T* y) {
   const int channels = this->in.channels, line = this->in.width * channels;
+  largest_.resize(std::max(largest_.size(), rows * this->out.size()));
+  std::uint8_t* largest = largest_.data();
   for (int n = 0; n < rows; ++n, x += this->in.size())
     for (int i = 0; i < this->out.height; ++i)
-      for (int j = 0; j < this->out.width; ++j, y += channels) {
-        const T* corner = x + i * size_ * line + j * size_ * channels;
+      for (int j = 0; j < this->out.width; ++j, y += channels, largest += channels) {
+        const T* const corner = x + i * size_ * line + j * size_ * channels;
         std::copy_n(corner, channels, y);
-        for (int k = 1; k < size_ * size_; ++k) {
-          const T* other = corner + k / size_ * line + k % size_ * channels;
-          for (int c = 0; c < channels; ++c) y[c] = std::max(y[c], other[c]);
+        std::fill_n(largest, channels, std::uint8_t{0});
+        for (std::size_t k = 1; k < places_.size(); ++k) {
+          const T* const other = corner + places_[k];
+#pragma omp simd
+          for (int c = 0; c < channels; ++c) {
+            largest[c] = other[c] > y[c] ? static_cast<std::uint8_t>(k) : largest[c];
+            y[c] = other[c] > y[c] ? other[c] : y[c];
+          }
         }
       }
 }
 
 /// The gradient goes to the first of the largest.
 template <class T>
-void MaxPoolLayer<T>::backward(int rows, const T*, const T* x, const T*, T* dy, T* dx, T*, Scratch<T>& scratch) {
+void MaxPoolLayer<T>::backward(int rows, const T*, const T*, const T*, T* dy, T* dx, T*, Scratch<T>&) {
   const int channels = this->in.channels, line = this->in.width * channels;
   std::fill_n(dx, rows * this->in.size(), T(0));
-  const std::size_t mark = scratch.mark();
-  T* const top = scratch.take(2 * channels);
-  T* const rest = top + channels;  // what has not found its place yet
-  for (int n = 0; n < rows; ++n, x += this->in.size(), dx += this->in.size())
+  const std::uint8_t* largest = largest_.data();
+  for (int n = 0; n < rows; ++n, dx += this->in.size())
     for (int i = 0; i < this->out.height; ++i)
-      for (int j = 0; j < this->out.width; ++j, dy += channels) {
-        const int corner = i * size_ * line + j * size_ * channels;
-        const auto place = [&](int k) { return corner + k / size_ * line + k % size_ * channels; };
-        std::copy_n(x + corner, channels, top);
-        std::copy_n(dy, channels, rest);
-        for (int k = 1; k < size_ * size_; ++k)
-          for (int c = 0; c < channels; ++c) top[c] = std::max(top[c], x[place(k) + c]);
-        for (int k = 0; k < size_ * size_; ++k)
-          for (int c = 0; c < channels; ++c) {
-            const bool here = x[place(k) + c] == top[c];
-            dx[place(k) + c] = here ? rest[c] : T(0);
-            rest[c] = here ? T(0) : rest[c];
-          }
+      for (int j = 0; j < this->out.width; ++j, dy += channels, largest += channels) {
+        T* const corner = dx + i * size_ * line + j * size_ * channels;
+        for (int c = 0; c < channels; ++c) corner[places_[largest[c]] + c] = dy[c];
       }
-  scratch.release(mark);
 }
 
 template <class T>
