@@ -303,6 +303,18 @@ TEST(Simulate, WritesWhatItPromises) {
     expect_within_per_cent(summary[key]);
   expect_metrics(read_file(out + "/metrics.csv"), 5, 4);
   expect_npy(read_file(out + "/model/consensus.npy"), 650);
+  EXPECT_EQ(Json::parse(read_file(out + "/model/parameters.json")),
+            Json::parse(R"([{"name": "linear.weight", "shape": [10, 64], "offset": 0},
+                            {"name": "linear.bias", "shape": [10], "offset": 640}])"));
+}
+
+TEST(Simulate, DryRunSaysWhatANodeHoldsAndWritesNothing) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome = run(tool("simulate --nodes 4 --batch 50 --dry-run --out " + out));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  expect_has(outcome.out, {"650 parameters", "batches of 50", "2 neighbours every 8 steps", "nothing was trained"});
+  EXPECT_FALSE(fs::exists(out));
 }
 
 TEST(Simulate, WritesNullWhereAnAccuracyDoesNotApply) {

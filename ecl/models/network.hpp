@@ -17,9 +17,10 @@ class Network : public Model {
 
   std::size_t dim() const override { return classifier_.dim(); }
   void init(Vec x, Random& random) const override { classifier_.init(x.data(), random); }
-  std::vector<layers::Slice> slices() const { return classifier_.slices(); }
+  std::vector<Slice> slices() const override { return classifier_.slices(); }
   const layers::Architecture& architecture() const { return architecture_; }
   double gradient(CVec x, const Batch& batch, Vec g) override;
+  std::size_t scratch_bytes() const override { return classifier_.bytes() + rows_.size() * sizeof(float); }
   Score score(CVec x, const Dataset& data) override;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <numeric>
 #include <sstream>
 #include <utility>
@@ -114,6 +115,46 @@ std::string Experiment::describe() const {
        << "solver    " << spec.solver << ", " << make_solver(0)->message_size() * sizeof(float) << " bytes a message, "
        << spec.mode << "\n"
        << "run       " << steps << " steps on each node, " << evaluations_ << " evaluations\n";
+  return text.str();
+}
+
+std::string Experiment::footprint() const {
+  const NodeId i = static_cast<NodeId>(std::ranges::max_element(shard_sizes_) - shard_sizes_.begin());
+  Batches batches(shard(i), spec.batch, spec.seed, i);
+  Workspace workspace;
+  batches.next(workspace.batch);
+  workspace.gradient.resize(model->dim());
+  model->gradient(initial, workspace.batch, workspace.gradient);
+  const auto solver = make_solver(i);
+  Archive state;
+  solver->archive(state);
+
+  const std::size_t vector = model->dim() * sizeof(float), message = solver->message_size() * sizeof(float);
+  const std::size_t samples = shard_sizes_[i] * train_->bytes_per_sample(),
+                    tests = test.size() * test.bytes_per_sample();
+  const std::size_t batch = workspace.batch.features.size() * sizeof(float);
+  const std::size_t slots = 6 * message * graph.degree(i) /* three a direction */;
+  const std::size_t sum = 3 * vector + model->scratch_bytes() + batch + state.bytes().size() + slots + samples + tests;
+  const auto megabytes = [](std::size_t bytes) {
+    std::ostringstream text;
+    text << std::fixed << std::setprecision(bytes < 1'000'000 ? 3 : 1) << static_cast<double>(bytes) * 1e-6 << " MB";
+    return text.str();
+  };
+  std::ostringstream text;
+  text << "node " << i << ", which holds most, of " << nodes() << ":\n"
+       << "  model        " << model->dim() << " parameters, " << megabytes(vector) << "; with gradient and momentum "
+       << megabytes(3 * vector) << "\n"
+       << "  activations  " << megabytes(model->scratch_bytes()) << " for batches of " << batches.size()
+       << "; the batch " << megabytes(batch) << "\n"
+       << "  solver       " << megabytes(state.bytes().size()) << " (" << spec.solver << ")\n"
+       << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours every "
+       << spec.local_steps << " steps; mailboxes " << megabytes(slots) << "\n"
+       << "  samples      " << shard_sizes_[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
+       << megabytes(tests) << "\n"
+       << "together " << megabytes(sum) << " a node, " << megabytes(sum * nodes())
+       << " for all, programs and MPI aside\n"
+       << "to do: " << steps << " steps on each node, " << evaluations_
+       << " evaluations; nothing was trained or written\n";
   return text.str();
 }
 

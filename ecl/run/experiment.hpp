@@ -41,6 +41,9 @@ class Experiment {
   /// CRC-32 of the samples that are held: what to train and to test on.
   std::uint32_t data_checksum() const { return test.checksum(train_->checksum()); }
 
+  /// What a node holds and sends, in bytes, and all of them together: for --dry-run. Runs one batch through the model.
+  std::string footprint() const;
+
   /// Forgets all training samples but node i's.
   void keep_only(NodeId i);
 

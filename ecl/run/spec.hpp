@@ -39,6 +39,7 @@ struct Spec {
   std::string out;
   bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;
+  bool dry_run = false;  ///< build everything, say what a node holds, train nothing
   bool record = false;  ///< train only: the delivery order, for ecl replay
 
   // train only

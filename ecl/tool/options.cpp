@@ -44,7 +44,7 @@ struct Options {
       ("placement", field(spec.placement),
        "device: train where the samples are; edge:S: on S servers, with their nearest devices' samples; cloud: on one")
       ("devices", field(spec.devices), "that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
-      ("model", field(spec.model), "softmax, mlp, quadratic")
+      ("model", field(spec.model), "softmax, mlp, cnn, resnet:N, quadratic; see ecl list")
       ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
       ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
       ("solver", field(spec.solver), "ecl, dpsgd, fedavg, scaffold, ..., local: see ecl list")
@@ -85,6 +85,7 @@ struct Options {
       ("config", po::value<std::string>(),
        "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
       ("print-config", "print all options as they would be used, and stop")
+      ("dry-run", po::bool_switch(&spec.dry_run), "build everything, say what a node holds and sends, and stop")
       ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
       ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")
       ("help", "this text");

@@ -10,7 +10,7 @@ namespace ecl::layers {
 namespace {
 
 constexpr std::size_t kMostParameters = (std::size_t{1} << 31) - 1;  // what MPI can count
-constexpr std::size_t kCache = std::size_t{3} << 19;                 // bytes of activations: stays in a core's cache
+constexpr std::size_t kCache = std::size_t{6} << 20;  // bytes of activations at a time, of the order of a core's cache
 
 }  // namespace
 

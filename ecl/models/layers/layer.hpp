@@ -2,9 +2,9 @@
 
 #include <cstddef>
 #include <deque>
-#include <string>
 #include <vector>
 
+#include "ecl/contracts/model.hpp"
 #include "ecl/words/floats.hpp"
 #include "ecl/words/random.hpp"
 
@@ -15,17 +15,6 @@ struct Shape {
   int height, width, channels;
   int pixels() const { return height * width; }
   std::size_t size() const { return static_cast<std::size_t>(height) * width * channels; }
-};
-
-/// A named part of the flat parameter vector, row-major, with the name and the shape that PyTorch would give it.
-struct Slice {
-  std::string name;
-  std::vector<int> shape;
-  std::size_t size() const {
-    std::size_t product = 1;
-    for (const int extent : shape) product *= extent;
-    return product;
-  }
 };
 
 /// Memory for a pass, given out and taken back like a stack. Allocates until the first pass has shown how much it
