@@ -21,8 +21,8 @@ struct CropFlip {
   int down = 0, right = 0;  ///< where the cut begins, in the picture without margin: -kMargin .. kMargin each
   bool flip = false;        ///< left and right change places
 
-  /// A function of the seed, the sample's Dataset::number() and the epoch alone: the places are equally likely, every
-  /// other picture is mirrored.
+  /// A function of the seed, the sample's Dataset::number() and the epoch alone: all places are equally likely, and so
+  /// are mirrored and not.
   static CropFlip draw(std::uint64_t seed, std::int32_t sample, std::uint64_t epoch);
 
   /// Changes one picture of `data`, data.features() gathered floats, in place.
