@@ -211,7 +211,8 @@ Names registry_violations(const std::string& folder, const std::string& registry
 
 Names top_level_violations(const Names& names) {
   static const Names kAgreed = {"CMakeLists.txt", "README.md",  "CHANGELOG.md", "LICENSE", "CMakePresets.json", "ecl",
-                                "solvers",        "topologies", "bench",        "tests",   "scripts",           "runs"};
+                                "solvers",        "topologies", "bench",        "tests",   "scripts",           "runs",
+                                "data"};
   Names wrong;
   for (const std::string& name : names)
     if (!contains(kAgreed, name) && name[0] != '.' && !starts_with(name, "build"))

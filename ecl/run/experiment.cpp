@@ -26,6 +26,9 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   train_samples = data.train.size();
   train_ = std::make_shared<const Dataset>(std::move(data.train));
   test = std::move(data.test);
+  if (augmentation_named(spec.augment) != Augmentation::none && train_->image.channels == 0)
+    throw Error("--augment " + spec.augment + ": the samples of dataset " + spec.dataset +
+                " are no pictures; leave the option out");
   placed = place(placement, Choice::parse(spec.partition), *train_, nodes, spec.seed);
   for (const auto& rows : placed.partition) shard_sizes_.push_back(rows.size());
   // After the data, which bound the number of nodes: a graph of too many takes long, or all memory.
@@ -82,6 +85,9 @@ std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
 }
 
 ProximalStep Experiment::proximal_step(NodeId i) const {
+  if (augmentation_named(spec.augment) != Augmentation::none)
+    throw Error("solver " + spec.solver + " takes exact steps on the samples as they are; leave out --augment " +
+                spec.augment);
   ProximalStep step = model->proximal_step(shard(i));
   if (!step) throw Error("model " + spec.model + " has no exact proximal step; use --solver ecl");
   if (spec.weight_decay == 0) return step;
@@ -93,6 +99,10 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
 Shard Experiment::shard(NodeId i) const {
   const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
   return {train_, placed.partition[i], weight};
+}
+
+Batches Experiment::make_batches(NodeId i) const {
+  return {shard(i), spec.batch, spec.seed, i, augmentation_named(spec.augment)};
 }
 
 DeliveryOrigin Experiment::delivery_origin(NodeId i) const {
@@ -107,7 +117,7 @@ std::string Experiment::describe() const {
   const auto [smallest, largest] = std::minmax_element(shard_sizes_.begin(), shard_sizes_.end());
   std::ostringstream text;
   text << "data      " << spec.dataset << ", " << train_samples << " training samples, " << test.size() << " to test, "
-       << spec.partition << ": " << *smallest << " .. " << *largest << " a node\n"
+       << spec.partition << ": " << *smallest << " .. " << *largest << " a node, augmentation " << spec.augment << "\n"
        << "placement " << spec.placement << ", " << placed.devices << " devices, " << placed.samples_moved
        << " samples moved\n"
        << "model     " << spec.model << ", " << model->dim() << " parameters\n"

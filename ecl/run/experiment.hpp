@@ -29,7 +29,7 @@ class Experiment {
   template <Port P>
   Node<P> make_node(NodeId i, P port, std::unique_ptr<Solver> solver, Workspace& workspace) const {
     Optimizer<P> optimizer(std::move(port), std::move(solver), graph, i, rule(), mode);
-    return Node<P>(std::move(optimizer), Batches(shard(i), spec.batch, spec.seed, i), initial, *model, workspace);
+    return Node<P>(std::move(optimizer), make_batches(i), initial, *model, workspace);
   }
 
   /// Whose log node i's recording is, and of what; on a rank only for its own node.
@@ -65,6 +65,7 @@ class Experiment {
  private:
   StepRule rule() const;
   Shard shard(NodeId i) const;
+  Batches make_batches(NodeId i) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
   std::shared_ptr<const Dataset> train_;

@@ -28,6 +28,7 @@ struct Spec {
   double epochs = 10;
   std::uint64_t steps = 0;  ///< per node; 0: by epochs
   std::uint64_t batch = 32;
+  std::string augment = "none";
   int local_steps = 8;
   double learning_rate = 0.05;
   std::string schedule = "constant";

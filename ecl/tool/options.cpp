@@ -38,7 +38,7 @@ struct Options {
     // clang-format off
     run.add_options()
       ("dataset", field(spec.dataset),
-       "digits, fashion-mnist, mnist, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
+       "digits, fashion-mnist, mnist, cifar10, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
       ("data", field(spec.data), "directory (or file) that the data set is read from")
       ("partition", field(spec.partition), "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH")
       ("placement", field(spec.placement),
@@ -54,6 +54,8 @@ struct Options {
       ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
       ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
       ("batch", field(spec.batch), "samples per step")
+      ("augment", field(spec.augment),
+       "none; crop-flip: training pictures moved by up to 4 pixels and mirrored at random, anew each epoch")
       ("local-steps", field(spec.local_steps), "K: steps between two exchanges")
       ("lr", field(spec.learning_rate), "learning rate")
       ("lr-schedule", field(spec.schedule), "constant, cosine, linear:FROM, step:AT,FACTOR")
