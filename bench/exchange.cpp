@@ -231,12 +231,12 @@ struct Times {
 
 /// Messages to and fro, so that each is waited for. Both ranks keep their own times.
 void ping_pong(Way& way, int rank, int trips, Floats& out, Floats& in, Times& times) {
-  static const double kClock = clock_s();
+  static const double clock_cost_s = clock_s();
   const auto receive = [&] {
     for (int looks = 0;;) {
       const double start = now_s();
       if (way.receive(in)) {
-        times.receive = std::min(times.receive, now_s() - start - kClock);
+        times.receive = std::min(times.receive, now_s() - start - clock_cost_s);
         return;
       }
       if (++looks % 100 == 0) std::this_thread::yield();  // the other may share this core
@@ -246,11 +246,11 @@ void ping_pong(Way& way, int rank, int trips, Floats& out, Floats& in, Times& ti
     if (rank == 1) receive();
     const double start = now_s();
     way.send(out);
-    times.send = std::min(times.send, now_s() - start - kClock);
+    times.send = std::min(times.send, now_s() - start - clock_cost_s);
     way.tell();
     if (rank == 1) continue;
     receive();
-    times.delivery = std::min(times.delivery, (now_s() - start - kClock) / 2);
+    times.delivery = std::min(times.delivery, (now_s() - start - clock_cost_s) / 2);
   }
 }
 

@@ -41,7 +41,7 @@ void head(const std::vector<std::string>& cells) {
 void lock_step_table() {
   std::vector<std::string> columns = {"solver", "delivery", "none"};
   for (const auto& [fault, name] : kFaults) columns.push_back(std::string("one ") + name);
-  for (const Scenario& scenario : lock_step_scenarios()) columns.push_back(scenario.name);
+  for (const Scenario& scenario : lock_step_scenarios()) columns.emplace_back(scenario.name);
   head(columns);
   for (const auto& entry : solvers().entries()) {
     std::vector<std::string> cells = {"`" + entry.name + "`", class_of(entry.name)};
@@ -55,7 +55,7 @@ void lock_step_table() {
 
 void asynchronous_table() {
   std::vector<std::string> columns = {"solver"};
-  for (const Scenario& scenario : asynchronous_scenarios()) columns.push_back(scenario.name);
+  for (const Scenario& scenario : asynchronous_scenarios()) columns.emplace_back(scenario.name);
   head(columns);
   for (const auto& entry : solvers().entries()) {
     std::vector<std::string> cells = {"`" + entry.name + "`"};

@@ -47,7 +47,7 @@ std::vector<Eigen::VectorXd> gossip_fixed_point(const Spec& spec, const Graph& g
   }
   const Eigen::VectorXd x = w * a.partialPivLu().solve(b);  // as evaluated: at the start of a round
   std::vector<Eigen::VectorXd> models;
-  for (int i = 0; i < n; ++i) models.push_back(x.segment(i * d, d));
+  for (int i = 0; i < n; ++i) models.emplace_back(x.segment(i * d, d));
   return models;
 }
 

@@ -104,7 +104,7 @@ std::vector<float> all_values(const Dataset& data) {
 
 /// A copy of `text` with a few random changes: bytes set, cut out, doubled, or the end lost.
 std::string damaged(std::string text, Random& random) {
-  static const std::string kNasty = "0123456789,:;.-+eE \n\r\t\"#nai?\xff";
+  static const std::string nasty = "0123456789,:;.-+eE \n\r\t\"#nai?\xff";
   for (std::uint64_t change = random.below(4) + 1; change > 0 && !text.empty(); --change) {
     const std::size_t at = random.below(text.size());
     switch (random.below(5)) {
@@ -112,7 +112,7 @@ std::string damaged(std::string text, Random& random) {
         text[at] = static_cast<char>(random.below(256));
         break;
       case 1:
-        text[at] = kNasty[random.below(kNasty.size())];
+        text[at] = nasty[random.below(nasty.size())];
         break;
       case 2:
         text.erase(at, random.below(8));

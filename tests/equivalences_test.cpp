@@ -276,13 +276,13 @@ class PushSum {
     for (NodeId i = 0; i < n; ++i) {
       Params params("solver sgp", "");
       nodes_.push_back(solvers().find("sgp").make({graph_, i, initial_, 0.1, 1}, params));
-      models_.push_back(Floats(kDim));
+      models_.emplace_back(kDim);
       for (std::size_t d = 0; d < kDim; ++d) models_[i][d] = static_cast<float>(std::sin(1.0 + 7 * i + 3.0 * d));
       std::vector<double> own(models_[i].begin(), models_[i].end());
       own.push_back(1);
       held_.push_back(own);
-      pushed_.push_back(std::vector<double>(kDim + 1, 0.0));
-      for (int e = 0; e < graph_.degree(i); ++e) mail_.push_back({});
+      pushed_.emplace_back(kDim + 1, 0.0);
+      for (int e = 0; e < graph_.degree(i); ++e) mail_.emplace_back();
       first_.push_back(mail_.size() - graph_.degree(i));
     }
   }

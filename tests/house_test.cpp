@@ -118,11 +118,11 @@ std::string folder_of(const std::string& path) { return path.substr(0, path.rfin
 
 /// -1: not a place for library code.
 int floor_of(const std::string& path) {
-  static const std::vector<std::pair<std::string, int>> kFloors = {
+  static const std::vector<std::pair<std::string, int>> floors = {
       {"ecl/words", 0},      {"ecl/contracts", 1}, {"ecl/mpi", 1},    {"ecl/engines", 2},
       {"solvers", 3},        {"topologies", 3},    {"ecl/models", 3}, {"ecl/datasets", 3},
       {"ecl/partitions", 3}, {"ecl/run", 4},       {"ecl/tool", 4}};
-  for (const auto& [folder, floor] : kFloors)
+  for (const auto& [folder, floor] : floors)
     if (starts_with(path, folder + "/")) return floor;
   return -1;
 }
@@ -144,9 +144,8 @@ Names floor_violations(const Source& source) {
 }
 
 Names mpi_violations(const Source& source) {
-  for (const char* allowed :
-       {"ecl/mpi/", "ecl/engines/call_off.", "ecl/engines/evaluations.", "ecl/engines/message_channel.",
-        "ecl/engines/survivors."})
+  for (const char* allowed : {"ecl/mpi/", "ecl/engines/call_off.", "ecl/engines/evaluations.",
+                              "ecl/engines/message_channel.", "ecl/engines/survivors."})
     if (starts_with(source.path, allowed)) return {};
   Names wrong;
   if (contains(includes(source, '<', '>'), "mpi.h") || contains(includes(source, '"', '"'), "mpi.h"))
@@ -210,12 +209,22 @@ Names registry_violations(const std::string& folder, const std::string& registry
 }
 
 Names top_level_violations(const Names& names) {
-  static const Names kAgreed = {"CMakeLists.txt", "README.md",  "CHANGELOG.md", "LICENSE", "CMakePresets.json", "ecl",
-                                "solvers",        "topologies", "bench",        "tests",   "scripts",           "runs",
-                                "data"};
+  static const Names agreed = {"CMakeLists.txt",
+                               "README.md",
+                               "CHANGELOG.md",
+                               "LICENSE",
+                               "CMakePresets.json",
+                               "ecl",
+                               "solvers",
+                               "topologies",
+                               "bench",
+                               "tests",
+                               "scripts",
+                               "runs",
+                               "data"};
   Names wrong;
   for (const std::string& name : names)
-    if (!contains(kAgreed, name) && name[0] != '.' && !starts_with(name, "build"))
+    if (!contains(agreed, name) && name[0] != '.' && !starts_with(name, "build"))
       wrong.push_back(name + " is not one of the names agreed for the top level");
   return wrong;
 }

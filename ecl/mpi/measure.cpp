@@ -40,7 +40,8 @@ double median(std::vector<double> values) {
 double put_seconds(Window& window, int target, const std::vector<std::byte>& data, std::size_t bytes) {
   std::vector<double> times;
   const double end = Comm::clock_s() + 0.05;
-  for (double start = Comm::clock_s(); start < end; start = Comm::clock_s()) {
+  while (Comm::clock_s() < end) {
+    const double start = Comm::clock_s();
     window.put(target, kLine, data.data(), bytes);
     times.push_back(Comm::clock_s() - start);
   }

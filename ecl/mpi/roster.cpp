@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
+#include <string>
 #include <unistd.h>
 
 namespace ecl::mpi {
@@ -11,7 +12,7 @@ namespace {
 constexpr double kLookEvery_s = 0.2;
 
 /// When a process was started, in the system's ticks; 0 if it is not there, or has ended and waits to be collected.
-unsigned long long start_of(pid_t pid) {
+std::uint64_t start_of(std::int64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;
   if (!std::getline(file, text)) return 0;
@@ -19,7 +20,7 @@ unsigned long long start_of(pid_t pid) {
   if (name_end == std::string::npos) return 0;
   std::istringstream fields(text.substr(name_end + 1));
   char state = 'X';
-  unsigned long long value = 0;
+  std::uint64_t value = 0;
   fields >> state;
   constexpr int kStartField = 22, kFieldsRead = 3;
   for (int field = kFieldsRead; field < kStartField; ++field) fields >> value;

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <string>
-#include <sys/types.h>
+#include <cstdint>
 #include <vector>
 
 #include "ecl/mpi/comm.hpp"
@@ -26,8 +25,8 @@ class Roster {
 
  private:
   struct Process {
-    pid_t pid;
-    unsigned long long started;  ///< by the system's clock: a pid may be given again
+    std::int64_t pid;       ///< as wide as the next, so that no padding travels
+    std::uint64_t started;  ///< by the system's clock: a pid may be given again
   };
 
   std::vector<Process> processes_;  ///< by rank

@@ -10,9 +10,9 @@ namespace ecl::mpi {
 /// one host, a component that works over TCP between hosts, no copying through the kernel (which containers forbid,
 /// loudly), and yielding while it waits. Then MPI_Init_thread(MPI_THREAD_FUNNELED).
 ///
-/// The destructor waits until the launcher has read what this rank printed, then finalises, after which ranks may end with
-/// any exit code and nothing that was said is lost. While an exception unwinds it aborts the job, because the other ranks may be inside a
-/// collective call that this rank will never join.
+/// The destructor waits until the launcher has read what this rank printed, then finalises, after which ranks may end
+/// with any exit code and nothing that was said is lost. While an exception unwinds it aborts the job, because the
+/// other ranks may be inside a collective call that this rank will never join.
 class Session {
  public:
   Session();

@@ -29,7 +29,7 @@ void check(const Spec& spec) {
   if (spec.record && spec.out.empty()) throw Error("--record needs a directory to write to: --out DIR");
   static_cast<void>(exchange_named(spec.exchange));
   static_cast<void>(augmentation_named(spec.augment));
-  Placement(spec.placement, spec.devices);
+  static_cast<void>(Placement(spec.placement, spec.devices));
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
   require(spec.local_steps >= 1, "--local-steps", spec.local_steps, "at least 1");

@@ -197,19 +197,8 @@ void take_up(const std::string& directory, const std::string& command, const Opt
   spec.resume = true;
 }
 
-}  // namespace
-
-void print_options(std::ostream& out, const std::string& command) {
-  Spec spec;
-  const Options options(command, spec);
-  out << "ecl " << command
-      << (command == "train" ? ": train over MPI, one node per rank.   mpirun -n 8 ecl train [options]\n\n"
-                             : ": the same experiment in one process, in virtual time.   ecl simulate [options]\n\n")
-      << options.run << '\n'
-      << options.tool;
-}
-
-Request read_options(const std::string& command, const std::vector<std::string>& arguments) {
+/// The options and the file that they may name; not yet whether a run can write what it is to keep.
+Request read_run(const std::string& command, const std::vector<std::string>& arguments) {
   Request request;
   Spec& spec = request.spec;
   Options options(command, spec);
@@ -241,7 +230,24 @@ Request read_options(const std::string& command, const std::vector<std::string>&
   request.print_config = values.count("print-config") > 0;
   spec.config = to_ini(options.run, values, spec);
   check(spec);
-  if (spec.checkpoint_every > 0 && spec.out.empty() && !request.print_config)
+  return request;
+}
+
+}  // namespace
+
+void print_options(std::ostream& out, const std::string& command) {
+  Spec spec;
+  const Options options(command, spec);
+  out << "ecl " << command
+      << (command == "train" ? ": train over MPI, one node per rank.   mpirun -n 8 ecl train [options]\n\n"
+                             : ": the same experiment in one process, in virtual time.   ecl simulate [options]\n\n")
+      << options.run << '\n'
+      << options.tool;
+}
+
+Request read_options(const std::string& command, const std::vector<std::string>& arguments) {
+  Request request = read_run(command, arguments);
+  if (request.spec.checkpoint_every > 0 && request.spec.out.empty() && !request.print_config)
     throw Error("--checkpoint-every needs a directory for the checkpoints: give --out DIR");
   return request;
 }
@@ -267,8 +273,8 @@ std::optional<ReplayRequest> read_replay(const std::vector<std::string>& argumen
     throw Error("'" + directory + "' holds no recorded run; ecl train --record --out DIR makes one");
   std::vector<std::string> train = {"--config", directory + "/config.ini"};
   if (!copy.empty()) train.insert(train.end(), {"--out", copy});
-  if (quiet) train.push_back("--quiet");
-  return ReplayRequest{read_options("train", train).spec, directory};
+  if (quiet) train.emplace_back("--quiet");
+  return ReplayRequest{read_run("train", train).spec, directory};
 }
 
 }  // namespace ecl

@@ -34,7 +34,7 @@ std::string text_of(Input input) { return {input.begin(), input.end()}; }
 /// message as new behaviour.
 std::string file_of(const std::string& content, const std::string& name = "file") {
   static const test::Scratch directory;
-  const std::string path = (directory.path() / name).string();
+  std::string path = (directory.path() / name).string();
   test::write_file(path, content);
   return path;
 }
@@ -229,7 +229,7 @@ void read_values(Input input) {
 }  // namespace
 
 const std::vector<Target>& targets() {
-  static const std::vector<Target> kAll = {
+  static const std::vector<Target> all = {
       {"gzip", read_gzip},
       {"idx", read_idx},
       {"cifar10", read_cifar10},
@@ -244,7 +244,7 @@ const std::vector<Target>& targets() {
       {"run_directory", read_run_directory},
       {"delivery_log", read_delivery_log},
   };
-  return kAll;
+  return all;
 }
 
 void run(const Target& target, Input input) {

@@ -37,7 +37,7 @@ inline void write_inputs(const std::filesystem::path& directory) {
 
 /// Those that any number of nodes shows.
 inline const std::vector<Mistake>& mistakes() {
-  static const std::vector<Mistake> kAll = {
+  static const std::vector<Mistake> all = {
       {"unknown_option",
        "--lokal-steps 3",
        {"unknown option --lokal-steps", "did you mean '--local-steps'?", "--help"}},
@@ -106,7 +106,7 @@ inline const std::vector<Mistake>& mistakes() {
       {"junk_csv", "--dataset csv --data {}/junk.csv", {"junk.csv"}, 5},
       {"torn_idx", "--dataset mnist --data {}/idx", {"train-images-idx3-ubyte"}, 5},
   };
-  return kAll;
+  return all;
 }
 
 }  // namespace ecl::test

@@ -23,8 +23,8 @@ struct Quadratics {
       const Eigen::VectorXd all = Eigen::Map<Eigen::VectorXf>(row.data(), 3 * d).cast<double>();
       const Eigen::VectorXd v = all.segment(d, d);
       const Eigen::MatrixXd reflection = Eigen::MatrixXd::Identity(d, d) - 2 * v * v.transpose();
-      hessian.push_back(reflection * all.head(d).asDiagonal() * reflection);
-      minimiser.push_back(all.tail(d));
+      hessian.emplace_back(reflection * all.head(d).asDiagonal() * reflection);
+      minimiser.emplace_back(all.tail(d));
     }
   }
 
