@@ -18,7 +18,7 @@ from torch.nn import functional  # noqa: E402
 from torch_reference import Cnn, Mlp, Resnet  # noqa: E402
 
 PROGRAM = ROOT / "build/bench/models"
-TURNS, SECONDS = 5, 2.0
+TURNS, SECONDS = 4, 1.5
 
 
 class Wide(nn.Module):

@@ -14,6 +14,7 @@ fashion_mnist_packages=(dataset-fashion-mnist)    # scripts/fetch-data
 cifar10_packages=(python3-numpy python3-pil)      # the same
 npm_packages=(npm)                                # the same, where npm does not come from elsewhere
 picture_packages=(python3-matplotlib)             # their curves
+torch_packages=(python3-torch libopenblas0)       # bench/models: what the models are compared with
 fuzz_packages=(clang-16 libclang-rt-16-dev)       # scripts/fuzz; clang 14 has no std::source_location
 lint_packages=(clang-format clang-tidy-16)        # scripts/lint
 
