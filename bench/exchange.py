@@ -41,7 +41,7 @@ SIZES = {4000: "4 kB", 40000: "40 kB", 400000: "400 kB", 4000000: "4 MB", 400000
 TRAINING = ["train", "--dataset", "fashion-mnist", "--partition", "classes:2", "--topology", "ring", "--batch", "100",
             "--eval-every", "0", "--quiet"]
 MODELS = {"softmax": ["--model", "softmax", "--lr", "0.02", "--steps", "6000"],
-          "mlp": ["--model", "mlp", "--hidden", "128", "--lr", "0.03", "--steps", "1600"]}
+          "mlp": ["--model", "mlp", "--hidden", "128", "--lr", "0.03", "--steps", "4000"]}
 PLACES = {"one host of 8 ranks": ["mpirun", "-n", "8"], "4 hosts of 2 ranks": [HOSTS, "4", "2"],
           "4 hosts of 2 ranks, 1 ms apart": [HOSTS, *FAR, "4", "2"]}
 

@@ -4,13 +4,17 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Debian packages; the only place that lists them.
-build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev libboost-program-options-dev libgtest-dev
-  nlohmann-json3-dev zlib1g-dev)
+build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev libboost-program-options-dev libdnnl-dev
+  libgtest-dev nlohmann-json3-dev zlib1g-dev)
 mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
 test_packages=(python3 iproute2)                  # the test of declared experiments, emulated hosts
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
+fashion_mnist_packages=(dataset-fashion-mnist)    # scripts/fetch-data
+cifar10_packages=(python3-numpy python3-pil)      # the same
+npm_packages=(npm)                                # the same, where npm does not come from elsewhere
 picture_packages=(python3-matplotlib)             # their curves
+torch_packages=(python3-torch libopenblas0)       # bench/models: what the models are compared with
 fuzz_packages=(clang-16 libclang-rt-16-dev)       # scripts/fuzz; clang 14 has no std::source_location
 lint_packages=(clang-format clang-tidy-16)        # scripts/lint
 

@@ -92,12 +92,12 @@ TEST_P(Simulated, ResumesBitForBit) {
   EXPECT_EQ(status_of(killed)["state"], "finished");
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoint, Simulated,
-                         testing::Values(Case{"Async", "--solver ecl --drop 0.1 --tear 0.1 --duplicate 0.1"},
-                                         Case{"LockStep", "--solver dpsgd --momentum 0.9 --mode lock-step"},
-                                         Case{"Server", "--solver fedasync --topology star"},
-                                         Case{"Silent", "--solver local"}),
-                         [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Checkpoint, Simulated,
+    testing::Values(Case{"Async", "--solver ecl --drop 0.1 --tear 0.1 --duplicate 0.1"},
+                    Case{"LockStep", "--solver dpsgd --momentum 0.9 --mode lock-step --augment crop-flip"},
+                    Case{"Server", "--solver fedasync --topology star"}, Case{"Silent", "--solver local"}),
+    [](const auto& test) { return test.param.name; });
 
 TEST(CheckpointSimulated, AStopSignalIsResumedBitForBit) {
   const Scratch scratch;
@@ -145,7 +145,8 @@ TEST_P(OverRanks, LockStepResumesBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, OverRanks,
                          testing::Values(Case{"Ecl", "--solver ecl"},
-                                         Case{"Led", "--solver led --momentum 0.9 --lr-schedule cosine"},
+                                         Case{"Led",
+                                              "--solver led --momentum 0.9 --lr-schedule cosine --augment crop-flip"},
                                          Case{"Scaffold", "--solver scaffold --topology star"},
                                          Case{"Relaysgd", "--solver relaysgd --topology chain"}),
                          [](const auto& test) { return test.param.name; });

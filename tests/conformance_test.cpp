@@ -3,6 +3,7 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "support/quadratics.hpp"
@@ -231,11 +232,22 @@ class ModelConformance : public testing::TestWithParam<std::string> {
  protected:
   ModelConformance() {
     const bool quadratic = GetParam() == "quadratic";
-    data_ =
-        load_dataset(Choice::parse(quadratic ? "quadratic:samples=40,dimension=7" : "synthetic:samples=60,features=6"),
-                     {"", 4, 3})
-            .train;
-    Params params = models().params(Choice::parse(GetParam()));
+    const bool pictures = GetParam() == "cnn" || GetParam() == "resnet";
+    data_ = load_dataset(Choice::parse(quadratic  ? "quadratic:samples=40,dimension=7"
+                                       : pictures ? "digits"
+                                                  : "synthetic:samples=60,features=6"),
+                         {"", 4, 3})
+                .train;
+    if (pictures) {
+      std::vector<std::int32_t> first(60);
+      std::iota(first.begin(), first.end(), 0);
+      data_ = data_.subset(first);
+    }
+    // Pictures of 8 x 8.
+    const Choice choice = Choice::parse(GetParam() == "cnn"      ? "cnn:kernel=3,padding=1"
+                                        : GetParam() == "resnet" ? "resnet:8"
+                                                                 : GetParam());
+    Params params = models().params(choice);
     model_ = models().find(GetParam()).make({data_.features(), data_.classes(), data_.image}, params);
     x_.resize(model_->dim());
     Random random(5, Purpose::test);

@@ -279,6 +279,102 @@ TEST(FashionMnist, LoadsTheDebianPackageIfInstalled) {
   EXPECT_NEAR(mean, 0, 0.02);
 }
 
+// ---- CIFAR-10
+
+constexpr std::size_t kCifarRecord = 3073;
+
+/// Records whose red is 10, green 20 and blue 30, but for the first pixel of each plane; labels count up from `label`.
+std::string cifar_records(int count, int label) {
+  std::string file;
+  for (int n = 0; n < count; ++n) {
+    file += static_cast<char>((label + n) % 10);
+    for (const int channel : {1, 2, 3}) file += static_cast<char>(channel) + std::string(1023, char(10 * channel));
+  }
+  return file;
+}
+
+class Cifar : public Files {
+ protected:
+  Cifar() {
+    for (int n = 1; n <= 5; ++n) write("data_batch_" + std::to_string(n) + ".bin", cifar_records(2, n));
+    write("test_batch.bin", cifar_records(3, 7));
+  }
+  std::string cifar_error() const { return error("cifar10", directory_.string()); }
+};
+
+TEST_F(Cifar, LoadsPicturesChannelByChannel) {
+  const TrainTest set = load("cifar10", directory_.string());
+  EXPECT_EQ(set.train.labels(), (std::vector<std::int32_t>{1, 2, 2, 3, 3, 4, 4, 5, 5, 6}));
+  EXPECT_EQ(set.test.labels(), (std::vector<std::int32_t>{7, 8, 9}));
+  EXPECT_EQ(set.train.classes(), 10);
+  EXPECT_EQ(set.train.image.channels, 3);
+  EXPECT_EQ(set.train.image.height, 32);
+  EXPECT_EQ(set.train.image.width, 32);
+  EXPECT_EQ(set.test.image.channels, 3);
+  const double means[] = {0.4914, 0.4822, 0.4465}, deviations[] = {0.2470, 0.2435, 0.2616};
+  const std::vector<std::int32_t> last_two = {8, 9};
+  for (const Dataset& data : {set.train, set.test, set.train.subset(last_two)})
+    for (std::size_t n = 0; n < data.size(); ++n)
+      for (int c = 0; c < 3; ++c) {
+        const std::vector<float> values = row(data, n);
+        const auto value = [&](double byte) { return (byte / 255 - means[c]) / deviations[c]; };
+        EXPECT_NEAR(values[1024 * c], value(c + 1), 1e-5);
+        EXPECT_NEAR(values[1024 * c + 1], value(10 * (c + 1)), 1e-5);
+        EXPECT_NEAR(values[1024 * c + 1023], value(10 * (c + 1)), 1e-5);
+        EXPECT_NEAR(data.black(1024 * c), value(0), 1e-5);
+        EXPECT_NEAR(data.black(1024 * c + 1023), value(0), 1e-5);
+      }
+}
+
+TEST_F(Cifar, IsFoundWhereTheArchivePutsIt) {
+  const TrainTest set = load("cifar10", directory_.string());
+  fs::create_directory(path("cifar-10-batches-bin"));
+  for (const auto& entry : std::vector<fs::directory_entry>{fs::directory_iterator(directory_), {}})
+    if (entry.is_regular_file())
+      fs::rename(entry.path(), directory_ / "cifar-10-batches-bin" / entry.path().filename());
+  EXPECT_EQ(load("cifar10", directory_.string()).train.checksum(), set.train.checksum());
+}
+
+TEST(CifarItself, IsNormalisedChannelByChannelIfFetched) {
+  const fs::path fetched = fs::path(ECL_SOURCE_DIR) / "data/cifar10";  // by scripts/fetch-data cifar10
+  if (!fs::exists(fetched)) GTEST_SKIP() << fetched << " is not there";
+  const TrainTest set = load_dataset(Choice::parse("cifar10"), {fetched, 4, 1});
+  EXPECT_EQ(set.train.size(), 50'000u);
+  EXPECT_EQ(set.test.size(), 10'000u);
+  for (int c = 0; c < 3; ++c) {
+    double sum = 0, squares = 0;
+    for (std::size_t n = 0; n < set.train.size(); ++n) {
+      const std::vector<float> values = row(set.train, n);
+      for (int f = 1024 * c; f < 1024 * (c + 1); ++f) sum += values[f], squares += values[f] * values[f];
+    }
+    const double count = 50'000.0 * 1024;
+    EXPECT_NEAR(sum / count, 0, 3e-4);  // the digits that the means and deviations are given in
+    EXPECT_NEAR(squares / count, 1, 1e-3);
+  }
+}
+
+TEST_F(Cifar, MissingThingsAreUsageErrorsThatSayWhatToDo) {
+  EXPECT_HAS(error("cifar10", ""), "2: dataset cifar10: no directory is given; get it with scripts/fetch-data cifar10");
+  EXPECT_HAS(error("cifar10", path("nowhere")), "2: there is no directory");
+  fs::remove(path("data_batch_4.bin"));
+  EXPECT_HAS(cifar_error(), "2: there is no file '" + path("data_batch_4.bin") + "'; get it with scripts/fetch-data");
+  EXPECT_HAS(cifar_error(), "--data");
+}
+
+TEST_F(Cifar, DamageNamesFileAndPlace) {
+  const std::string file = path("data_batch_2.bin"), good = cifar_records(2, 1);
+  for (const std::string& bad : {good + "x", good.substr(0, good.size() - 1), std::string()}) {
+    write("data_batch_2.bin", bad);
+    EXPECT_HAS(cifar_error(), "5: '" + file + "' is damaged or not a CIFAR-10 file: its " + std::to_string(bad.size()) +
+                                  " bytes are not one or more records of 3073 bytes");
+  }
+  std::string bad = good;
+  bad[kCifarRecord] = 10;
+  write("data_batch_2.bin", bad);
+  EXPECT_HAS(cifar_error(), "5: '" + file + "' is damaged");
+  EXPECT_HAS(cifar_error(), "label 10 of record 1 (byte 3073) is outside 0 .. 9");
+}
+
 // ---- digits
 
 TEST(Digits, IsTheWholeEmbeddedSet) {
@@ -294,6 +390,16 @@ TEST(Digits, IsTheWholeEmbeddedSet) {
   const double count = 1438.0 * 64;
   EXPECT_NEAR(sum / count, 0, 0.01);
   EXPECT_NEAR(squares / count, 1, 0.01);
+}
+
+TEST(Dataset, ASampleKeepsItsNumberInSubsets) {
+  const Dataset all(1, 2, std::vector<float>{0, 1, 2, 3, 4}, {0, 1, 0, 1, 0});
+  EXPECT_EQ(all.number(3), 3);
+  const std::vector<std::int32_t> some = {4, 1, 3}, last = {2, 0};
+  const Dataset part = all.subset(some).subset(last);
+  EXPECT_EQ(part.number(0), 3);
+  EXPECT_EQ(part.number(1), 4);
+  EXPECT_EQ(part.black(0), 0);
 }
 
 // ---- csv

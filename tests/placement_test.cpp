@@ -53,7 +53,8 @@ TEST(Placement, CountsWhatLeavesADevice) {
   EXPECT_EQ(edge.samples_moved, data.size());
   EXPECT_EQ(cloud.samples_moved, data.size());
   EXPECT_EQ(edge.raw_bytes_moved, data.size() * data.bytes_per_sample());
-  const Dataset pictures(784, 10, std::vector<std::uint8_t>(784), 0, 1, {3}), table(7, 2, std::vector<float>(7), {1});
+  const Dataset pictures(784, 10, std::vector<std::uint8_t>(784), {{0, 1}}, {3});
+  const Dataset table(7, 2, std::vector<float>(7), {1});
   EXPECT_EQ(pictures.bytes_per_sample(), 784u + 4);
   EXPECT_EQ(table.bytes_per_sample(), 7 * 4u + 4);
 }

@@ -163,7 +163,7 @@ TEST_P(Solvers, LockStepRanksAgreeWithTheSimulator) {
   const SharedDirectory directory("agree");
   Spec spec = test::for_solver(digits(), GetParam());
   spec.mode = "lock-step";
-  if (!test::takes_exact_steps(GetParam())) spec.model = "mlp", spec.hidden = "16";
+  if (!test::takes_exact_steps(GetParam())) spec.model = "mlp", spec.hidden = "16", spec.augment = "crop-flip";
   spec.out = directory / "ranks";
   EXPECT_EQ(run_rma(world(), spec), Exit::ok);
   if (world().rank() != 0) return;

@@ -1,11 +1,13 @@
 // The tool as a user sees it: command lines in, exit code, words and files out. Without mpirun; tool_mpi_test has the
 // rest.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "ecl/words/build.hpp"
+#include "ecl/words/params.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/mistakes.hpp"
 #include "tests/support/run_directory.hpp"
@@ -170,14 +172,36 @@ TEST(Tool, PlacementSaysHowManyNodesThereAre) {
   expect_has(ecl("data --placement edge:3 --devices 12").out, {"iid over 12 devices, edge:3", "1438 samples left"});
 }
 
+TEST(Tool, AugmentationChangesWhatIsTrainedOnAndNotWhatIsEvaluated) {
+  const Scratch scratch;
+  const std::string plain = (scratch / "plain").string(), augmented = (scratch / "augmented").string();
+  // The model stands still.
+  const std::string options = "simulate --model mlp --solver local --epochs 2 --lr 1e-30 --quiet --out ";
+  expect_ok(ecl(options + plain));
+  expect_ok(ecl(options + augmented + " --augment crop-flip"));
+  expect_has(read_file(fs::path(augmented) / "config.ini"), {"augment = crop-flip\n"});
+  const auto rows = [](const std::string& run) { return lines_of(read_file(fs::path(run) / "metrics.csv")); };
+  const auto one = rows(plain), other = rows(augmented);
+  ASSERT_EQ(one.size(), other.size());
+  const auto column = [&](const std::string& line, const std::string& name) {
+    const auto names = split(one[0], ',');
+    return split(line, ',').at(std::find(names.begin(), names.end(), name) - names.begin());
+  };
+  for (std::size_t r = 1; r < one.size(); ++r) {
+    EXPECT_EQ(column(one[r], "loss"), column(other[r], "loss"));
+    EXPECT_EQ(column(one[r], "accuracy"), column(other[r], "accuracy"));
+    EXPECT_NE(column(one[r], "train_loss"), column(other[r], "train_loss"));
+  }
+}
+
 // --- words for people ---
 
 TEST(Tool, HelpNamesEveryOption) {
   const std::vector<std::string> shared = {
-      "--dataset",     "--data",   "--partition",   "--placement",    "--devices",      "--model",  "--hidden",
-      "--topology",    "--solver", "--set",         "--mode",         "--epochs",       "--steps",  "--batch",
-      "--local-steps", "--lr",     "--lr-schedule", "--momentum",     "--weight-decay", "--seed",   "--node-speed",
-      "--eval-every",  "--out",    "--config",      "--print-config", "--quiet",        "--verbose"};
+      "--dataset",    "--data",        "--partition", "--placement",   "--devices",      "--model",        "--hidden",
+      "--topology",   "--solver",      "--set",       "--mode",        "--epochs",       "--steps",        "--batch",
+      "--augment",    "--local-steps", "--lr",        "--lr-schedule", "--momentum",     "--weight-decay", "--seed",
+      "--node-speed", "--eval-every",  "--out",       "--config",      "--print-config", "--quiet",        "--verbose"};
   const std::vector<std::string> simulated = {"--nodes",  "--latency-s", "--bandwidth-bytes-s", "--step-time-s",
                                               "--jitter", "--drop",      "--duplicate",         "--tear"};
   const auto has_option = [](const std::string& help, const std::string& option) {
@@ -303,6 +327,18 @@ TEST(Simulate, WritesWhatItPromises) {
     expect_within_per_cent(summary[key]);
   expect_metrics(read_file(out + "/metrics.csv"), 5, 4);
   expect_npy(read_file(out + "/model/consensus.npy"), 650);
+  EXPECT_EQ(Json::parse(read_file(out + "/model/parameters.json")),
+            Json::parse(R"([{"name": "linear.weight", "shape": [10, 64], "offset": 0},
+                            {"name": "linear.bias", "shape": [10], "offset": 640}])"));
+}
+
+TEST(Simulate, DryRunSaysWhatANodeHoldsAndWritesNothing) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome = run(tool("simulate --nodes 4 --batch 50 --dry-run --out " + out));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  expect_has(outcome.out, {"650 parameters", "batches of 50", "2 neighbours every 8 steps", "nothing was trained"});
+  EXPECT_FALSE(fs::exists(out));
 }
 
 TEST(Simulate, WritesNullWhereAnAccuracyDoesNotApply) {

@@ -13,24 +13,25 @@ Dataset::Dataset(int features, int classes, std::vector<float> values, std::vect
   ECL_CHECK(values_.size() == labels_.size() * static_cast<std::size_t>(features));
 }
 
-Dataset::Dataset(int features, int classes, std::vector<std::uint8_t> bytes, float mean, float deviation,
+Dataset::Dataset(int features, int classes, std::vector<std::uint8_t> bytes, const std::vector<Normalisation>& channels,
                  std::vector<std::int32_t> labels)
-    : features_(features),
-      classes_(classes),
-      bytes_(std::move(bytes)),
-      scale_(1.0f / (255.0f * deviation)),
-      offset_(-mean / deviation),
-      labels_(std::move(labels)) {
+    : features_(features), classes_(classes), bytes_(std::move(bytes)), labels_(std::move(labels)) {
   ECL_CHECK(bytes_.size() == labels_.size() * static_cast<std::size_t>(features));
+  ECL_CHECK(!channels.empty() && features % channels.size() == 0);
+  for (const auto& [mean, deviation] : channels) scales_.push_back({1.0f / (255.0f * deviation), -mean / deviation});
 }
 
 void Dataset::gather_row(std::size_t row, float* out) const {
   const std::size_t at = row * features_;
   if (bytes_.empty()) {
     std::copy_n(values_.data() + at, features_, out);
-  } else {
-    const std::uint8_t* bytes = bytes_.data() + at;
-    for (int f = 0; f < features_; ++f) out[f] = static_cast<float>(bytes[f]) * scale_ + offset_;
+    return;
+  }
+  const std::uint8_t* bytes = bytes_.data() + at;
+  const int plane = this->plane();
+  for (const auto [factor, offset] : scales_) {
+    for (int f = 0; f < plane; ++f) out[f] = static_cast<float>(bytes[f]) * factor + offset;
+    bytes += plane, out += plane;
   }
 }
 
@@ -52,7 +53,7 @@ Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
   Dataset part;
   part.features_ = features_, part.classes_ = classes_;
   part.image = image;
-  part.scale_ = scale_, part.offset_ = offset_;
+  part.scales_ = scales_;
   const auto copy_rows = [&](const auto& from, auto& to) {
     if (from.empty()) return;
     to.reserve(rows.size() * features_);
@@ -70,6 +71,8 @@ Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
     return to;
   };
   part.labels_ = pick(labels_);
+  part.numbers_.reserve(rows.size());
+  for (const std::int32_t row : rows) part.numbers_.push_back(number(row));
   for (const auto& [name, groups] : columns) part.columns[name] = pick(groups);
   return part;
 }

@@ -19,6 +19,11 @@ struct ImageShape {
   int channels = 0, height = 0, width = 0;
 };
 
+/// How bytes become features: (byte / 255 - mean) / deviation.
+struct Normalisation {
+  float mean, deviation;
+};
+
 /// Labelled samples. Features are kept as floats, or as bytes that are scaled when they are read (images: a quarter of
 /// the memory and of the memory traffic); who gathers rows does not see the difference.
 class Dataset {
@@ -26,8 +31,9 @@ class Dataset {
   Dataset() = default;
   /// `values`: n * features floats, row-major. `labels`: n class numbers 0 .. classes-1; all 0 if classes is 0.
   Dataset(int features, int classes, std::vector<float> values, std::vector<std::int32_t> labels);
-  /// `bytes`: n * features; a feature's value is (byte / 255 - mean) / deviation.
-  Dataset(int features, int classes, std::vector<std::uint8_t> bytes, float mean, float deviation,
+  /// `bytes`: n * features. `channels`: one for each of the equal parts, one after the other, that a sample's features
+  /// fall into: a picture's planes.
+  Dataset(int features, int classes, std::vector<std::uint8_t> bytes, const std::vector<Normalisation>& channels,
           std::vector<std::int32_t> labels);
 
   std::size_t size() const { return labels_.size(); }
@@ -44,6 +50,12 @@ class Dataset {
   /// The same for the rows first .. first+count-1.
   void gather(std::size_t first, std::size_t count, float* out) const;
 
+  /// The value of feature f where its byte is 0: black, in a picture. 0 where features are kept as floats.
+  float black(int f) const { return scales_.empty() ? 0 : scales_[f / plane()].offset; }
+
+  /// The number of sample `row` in the data set as it was loaded: subsets keep it.
+  std::int32_t number(std::int32_t row) const { return numbers_.empty() ? row : numbers_[row]; }
+
   /// CRC-32 of features and labels as they are stored, going on from `before`.
   std::uint32_t checksum(std::uint32_t before = 0) const;
 
@@ -56,14 +68,20 @@ class Dataset {
   std::map<std::string, std::vector<std::int32_t>> columns;
 
  private:
+  /// value = byte * factor + offset
+  struct Scale {
+    float factor, offset;
+  };
+  int plane() const { return features_ / static_cast<int>(scales_.size()); }
   void gather_row(std::size_t row, float* out) const;
 
   int features_ = 0;
   int classes_ = 0;
   std::vector<float> values_;        // one of these two is empty
   std::vector<std::uint8_t> bytes_;  //
-  float scale_ = 1, offset_ = 0;     // value = byte * scale + offset
+  std::vector<Scale> scales_;        // of the bytes, a channel each
   std::vector<std::int32_t> labels_;
+  std::vector<std::int32_t> numbers_;  // empty: 0, 1, 2 ...
 };
 
 struct TrainTest {

@@ -27,6 +27,17 @@ struct Score {
   double accuracy = std::numeric_limits<double>::quiet_NaN();  ///< per cent; NaN for problems without classes
 };
 
+/// A named part of the flat parameter vector, row-major, with the name and the shape that PyTorch would give it.
+struct Slice {
+  std::string name;
+  std::vector<int> shape;
+  std::size_t size() const {
+    std::size_t product = 1;
+    for (const int extent : shape) product *= extent;
+    return product;
+  }
+};
+
 /// A function of a flat parameter vector of d floats. Implement this to train something else.
 ///
 /// A model owns scratch memory for its passes, so one object serves one thread; it holds no parameters.
@@ -35,9 +46,13 @@ class Model {
   virtual ~Model() = default;
 
   virtual std::size_t dim() const = 0;  ///< d
+  /// What the parameters are, in their order, d in all; empty if they have no names.
+  virtual std::vector<Slice> slices() const { return {}; }
   virtual void init(Vec x, Random& random) const = 0;
   /// Mean loss over the batch; its gradient goes to `g` (d floats, overwritten).
   virtual double gradient(CVec x, const Batch& batch, Vec g) = 0;
+  /// Memory that it holds between calls, once gradient() has run.
+  virtual std::size_t scratch_bytes() const { return 0; }
   virtual Score score(CVec x, const Dataset& data) = 0;
   /// The minimiser of the mean loss over `data` where it has a closed form, else empty: the tests' yardstick.
   virtual std::vector<float> optimum(const Dataset& data) const {

@@ -23,7 +23,7 @@ TrainTest make_digits(const DatasetRequest&, Params&) {
     (labels.size() % 5 == 4 ? test : train).push_back(static_cast<std::int32_t>(labels.size()));
     labels.push_back(static_cast<std::int32_t>(lines.number(cells[kPixels])));
   }
-  Dataset all(kPixels, 10, std::move(pixels), kMean * kFullScale, kDeviation * kFullScale, std::move(labels));
+  Dataset all(kPixels, 10, std::move(pixels), {{kMean * kFullScale, kDeviation * kFullScale}}, std::move(labels));
   all.image = {1, 8, 8};
   return {all.subset(train), all.subset(test)};
 }

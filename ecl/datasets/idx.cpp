@@ -64,7 +64,7 @@ Dataset load_half(const std::string& directory, const std::string& half, float m
   if (images.count != labels.size())
     fail(labels_path,
          "it has " + std::to_string(labels.size()) + " labels for " + std::to_string(images.count) + " images");
-  Dataset data(images.height * images.width, classes, std::move(images.pixels), mean, deviation, std::move(labels));
+  Dataset data(images.height * images.width, classes, std::move(images.pixels), {{mean, deviation}}, std::move(labels));
   data.image = {1, images.height, images.width};
   return data;
 }

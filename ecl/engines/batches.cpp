@@ -7,17 +7,25 @@
 
 namespace ecl {
 
-Batches::Batches(Shard shard, std::size_t batch_size, std::uint64_t seed, NodeId node)
-    : shard_(std::move(shard)), size_(std::min(batch_size, shard_.rows.size())), seed_(seed), node_(node) {
+Batches::Batches(Shard shard, std::size_t batch_size, std::uint64_t seed, NodeId node, Augmentation augmentation)
+    : shard_(std::move(shard)),
+      size_(std::min(batch_size, shard_.rows.size())),
+      seed_(seed),
+      node_(node),
+      augmentation_(augmentation) {
   ECL_CHECK(size_ > 0);
-  order_ = shard_.rows;
-  if (size_ < order_.size()) reshuffle();
+  const auto [channels, height, width] = shard_.data->image;
+  ECL_CHECK(augmentation == Augmentation::none || channels * height * width == shard_.data->features());
+  begin_epoch();
 }
 
-void Batches::reshuffle() {
+void Batches::begin_epoch() {
   order_ = shard_.rows;  // not the last order: epoch k's order is a function of (seed, node, k)
-  Random random(seed_, Purpose::batches, node_, epoch_++);
-  shuffle(order_, random);
+  if (size_ < order_.size()) {
+    Random random(seed_, Purpose::batches, node_, epoch_);
+    shuffle(order_, random);
+  }
+  ++epoch_;
   at_ = 0;
 }
 
@@ -25,11 +33,9 @@ void Batches::archive(Archive& archive) {
   std::uint64_t at = at_;
   archive(epoch_, at);
   if (!archive.loading()) return;
-  if (at > order_.size()) archive.fail("holds a place beyond the samples of its node");
-  if (epoch_ > 0) {
-    --epoch_;  // the order follows from the epoch
-    reshuffle();
-  }
+  if (epoch_ == 0 || at > order_.size()) archive.fail("holds a place that its node's samples do not have");
+  --epoch_;  // the order follows from the epoch
+  begin_epoch();
   at_ = at;
 }
 
@@ -38,14 +44,17 @@ void Batches::next(Batch& batch) {
   batch.features.resize(size_ * data.features());
   batch.labels.resize(size_);
   for (std::size_t done = 0; done < size_;) {
-    if (at_ == order_.size()) {
-      at_ = 0;
-      if (size_ < order_.size()) reshuffle();
-    }
+    if (at_ == order_.size()) begin_epoch();
     const std::size_t count = std::min(size_ - done, order_.size() - at_);
     const std::span<const std::int32_t> rows(order_.data() + at_, count);
-    data.gather(rows, batch.features.data() + done * data.features());
+    float* features = batch.features.data() + done * data.features();
+    data.gather(rows, features);
     for (std::size_t i = 0; i < count; ++i) batch.labels[done + i] = data.labels()[rows[i]];
+    if (augmentation_ == Augmentation::crop_flip)
+      for (const std::int32_t row : rows) {
+        CropFlip::draw(seed_, data.number(row), epoch_ - 1).apply(data, features);
+        features += data.features();
+      }
     at_ += count;
     done += count;
   }

@@ -1,43 +1,37 @@
 #pragma once
 
-#include <vector>
+#include <string>
 
 #include "ecl/contracts/model.hpp"
+#include "ecl/models/layers/classifier.hpp"
 
 namespace ecl {
 
-/// Fully connected classifier: linear layers with ReLU between them, softmax cross-entropy on top. No hidden layer
-/// makes it softmax regression.
+/// A classifier whose layers are listed: the Model of softmax, mlp, cnn and resnet.
 ///
-/// Parameters, flat: per layer the weight (outputs x inputs, row-major) and the bias (outputs), as PyTorch's
-/// nn.Linear keeps them. Initial weights are uniform in +- sqrt(6 / inputs) (He et al., ICCV 2015), biases 0; the
-/// output layer of a network without hidden layers starts at 0 (its problem is convex).
+/// Parameters, flat: per layer the weight, then the bias, in the row-major shapes of PyTorch's layers.
 class Network : public Model {
  public:
-  /// Throws Error for data without classes. `who` is for that message.
-  Network(const std::string& who, const ModelSetup& setup, const std::vector<int>& hidden);
+  /// Throws Error for data without classes, and where a layer does not fit. `who` is for messages.
+  Network(const std::string& who, const ModelSetup& setup, const layers::Architecture& architecture);
 
-  std::size_t dim() const override { return dim_; }
-  void init(Vec x, Random& random) const override;
+  std::size_t dim() const override { return classifier_.dim(); }
+  void init(Vec x, Random& random) const override { classifier_.init(x.data(), random); }
+  std::vector<Slice> slices() const override { return classifier_.slices(); }
+  const layers::Architecture& architecture() const { return architecture_; }
   double gradient(CVec x, const Batch& batch, Vec g) override;
+  std::size_t scratch_bytes() const override { return classifier_.bytes() + rows_.size() * sizeof(float); }
   Score score(CVec x, const Dataset& data) override;
 
  private:
-  struct Layer {
-    int inputs, outputs;
-    std::size_t weight, bias;  ///< where they start in the flat vector
-  };
-
-  /// Runs `rows` samples forward; activations_ then holds each layer's output, the last one the logits.
-  void forward(CVec x, const float* features, int rows);
-  /// Turns logits into probabilities minus one-hot labels, in place; adds up loss and hits.
-  void softmax(const std::int32_t* labels, int rows, double& loss, int& hits);
-
-  std::vector<Layer> layers_;
-  std::size_t dim_ = 0;
-  std::vector<Floats> activations_;  ///< per layer: rows x outputs, row-major
-  std::vector<Floats> errors_;       ///< per hidden layer: the same, for the backward pass
-  Floats rows_;                      ///< features while scoring
+  layers::Architecture architecture_;
+  layers::Classifier<float> classifier_;
+  Floats rows_;  ///< features while scoring
 };
+
+/// The picture that a model of convolutions wants; throws Error if the data are none.
+layers::Shape picture(const std::string& who, const ModelSetup& setup);
+/// Throws Error for data without classes.
+int classes_of(const std::string& who, const ModelSetup& setup);
 
 }  // namespace ecl

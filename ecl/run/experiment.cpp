@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <numeric>
 #include <sstream>
 #include <utility>
@@ -25,6 +26,9 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   train_samples = data.train.size();
   train_ = std::make_shared<const Dataset>(std::move(data.train));
   test = std::move(data.test);
+  if (augmentation_named(spec.augment) != Augmentation::none && train_->image.channels == 0)
+    throw Error("--augment " + spec.augment + ": the samples of dataset " + spec.dataset +
+                " are no pictures; leave the option out");
   placed = place(placement, Choice::parse(spec.partition), *train_, nodes, spec.seed);
   for (const auto& rows : placed.partition) shard_sizes_.push_back(rows.size());
   // After the data, which bound the number of nodes: a graph of too many takes long, or all memory.
@@ -81,6 +85,9 @@ std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
 }
 
 ProximalStep Experiment::proximal_step(NodeId i) const {
+  if (augmentation_named(spec.augment) != Augmentation::none)
+    throw Error("solver " + spec.solver + " takes exact steps on the samples as they are; leave out --augment " +
+                spec.augment);
   ProximalStep step = model->proximal_step(shard(i));
   if (!step) throw Error("model " + spec.model + " has no exact proximal step; use --solver ecl");
   if (spec.weight_decay == 0) return step;
@@ -92,6 +99,10 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
 Shard Experiment::shard(NodeId i) const {
   const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
   return {train_, placed.partition[i], weight};
+}
+
+Batches Experiment::make_batches(NodeId i) const {
+  return {shard(i), spec.batch, spec.seed, i, augmentation_named(spec.augment)};
 }
 
 DeliveryOrigin Experiment::delivery_origin(NodeId i) const {
@@ -106,7 +117,7 @@ std::string Experiment::describe() const {
   const auto [smallest, largest] = std::minmax_element(shard_sizes_.begin(), shard_sizes_.end());
   std::ostringstream text;
   text << "data      " << spec.dataset << ", " << train_samples << " training samples, " << test.size() << " to test, "
-       << spec.partition << ": " << *smallest << " .. " << *largest << " a node\n"
+       << spec.partition << ": " << *smallest << " .. " << *largest << " a node, augmentation " << spec.augment << "\n"
        << "placement " << spec.placement << ", " << placed.devices << " devices, " << placed.samples_moved
        << " samples moved\n"
        << "model     " << spec.model << ", " << model->dim() << " parameters\n"
@@ -114,6 +125,46 @@ std::string Experiment::describe() const {
        << "solver    " << spec.solver << ", " << make_solver(0)->message_size() * sizeof(float) << " bytes a message, "
        << spec.mode << "\n"
        << "run       " << steps << " steps on each node, " << evaluations_ << " evaluations\n";
+  return text.str();
+}
+
+std::string Experiment::footprint() const {
+  const NodeId i = static_cast<NodeId>(std::ranges::max_element(shard_sizes_) - shard_sizes_.begin());
+  Batches batches(shard(i), spec.batch, spec.seed, i);
+  Workspace workspace;
+  batches.next(workspace.batch);
+  workspace.gradient.resize(model->dim());
+  model->gradient(initial, workspace.batch, workspace.gradient);
+  const auto solver = make_solver(i);
+  Archive state;
+  solver->archive(state);
+
+  const std::size_t vector = model->dim() * sizeof(float), message = solver->message_size() * sizeof(float);
+  const std::size_t samples = shard_sizes_[i] * train_->bytes_per_sample(),
+                    tests = test.size() * test.bytes_per_sample();
+  const std::size_t batch = workspace.batch.features.size() * sizeof(float);
+  const std::size_t slots = 6 * message * graph.degree(i) /* three a direction */;
+  const std::size_t sum = 3 * vector + model->scratch_bytes() + batch + state.bytes().size() + slots + samples + tests;
+  const auto megabytes = [](std::size_t bytes) {
+    std::ostringstream text;
+    text << std::fixed << std::setprecision(bytes < 1'000'000 ? 3 : 1) << static_cast<double>(bytes) * 1e-6 << " MB";
+    return text.str();
+  };
+  std::ostringstream text;
+  text << "node " << i << ", which holds most, of " << nodes() << ":\n"
+       << "  model        " << model->dim() << " parameters, " << megabytes(vector) << "; with gradient and momentum "
+       << megabytes(3 * vector) << "\n"
+       << "  activations  " << megabytes(model->scratch_bytes()) << " for batches of " << batches.size()
+       << "; the batch " << megabytes(batch) << "\n"
+       << "  solver       " << megabytes(state.bytes().size()) << " (" << spec.solver << ")\n"
+       << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours every "
+       << spec.local_steps << " steps; mailboxes " << megabytes(slots) << "\n"
+       << "  samples      " << shard_sizes_[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
+       << megabytes(tests) << "\n"
+       << "together " << megabytes(sum) << " a node, " << megabytes(sum * nodes())
+       << " for all, programs and MPI aside\n"
+       << "to do: " << steps << " steps on each node, " << evaluations_
+       << " evaluations; nothing was trained or written\n";
   return text.str();
 }
 

@@ -29,7 +29,7 @@ class Experiment {
   template <Port P>
   Node<P> make_node(NodeId i, P port, std::unique_ptr<Solver> solver, Workspace& workspace) const {
     Optimizer<P> optimizer(std::move(port), std::move(solver), graph, i, rule(), mode);
-    return Node<P>(std::move(optimizer), Batches(shard(i), spec.batch, spec.seed, i), initial, *model, workspace);
+    return Node<P>(std::move(optimizer), make_batches(i), initial, *model, workspace);
   }
 
   /// Whose log node i's recording is, and of what; on a rank only for its own node.
@@ -40,6 +40,9 @@ class Experiment {
 
   /// CRC-32 of the samples that are held: what to train and to test on.
   std::uint32_t data_checksum() const { return test.checksum(train_->checksum()); }
+
+  /// What a node holds and sends, in bytes, and all of them together: for --dry-run. Runs one batch through the model.
+  std::string footprint() const;
 
   /// Forgets all training samples but node i's.
   void keep_only(NodeId i);
@@ -62,6 +65,7 @@ class Experiment {
  private:
   StepRule rule() const;
   Shard shard(NodeId i) const;
+  Batches make_batches(NodeId i) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
   std::shared_ptr<const Dataset> train_;

@@ -101,6 +101,13 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
                           std::uint64_t checkpoint) const {
   if (directory_.empty()) return;
   write_atomically(path("model/consensus.npy"), to_npy(mean));
+  Json parts = Json::array();
+  std::size_t offset = 0;
+  for (const Slice& slice : experiment.model->slices()) {
+    parts.push_back({{"name", slice.name}, {"shape", slice.shape}, {"offset", offset}});
+    offset += slice.size();
+  }
+  write_atomically(path("model/parameters.json"), parts.dump(1) + "\n");
   write_atomically(path("summary.json"), to_json(summary, experiment));
   write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
                experiment);

@@ -366,8 +366,10 @@ Exit carry_out(Job& job, const Spec& spec) {
   });
   comm.together([&] {
     experiment = std::make_unique<Experiment>(spec, comm.size());
+    if (spec.dry_run && comm.rank() == 0) std::cout << experiment->footprint();
     experiment->keep_only(comm.rank());
   });
+  if (spec.dry_run) return Exit::ok;
   if (spec.verbose && comm.rank() == 0)
     std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
               << '\n'

@@ -230,6 +230,10 @@ class SimRun {
 
 Exit run_sim(const Spec& spec) {
   Experiment experiment(spec, spec.nodes);
+  if (spec.dry_run) {
+    std::cout << experiment.footprint();
+    return Exit::ok;
+  }
   if (spec.verbose) std::cerr << experiment.describe();
   SimRun run(experiment);
   if (spec.resume) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "ecl/engines/augmentation.hpp"
 #include "ecl/engines/carriers.hpp"
 #include "ecl/run/placement.hpp"
 #include "ecl/words/check.hpp"
@@ -27,6 +28,7 @@ void check(const Spec& spec) {
     throw Error("--record keeps the order in which messages happen to arrive; a run in lock step repeats itself");
   if (spec.record && spec.out.empty()) throw Error("--record needs a directory to write to: --out DIR");
   static_cast<void>(exchange_named(spec.exchange));
+  static_cast<void>(augmentation_named(spec.augment));
   static_cast<void>(Placement(spec.placement, spec.devices));
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");

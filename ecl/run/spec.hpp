@@ -28,6 +28,7 @@ struct Spec {
   double epochs = 10;
   std::uint64_t steps = 0;  ///< per node; 0: by epochs
   std::uint64_t batch = 32;
+  std::string augment = "none";
   int local_steps = 8;
   double learning_rate = 0.05;
   std::string schedule = "constant";
@@ -39,6 +40,7 @@ struct Spec {
   std::string out;
   bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;
+  bool dry_run = false;  ///< build everything, say what a node holds, train nothing
   bool record = false;  ///< train only: the delivery order, for ecl replay
 
   // train only

@@ -38,13 +38,13 @@ struct Options {
     // clang-format off
     run.add_options()
       ("dataset", field(spec.dataset),
-       "digits, fashion-mnist, mnist, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
+       "digits, fashion-mnist, mnist, cifar10, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
       ("data", field(spec.data), "directory (or file) that the data set is read from")
       ("partition", field(spec.partition), "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH")
       ("placement", field(spec.placement),
        "device: train where the samples are; edge:S: on S servers, with their nearest devices' samples; cloud: on one")
       ("devices", field(spec.devices), "that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
-      ("model", field(spec.model), "softmax, mlp, quadratic")
+      ("model", field(spec.model), "softmax, mlp, cnn, resnet:N, quadratic; see ecl list")
       ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
       ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
       ("solver", field(spec.solver), "ecl, dpsgd, fedavg, scaffold, ..., local: see ecl list")
@@ -54,6 +54,8 @@ struct Options {
       ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
       ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
       ("batch", field(spec.batch), "samples per step")
+      ("augment", field(spec.augment),
+       "none; crop-flip: training pictures moved by up to 4 pixels and mirrored at random, anew each epoch")
       ("local-steps", field(spec.local_steps), "K: steps between two exchanges")
       ("lr", field(spec.learning_rate), "learning rate")
       ("lr-schedule", field(spec.schedule), "constant, cosine, linear:FROM, step:AT,FACTOR")
@@ -85,6 +87,7 @@ struct Options {
       ("config", po::value<std::string>(),
        "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
       ("print-config", "print all options as they would be used, and stop")
+      ("dry-run", po::bool_switch(&spec.dry_run), "build everything, say what a node holds and sends, and stop")
       ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
       ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")
       ("help", "this text");

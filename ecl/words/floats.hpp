@@ -24,6 +24,8 @@ struct LineAllocator {
 /// Floats that are computed with. Where vectorised code cuts an array into packets and rest depends on its alignment,
 /// and sums and exponentials round differently there; always starting on a line makes the same inputs give the same
 /// bits, wherever the memory came from.
-using Floats = std::vector<float, LineAllocator<float>>;
+template <class T>
+using Values = std::vector<T, LineAllocator<T>>;
+using Floats = Values<float>;
 
 }  // namespace ecl

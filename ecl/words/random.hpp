@@ -18,7 +18,8 @@ enum class Purpose : std::uint64_t {
   network,
   compression,
   placement,
-  test
+  test,
+  augmentation
 };
 
 /// Counter-based random numbers: the stream is a pure function of (seed, purpose, node, step).

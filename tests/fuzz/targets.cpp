@@ -93,8 +93,17 @@ void read_idx(Input input) {
   } else {
     IdxImages images = parse_idx_images(content, "input");
     std::vector<std::int32_t> labels(images.count);
-    use(Dataset(images.height * images.width, kClasses, std::move(images.pixels), 0.5f, 0.5f, std::move(labels)));
+    use(Dataset(images.height * images.width, kClasses, std::move(images.pixels), {{0.5f, 0.5f}}, std::move(labels)));
   }
+}
+
+/// One file for all six.
+void read_cifar10(Input input) {
+  std::string path;
+  for (const char* name :
+       {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"})
+    path = file_of(text_of(input), std::string(name) + ".bin");
+  use(load_dataset({"cifar10", ""}, {std::filesystem::path(path).parent_path().string(), 4, 1}));
 }
 
 /// Parameters `%%` file.
@@ -223,6 +232,7 @@ const std::vector<Target>& targets() {
   static const std::vector<Target> all = {
       {"gzip", read_gzip},
       {"idx", read_idx},
+      {"cifar10", read_cifar10},
       {"csv", read_csv},
       {"libsvm", read_libsvm},
       {"topology_file", read_topology_file},

@@ -1,0 +1,116 @@
+#include "ecl/models/layers/sequential.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace ecl::layers {
+
+template <class T>
+typename Sequential<T>::Steps Sequential<T>::build(const Architecture& architecture, Shape input) {
+  Steps steps;
+  std::size_t parameters = 0;
+  for (const Description& description : architecture) {
+    auto layer = make_layer<T>(description, steps.empty() ? input : steps.back().layer->out);
+    const std::size_t count = layer->parameters();
+    steps.push_back({std::move(layer), parameters});
+    parameters += count;
+  }
+  return steps;
+}
+
+template <class T>
+Sequential<T>::Sequential(const Architecture& architecture, Shape input)
+    : Sequential(build(architecture, input), input) {}
+
+template <class T>
+Sequential<T>::Sequential(Steps steps, Shape input)
+    : Layer<T>(input, steps.back().layer->out), steps_(std::move(steps)) {
+  steps_.back().outside = true;
+  for (std::size_t l = steps_.size(); l-- > 1;)
+    steps_[l - 1].outside = steps_[l].outside && steps_[l].layer->in_place();
+}
+
+template <class T>
+std::vector<Slice> Sequential<T>::slices() const {
+  std::vector<Slice> all;
+  for (const Step& step : steps_)
+    for (Slice& slice : step.layer->slices()) all.push_back(std::move(slice));
+  return all;
+}
+
+template <class T>
+void Sequential<T>::init(T* w, Random& random) const {
+  for (const Step& step : steps_) step.layer->init(w + step.parameters, random);
+}
+
+template <class T>
+void Sequential<T>::load(const T* w) {
+  for (const Step& step : steps_) step.layer->load(w + step.parameters);
+}
+
+template <class T>
+void Sequential<T>::store(T* dw) {
+  for (const Step& step : steps_) step.layer->store(dw + step.parameters);
+}
+
+template <class T>
+std::size_t Sequential<T>::activations() const {
+  std::size_t sum = 0;
+  for (const Step& step : steps_) sum += step.layer->in_place() ? 0 : step.layer->activations();
+  return sum;
+}
+
+template <class T>
+std::size_t Sequential<T>::bytes() const {
+  std::size_t sum = 0;
+  for (const Step& step : steps_) sum += step.own.size() * sizeof(T) + step.layer->bytes();
+  return sum;
+}
+
+template <class T>
+T* Sequential<T>::output(std::size_t l, T* y) {
+  if (steps_[l].outside) return y;
+  while (steps_[l + 1].layer->in_place()) ++l;
+  return steps_[l].own.data();
+}
+
+template <class T>
+void Sequential<T>::forward(int rows, const T* w, const T* x, T* y) {
+  for (std::size_t l = 0; l < steps_.size(); ++l) {
+    Step& step = steps_[l];
+    const bool shared = !step.outside && steps_[l + 1].layer->in_place();
+    const std::size_t needed = rows * step.layer->out.size();
+    if (!step.outside && !shared && step.own.size() < needed) step.own.resize(needed);
+  }
+  for (std::size_t l = 0; l < steps_.size(); ++l) {
+    steps_[l].layer->forward(rows, w + steps_[l].parameters, x, output(l, y));
+    x = output(l, y);
+  }
+}
+
+template <class T>
+void Sequential<T>::backward(int rows, const T* w, const T* x, const T* y, T* dy, T* dx, T* dw, Scratch<T>& scratch) {
+  const std::size_t mark = scratch.mark();
+  std::size_t last = 0;  // of the way down; without dx the layers below the first parameters have nothing to do
+  if (!dx)
+    while (last < steps_.size() && steps_[last].layer->parameters() == 0) ++last;
+  std::size_t widest = 0;
+  for (const Step& step : steps_) widest = std::max(widest, step.layer->in.size());
+  T* const turns[2] = {scratch.take(rows * widest), scratch.take(rows * widest)};
+  T* const outside = const_cast<T*>(y);  // only read
+  for (std::size_t l = steps_.size(); l-- > last;) {
+    Layer<T>& layer = *steps_[l].layer;
+    const bool over_dy = layer.in_place() && l + 1 < steps_.size();
+    T* below = over_dy ? dy : turns[dy == turns[0]];
+    if (l == last) below = dx;
+    layer.backward(rows, w + steps_[l].parameters, l > 0 ? output(l - 1, outside) : x, output(l, outside), dy, below,
+                   dw + steps_[l].parameters, scratch);
+    dy = below;
+  }
+  scratch.release(mark);
+}
+
+template class Sequential<float>;
+template class Sequential<double>;
+
+}  // namespace ecl::layers
