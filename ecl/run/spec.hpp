@@ -41,7 +41,7 @@ struct Spec {
   bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;
   bool dry_run = false;  ///< build everything, say what a node holds, train nothing
-  bool record = false;  ///< train only: the delivery order, for ecl replay
+  bool record = false;   ///< train only: the delivery order, for ecl replay
 
   // train only
   double stall_warn_s = 60;       ///< a neighbour silent for longer is named; 0: never
