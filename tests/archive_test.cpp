@@ -19,7 +19,7 @@ namespace {
 using test::Scratch;
 
 struct Pair {
-  int first = 0;
+  std::int64_t first = 0;  // no padding, which would be saved as it is
   double second = 0;
   bool operator==(const Pair&) const = default;
 };

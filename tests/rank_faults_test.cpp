@@ -63,7 +63,7 @@ bool all_train(const std::string& out) {
 TEST_P(Killed, TheOthersFinishAndSaySo) {
   if (!is_open_mpi()) GTEST_SKIP() << "this launcher ends the whole job when a rank dies";
   const int victim = GetParam();
-  const std::string slow = std::to_string(victim) + ":10000";
+  const std::string slow = std::to_string(victim) + ":1000";
   Job job({ECL_MPIEXEC, "--enable-recovery"},
           "train --steps 4000 --eval-every 0 --quiet --record --node-speed " + slow);
   if (!job.has_ranks()) GTEST_SKIP() << "the ranks' processes are not to be found";

@@ -2,6 +2,7 @@
 // loop of one's own can drive it.
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -9,7 +10,6 @@
 #include <limits>
 #include <map>
 #include <new>
-#include <signal.h>
 #include <sstream>
 #include <thread>
 #include <unistd.h>
@@ -19,6 +19,7 @@
 #include "ecl/mpi/error.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
+#include "support/files.hpp"
 #include "support/simulated.hpp"
 #include "support/world.hpp"
 
@@ -376,10 +377,10 @@ TEST(Ranks, NobodyWaitsForAHostThatIsCutOff) {
   OwnLoop loop(Mode::async, 1000);
   for (int k = 0; k < 100; ++k) loop.step();
   world().barrier();
-  if (world().rank() == 0) std::ofstream{cut};
+  if (world().rank() == 0) test::write_file(cut, "");
   while (!is_there(cut + std::string(".out"))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   double longest_s = longest_of_2000_steps(loop);
-  std::ofstream{mark(world().rank())};
+  test::write_file(mark(world().rank()), "");
   if (world().rank() == 0) {
     for (int rank = 0; rank < world().size(); ++rank)
       while (!is_there(mark(rank))) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -198,7 +198,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 std::string recorded_run(const Scratch& scratch, const std::string& options = "--epochs 40 --eval-every 10") {
-  const std::string out = (scratch / "a").string();
+  std::string out = (scratch / "a").string();
   EXPECT_EQ(run(tool_on(3, "train --quiet --record --out " + out + " " + options)).exit_code, 0);
   return out;
 }

@@ -101,8 +101,10 @@ class Process {
   }
 
  private:
+  /// CMake multiplies the time limits of whole tests by the same factor.
   static std::chrono::steady_clock::time_point deadline(double limit_s) {
-    return std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<long>(1000 * limit_s));
+    const std::chrono::duration<double, std::milli> limit(1000 * limit_s * ECL_TEST_TIME_FACTOR);
+    return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::milliseconds>(limit);
   }
   static void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
 

@@ -36,11 +36,13 @@ inline std::vector<std::string> contained(std::vector<std::string> command, cons
   return words;
 }
 
-/// kill -9 of launcher and ranks, as when the machine is taken away.
+/// kill -9 of launcher and ranks, as when the machine is taken away. The launcher is stopped meanwhile: its death alone
+/// would tell ranks that are not yet killed to write a checkpoint, that of a rank would tell the launcher.
 inline void kill_job(const Process& launcher) {
   const std::vector<pid_t> ranks = ranks_of(launcher.id());
-  kill(launcher.id(), SIGKILL);
+  launcher.signal(SIGSTOP);
   for (const pid_t rank : ranks) kill(rank, SIGKILL);
+  launcher.signal(SIGKILL);
 }
 
 }  // namespace ecl::test
