@@ -119,6 +119,18 @@ TEST(CheckpointSimulated, AStopSignalIsResumedBitForBit) {
   EXPECT_EQ(untimed_summary(stopped), untimed_summary(whole));
 }
 
+TEST(CheckpointSimulated, ARunThatStillGoesOnIsNotResumed) {
+  const Scratch scratch;
+  const fs::path going = scratch / "going";
+  Process process(tool("simulate --nodes 6 --epochs 100000 --quiet --checkpoint-every 3 --out " + going.string()));
+  ASSERT_TRUE(process.wait_until([&] { return latest(going) >= 2; }, 60)) << process.err();
+  const Outcome outcome = run(tool("simulate --quiet --resume " + going.string()));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.err.find("another process trains there"), std::string::npos) << outcome.err;
+  process.signal(SIGUSR1);  // it has not noticed
+  EXPECT_EQ(process.wait(60).exit_code, 75);
+}
+
 // --- over ranks ---
 
 constexpr const char* kLong = " --epochs 300 --eval-every 2 --quiet ";

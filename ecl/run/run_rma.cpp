@@ -17,6 +17,7 @@
 #include "ecl/run/rank_checkpoints.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/run_directory.hpp"
+#include "ecl/run/run_lock.hpp"
 #include "ecl/run/summary.hpp"
 
 namespace ecl {
@@ -352,6 +353,7 @@ struct Job {
   const mpi::Hosts hosts;
   Survivors survivors;
   mpi::Comm comm;
+  std::optional<RunLock> lock;  ///< rank 0, once there is a directory
   std::unique_ptr<Experiment> experiment;
   std::optional<RankRun> run;
 };
@@ -365,6 +367,7 @@ Exit carry_out(Job& job, const Spec& spec) {
     for (const int rank : survivors.newly_dead()) give_up(comm, survivors, spec, rank);
   });
   comm.together([&] {
+    if (spec.resume && comm.rank() == 0) job.lock.emplace(spec.out);
     experiment = std::make_unique<Experiment>(spec, comm.size());
     if (spec.dry_run && comm.rank() == 0) std::cout << experiment->footprint();
     experiment->keep_only(comm.rank());
@@ -385,6 +388,7 @@ Exit carry_out(Job& job, const Spec& spec) {
   comm.together([&] {
     if (comm.rank() != 0) return;
     directory = std::make_unique<RunDirectory>(spec, comm.size());
+    if (!job.lock) job.lock.emplace(spec.out);
     recorder = std::make_unique<Recorder>(directory->path("metrics.csv"), run.rows_written());
     run.write_to(*recorder, *directory);
   });

@@ -1,6 +1,7 @@
 #include <chrono>
 #include <cmath>
 #include <iostream>
+#include <optional>
 
 #include "ecl/engines/local_evaluations.hpp"
 #include "ecl/engines/sim_port.hpp"
@@ -8,6 +9,7 @@
 #include "ecl/run/checkpoints.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/run_directory.hpp"
+#include "ecl/run/run_lock.hpp"
 #include "ecl/run/summary.hpp"
 #include "ecl/words/random.hpp"
 
@@ -229,6 +231,8 @@ class SimRun {
 }  // namespace
 
 Exit run_sim(const Spec& spec) {
+  std::optional<RunLock> lock;
+  if (spec.resume) lock.emplace(spec.out);
   Experiment experiment(spec, spec.nodes);
   if (spec.dry_run) {
     std::cout << experiment.footprint();
@@ -241,6 +245,7 @@ Exit run_sim(const Spec& spec) {
     if (run.checkpoint() == 0) std::cerr << no_checkpoint_yet(spec.out);
   }
   const RunDirectory directory(spec, spec.nodes);  // last of all: whatever is refused leaves nothing behind
+  if (!lock) lock.emplace(spec.out);
   Recorder recorder(directory.path("metrics.csv"), run.rows_written());
   run.run(recorder, directory);
   const Summary summary = run.summary();

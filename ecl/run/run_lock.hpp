@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+namespace ecl {
+
+/// While it lives, no other process trains in `directory`. The system ends it with the process, however that ends;
+/// where a file system knows no locks, it does nothing.
+class RunLock {
+ public:
+  /// Waits five seconds for another process to be done: ranks whose mpirun was killed still write their checkpoint.
+  /// Throws Error after that. `directory` may be empty: nothing is locked.
+  explicit RunLock(const std::string& directory);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int file_ = -1;
+};
+
+}  // namespace ecl
