@@ -29,18 +29,18 @@ std::unique_ptr<Model> make_cnn(const ModelSetup& setup, Params& params) {
   layers::Architecture list = {layers::ChannelsLast{}};
   for (std::size_t l = 0; l < channels.size(); ++l) {
     const std::string number = std::to_string(l + 1);
-    list.push_back(
+    list.emplace_back(
         layers::Conv2d{.name = "conv" + number, .outputs = channels[l], .kernel = kernel, .padding = padding});
-    if (groups > 0) list.push_back(layers::GroupNorm{"norm" + number, static_cast<int>(groups)});
-    list.push_back(layers::Relu{});
-    list.push_back(layers::MaxPool{2});
+    if (groups > 0) list.emplace_back(layers::GroupNorm{"norm" + number, static_cast<int>(groups)});
+    list.emplace_back(layers::Relu{});
+    list.emplace_back(layers::MaxPool{2});
   }
-  list.push_back(layers::Flatten{});
+  list.emplace_back(layers::Flatten{});
   for (std::size_t l = 0; l < hidden.size(); ++l) {
-    list.push_back(layers::Linear{"fc" + std::to_string(l + 1), hidden[l]});
-    list.push_back(layers::Relu{});
+    list.emplace_back(layers::Linear{"fc" + std::to_string(l + 1), hidden[l]});
+    list.emplace_back(layers::Relu{});
   }
-  list.push_back(layers::Linear{"fc" + std::to_string(hidden.size() + 1), classes_of("cnn", setup)});
+  list.emplace_back(layers::Linear{"fc" + std::to_string(hidden.size() + 1), classes_of("cnn", setup)});
   picture("cnn", setup);
   return std::make_unique<Network>("cnn", setup, list);
 }

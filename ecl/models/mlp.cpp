@@ -10,10 +10,10 @@ std::unique_ptr<Model> make_mlp(const ModelSetup& setup, Params& params) {
        split(params.text("hidden", "128", "hidden widths, from the input side: 256,128"), ',')) {
     const std::int64_t value = to_integer(width, "model mlp: hidden");
     if (value < 1 || value > 1'000'000) throw Error("model mlp: hidden width " + width + " is outside 1 .. 1000000");
-    list.push_back(layers::Linear{"fc" + std::to_string(list.size() / 2 + 1), static_cast<int>(value)});
-    list.push_back(layers::Relu{});
+    list.emplace_back(layers::Linear{"fc" + std::to_string(list.size() / 2 + 1), static_cast<int>(value)});
+    list.emplace_back(layers::Relu{});
   }
-  list.push_back(layers::Linear{"fc" + std::to_string(list.size() / 2 + 1), classes_of("mlp", setup)});
+  list.emplace_back(layers::Linear{"fc" + std::to_string(list.size() / 2 + 1), classes_of("mlp", setup)});
   return std::make_unique<Network>("mlp", setup, list);
 }
 

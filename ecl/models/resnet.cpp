@@ -42,13 +42,13 @@ std::unique_ptr<Model> make_resnet(const ModelSetup& setup, Params& params) {
     const int outputs = width << stage;
     for (int b = 0; b < (depth - 2) / 6; ++b) {
       const std::string name = "layer" + std::to_string(stage + 1) + "." + std::to_string(b);
-      list.push_back(block(name, inputs, outputs, stage > 0 && b == 0 ? 2 : 1, groups));
-      list.push_back(Relu{});
+      list.emplace_back(block(name, inputs, outputs, stage > 0 && b == 0 ? 2 : 1, groups));
+      list.emplace_back(Relu{});
       inputs = outputs;
     }
   }
-  list.push_back(GlobalMeanPool{});
-  list.push_back(Linear{"fc", classes_of("resnet", setup)});
+  list.emplace_back(GlobalMeanPool{});
+  list.emplace_back(Linear{"fc", classes_of("resnet", setup)});
   return std::make_unique<Network>("resnet", setup, list);
 }
 
