@@ -17,7 +17,7 @@ std::vector<int> widths(const std::string& key, const std::string& text) {
 }  // namespace
 
 /// LeNet-5 (LeCun et al., Proc. IEEE 1998) with ReLU and max pooling: by default the one with group norm that is used
-/// on compressed edge-consensus learning (Takezawa et al., IEEE Access 2023).
+/// on compressed edge-consensus learning (Takezawa, Niwa and Yamada 2022, arXiv 2205.03779).
 std::unique_ptr<Model> make_cnn(const ModelSetup& setup, Params& params) {
   const std::int64_t groups = params.integer("groups", 2, 0, 1024, "groups of each group norm; 0: no group norm");
   const auto channels = widths("channels", params.text("channels", "6/16", "of the convolutions, from the input side"));

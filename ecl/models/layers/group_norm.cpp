@@ -74,7 +74,8 @@ void GroupNormLayer<T>::init(T* w, Random&) const {
 template <class T>
 void GroupNormLayer<T>::forward(int rows, const T* w, const T* x, T* y) {
   const int channels = this->in.channels, span = span_of(channels), size = static_cast<int>(this->in.size());
-  const T count = static_cast<T>(size / it_.groups);
+  const int in_group = size / it_.groups;
+  const auto count = static_cast<T>(in_group);
   const std::size_t needed = static_cast<std::size_t>(rows) * span;
   if (mean_.size() < needed) mean_.resize(needed), scale_.resize(needed);
   work_.resize(3 * span);
@@ -110,7 +111,8 @@ void GroupNormLayer<T>::forward(int rows, const T* w, const T* x, T* y) {
 template <class T>
 void GroupNormLayer<T>::backward(int rows, const T* w, const T* x, const T*, T* dy, T* dx, T* dw, Scratch<T>&) {
   const int channels = this->in.channels, span = span_of(channels), size = static_cast<int>(this->in.size());
-  const T count = static_cast<T>(size / it_.groups);
+  const int in_group = size / it_.groups;
+  const auto count = static_cast<T>(in_group);
   T* const sum = work_.data();    // of w dy
   T* const product = sum + span;  // of w dy h
   T* const factor = product + span;
