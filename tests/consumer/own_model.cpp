@@ -78,16 +78,16 @@ int main() {
   const ecl::StepRule rule{.learning_rate = 0.1, .local_steps = 4};
   auto solver = ecl::make_solver(ecl::Choice::parse("ecl"),
                                  {graph, rank, start, rule.initial_step_size(), rule.local_steps, rule.momentum});
-  ecl::MpiPort port(world, graph, solver->message_size(), ecl::Mode::async);
-  ecl::Optimizer<ecl::MpiPort> optimizer(std::move(port), std::move(solver), graph, rank, rule, ecl::Mode::async);
+  ecl::MpiPort port(world, graph, solver->message_size(), ecl::Mode::lock_step);
+  ecl::Optimizer<ecl::MpiPort> optimizer(std::move(port), std::move(solver), graph, rank, rule, ecl::Mode::lock_step);
   ecl::Workspace workspace;
   ecl::Node<ecl::MpiPort> node(std::move(optimizer),
                                ecl::Batches(samples_of(rank), /*batch_size=*/20, /*seed=*/1, rank), start, model,
                                workspace);
 
-  for (int k = 0; k < 20000; ++k) {
+  for (int k = 0; k < 4000; ++k) {
+    while (!node.ready()) world.poke();  // lock step only: asynchronous ranks wait for nobody
     node.step();
-    world.poke();  // lets MPI move between steps
   }
   world.barrier();  // a rank that is done stays until all are: its neighbours still write to it
   double error = 0;
