@@ -58,10 +58,10 @@ double images_per_second(const std::string& name, const ImageShape& image, int r
 }
 
 double gigaflops(double seconds) {
-  constexpr int n = 1024;
-  const Eigen::MatrixXf a = Eigen::MatrixXf::Random(n, n), b = Eigen::MatrixXf::Random(n, n);
-  Eigen::MatrixXf c(n, n);
-  return 2e-9 * n * n * n / seconds_per([&] { c.noalias() = a * b; }, seconds);
+  constexpr int kSize = 1024;
+  const Eigen::MatrixXf a = Eigen::MatrixXf::Random(kSize, kSize), b = Eigen::MatrixXf::Random(kSize, kSize);
+  Eigen::MatrixXf c(kSize, kSize);
+  return 2e-9 * kSize * kSize * kSize / seconds_per([&] { c.noalias() = a * b; }, seconds);
 }
 
 }  // namespace
