@@ -33,10 +33,6 @@ memory as_memory(const memory::desc& description, const float* values) {
   return {description, one_core(), const_cast<float*>(values)};  // oneDNN reads inputs only
 }
 
-void add(const float* from, std::size_t count, float* to) {
-  for (std::size_t i = 0; i < count; ++i) to[i] += from[i];
-}
-
 }  // namespace
 
 struct Convolution<float>::State {

@@ -17,6 +17,12 @@ struct Shape {
   std::size_t size() const { return static_cast<std::size_t>(height) * width * channels; }
 };
 
+/// to += from, both of `count` values.
+template <class T>
+void add(const T* from, std::size_t count, T* to) {
+  for (std::size_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
 /// Memory for a pass, given out and taken back like a stack. Allocates until the first pass has shown how much it
 /// takes.
 template <class T>

@@ -5,14 +5,6 @@
 #include "ecl/words/check.hpp"
 
 namespace ecl::layers {
-namespace {
-
-template <class T>
-void add(const T* from, std::size_t count, T* to) {
-  for (std::size_t i = 0; i < count; ++i) to[i] += from[i];
-}
-
-}  // namespace
 
 template <class T>
 ResidualLayer<T>::ResidualLayer(const Residual& it, Shape input)
