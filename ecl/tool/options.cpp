@@ -97,6 +97,14 @@ struct Options {
   }
 };
 
+/// Whether an option names something that cannot be left empty: its default is not.
+bool must_be_named(const po::option_description& option) {
+  boost::any fallback;
+  if (!option.semantic()->apply_default(fallback)) return false;
+  const auto* name = boost::any_cast<std::string>(&fallback);
+  return name && !name->empty();
+}
+
 /// The resolved options as an ini text that --config reads again.
 std::string to_ini(const po::options_description& options, const po::variables_map& values, const Spec& spec) {
   std::string text;
@@ -105,6 +113,8 @@ std::string to_ini(const po::options_description& options, const po::variables_m
     if (!values.count(name) || name == (spec.steps != 0 ? "epochs" : "steps")) continue;
     const boost::any& value = values[name].value();
     const auto add = [&](const std::string& shown) {
+      if (shown.empty() && must_be_named(*option))
+        throw Error("--" + name + " is empty; name one, or leave the option out");
       if (shown.empty()) return;
       if (shown.find_first_of("#\n\r") != std::string::npos || std::strchr(" \t", shown.front()) ||
           std::strchr(" \t", shown.back()))

@@ -47,6 +47,7 @@ inline const std::vector<Mistake>& mistakes() {
       {"unknown_solver", "--solver ekl", {"unknown solver 'ekl'", "did you mean 'ecl'?", "dpsgd"}},
       {"unknown_topology", "--topology rinng", {"unknown topology 'rinng'", "did you mean 'ring'?", "torus"}},
       {"unknown_model", "--model sotfmax", {"unknown model 'sotfmax'", "did you mean 'softmax'?", "mlp"}},
+      {"empty_model", "--model ''", {"--model is empty", "leave the option out"}},
       {"unknown_dataset", "--dataset digit", {"unknown dataset 'digit'", "did you mean 'digits'?", "csv"}},
       {"unknown_partition", "--partition clases:2", {"unknown partition 'clases'", "did you mean 'classes'?", "iid"}},
       {"unknown_mode", "--mode lockstep", {"--mode", "'lockstep'", "async, lock-step"}},
