@@ -27,6 +27,7 @@ inline void write_inputs(const std::filesystem::path& directory) {
   write_file(directory / "junk.csv", std::string("\x00\xff\x13garbage\x01", 11));
   write_file(directory / "four.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n");
   write_file(directory / "typo.ini", "epochs = 1\nlerning-rate = 3\n");
+  write_file(directory / "empty.ini", "model =\n");
   write_file(directory / "short.txt", "0\n0\n0\n");
   std::filesystem::create_directory(directory / "idx");
   for (const char* set : {"train", "t10k"}) {
@@ -47,7 +48,7 @@ inline const std::vector<Mistake>& mistakes() {
       {"unknown_solver", "--solver ekl", {"unknown solver 'ekl'", "did you mean 'ecl'?", "dpsgd"}},
       {"unknown_topology", "--topology rinng", {"unknown topology 'rinng'", "did you mean 'ring'?", "torus"}},
       {"unknown_model", "--model sotfmax", {"unknown model 'sotfmax'", "did you mean 'softmax'?", "mlp"}},
-      {"empty_model", "--model ''", {"--model is empty", "leave the option out"}},
+      {"empty_model", "--config {}/empty.ini", {"--model is empty", "leave the option out"}},
       {"unknown_dataset", "--dataset digit", {"unknown dataset 'digit'", "did you mean 'digits'?", "csv"}},
       {"unknown_partition", "--partition clases:2", {"unknown partition 'clases'", "did you mean 'classes'?", "iid"}},
       {"unknown_mode", "--mode lockstep", {"--mode", "'lockstep'", "async, lock-step"}},
