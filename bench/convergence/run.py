@@ -80,7 +80,7 @@ def print_plan(experiment, stages, parallel):
 
 
 def rehearse(experiment, cells, runner, stages):
-    """Each solver with missing runs, in every case and at every point once, in one tiny step: mistakes show first."""
+    """Each solver with missing runs, in every case and at every point once, without training: mistakes show first."""
     unfinished = {job.label for job in runner.missing(flat(stages.values()))}
     met = set()
     for solver, case in cells:

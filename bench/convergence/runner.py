@@ -10,6 +10,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+# For plans: samples to train on and to test, and seconds to load them; seconds for the gradient of one sample.
+SETS = {"digits": (1437, 360, 0.02), "cifar10": (50000, 10000, 0.8)}
+GRADIENT_S = {"softmax": 1.0e-6, "mlp": 4.4e-6, "cnn": 5.0e-5, "resnet:8": 5.0e-4, "resnet:20": 1.4e-3}
+
+ROOT = Path(__file__).resolve().parent.parent.parent  # what paths in a declaration begin at
 DIVERGED = 4  # the tool's exit code for it: a result, not a failure
 
 
@@ -32,15 +37,14 @@ class Job:
         """A guess at what it costs on one idle core, for plans; while jobs run their pace corrects it."""
         given = dict(zip(self.words[1::2], self.words[2::2]))
         nodes, batch = self.ranks or int(given.get("--nodes", 8)), float(given.get("--batch", 32))
-        large = "mnist" in given.get("--dataset", "digits")
-        train, test, load_s = (60000, 10000, 0.32) if large else (1437, 360, 0.02)
-        gradient_s = 1.0e-6 if given.get("--model", "softmax") == "softmax" else 4.4e-6  # of one sample
+        train, test, load_s = SETS.get(given.get("--dataset", "digits"), (60000, 10000, 0.32))
+        gradient_s = GRADIENT_S.get(given.get("--model", "softmax"), 4.4e-6)
         epochs, every = float(given.get("--epochs", 10)), float(given.get("--eval-every", 1))
         samples = float(given["--steps"]) * batch * nodes if "--steps" in given else epochs * train
         evaluations = 1 + (samples / train / every if every else 0)
         degree = nodes - 1 if given.get("--topology") == "complete" else 3
         messages = samples / batch / float(given.get("--local-steps", 8)) * degree
-        message_s = 1.2e-5 if gradient_s < 2e-6 else 1.5e-4
+        message_s = 1.2e-5 if gradient_s < 2e-6 else 1.5e-4  # by the model's size
         return load_s + samples * gradient_s + evaluations * nodes * test * gradient_s / 3 + messages * message_s
 
 
@@ -60,7 +64,7 @@ class Runner:
     """Runs jobs into `folder`/jobs. A job that has a finished summary of the same command is not run again."""
 
     def __init__(self, tool, folder, parallel):
-        self.tool, self.folder, self.parallel = Path(tool), Path(folder) / "jobs", parallel
+        self.tool, self.folder, self.parallel = Path(tool).resolve(), Path(folder).resolve() / "jobs", parallel
         self.summaries = {}
 
     def path(self, job):
@@ -104,7 +108,7 @@ class Runner:
         shutil.rmtree(path, ignore_errors=True)  # what an interrupted run left
         path.parent.mkdir(parents=True, exist_ok=True)
         command = self.command(job) + ["--out", str(path)]
-        outcome = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if outcome.returncode not in (0, DIVERGED):
             raise Failed(f"exit code {outcome.returncode} from\n  {' '.join(command)}\n{outcome.stderr.strip()}")
         shutil.rmtree(path / "model", ignore_errors=True)  # thousands of models would fill the disk
@@ -115,21 +119,10 @@ class Runner:
         return ["mpirun", "-n", str(job.ranks)] * bool(job.ranks) + [str(self.tool), *job.words]
 
     def refused(self, job):
-        """What the tool has against a job, found out in one step on the smallest data set; None if nothing. Says
-        nothing about data set and partition."""
-        given = {"--epochs": None, "--data": None, "--dataset": "digits", "--partition": "iid", "--batch": "1",
-                 "--steps": "1", "--eval-every": "0"}
-        words, rest = ["simulate"], iter(job.words[1:-1])
-        for key, value in zip(rest, rest):
-            if key not in given:
-                words += [key, value]
-        for key, value in given.items():
-            if value:
-                words += [key, value]
-        if job.ranks:
-            words += ["--nodes", str(job.ranks)]
-        outcome = subprocess.run([str(self.tool), *words, "--quiet"], capture_output=True, text=True)
-        return None if outcome.returncode in (0, DIVERGED) else outcome.stderr.strip()
+        """What the tool has against a job, found out by building all of it and stopping there; None if nothing."""
+        words = ["simulate", *job.words[1:], "--dry-run"] + ["--nodes", str(job.ranks)] * bool(job.ranks)
+        outcome = subprocess.run([str(self.tool), *words], cwd=ROOT, capture_output=True, text=True)
+        return None if outcome.returncode == 0 else outcome.stderr.strip()
 
 
 class Progress:
