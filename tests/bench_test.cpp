@@ -132,6 +132,15 @@ TEST_F(Bench, APlanRunsNothing) {
   EXPECT_FALSE(fs::exists(folder()));
 }
 
+TEST_F(Bench, AMistakeInALaterExperimentShowsBeforeTheFirstRuns) {
+  write_file(scratch_ / "later.ini", replaced(kDeclaration, "dataset = digits", "dataset = cifar10\ndata = missing"));
+  const Outcome outcome = bench(kDeclaration, (scratch_ / "later.ini").string());
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("later.ini"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("scripts/fetch-data cifar10"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(runs().empty());
+}
+
 struct Misdeclared {
   const char *name, *from, *to;
   std::vector<std::string> parts;

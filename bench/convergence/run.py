@@ -67,42 +67,73 @@ def plan(experiment, cells, tuning):
             "reporting": flat(report_jobs(experiment, cells, first).values())}
 
 
-def print_plan(experiment, stages, parallel):
-    total = 0.0
-    for stage, jobs in stages.items():
-        unique = set(jobs)
-        seconds = sum(job.seconds() for job in unique)
-        total += seconds / parallel
-        print(f"{experiment.name:16} {stage:10} {len(unique):6} runs {clock(seconds):>8} of one core")
-    runs = len(set(flat(stages.values())))
-    print(f"{experiment.name:16} {'all':10} {runs:6} runs, about {clock(total)} on {parallel} cores")
-    return total
+class Bench:
+    """One experiment, from its declaration to its report."""
 
+    def __init__(self, name, given):
+        path = Path(name) if name.endswith(".ini") else HERE / f"{name}.ini"
+        if not path.exists():
+            raise Mistake(f"no experiment {name}; there are {', '.join(sorted(p.stem for p in HERE.glob('*.ini')))}")
+        help_text = subprocess.run([given.tool, "simulate", "--help"], capture_output=True, text=True).stdout
+        self.experiment = declaration.load(path, declaration.options_in(help_text))
+        self.given, self.name, self.folder = given, self.experiment.name, given.runs / self.experiment.name
+        alone = self.experiment.launcher == "train"  # ranks fill the machine by themselves
+        self.runner = Runner(given.tool, self.folder, 1 if alone else given.jobs)
+        self.tuning = Tuning(self.experiment, self.runner)
+        self.cells = selected(self.experiment, given)
+        if not self.cells:
+            raise Mistake(f"{path.name}: nothing is left to run: --solver and --case exclude each other")
+        self.stages = plan(self.experiment, self.cells, self.tuning)
 
-def rehearse(experiment, cells, runner, stages):
-    """Each solver with missing runs, in every case and at every point once, without training: mistakes show first."""
-    unfinished = {job.label for job in runner.missing(flat(stages.values()))}
-    met = set()
-    for solver, case in cells:
-        points = solver.points()[:1] if solver.label in met else solver.points()
-        met.add(solver.label)
-        for point in points if solver.label in unfinished else []:
-            options = experiment.report_options(solver, case, point)
-            complaint = runner.refused(make_job(solver.label, experiment.launcher, options, experiment.seeds[0]))
-            if complaint:
-                place = f"{experiment.name}.ini: [solver {solver.label}]"
-                raise Mistake(f"{place} with {case.name() or 'its options'}: {complaint}")
+    def print_plan(self):
+        """Runs and time of each stage; returns the seconds in all."""
+        total = 0.0
+        for stage, jobs in self.stages.items():
+            unique = set(jobs)
+            seconds = sum(job.seconds() for job in unique)
+            total += seconds / self.runner.parallel
+            print(f"{self.name:16} {stage:10} {len(unique):6} runs {clock(seconds):>8} of one core")
+        runs = len(set(flat(self.stages.values())))
+        print(f"{self.name:16} {'all':10} {runs:6} runs, about {clock(total)} on {self.runner.parallel} cores")
+        return total
 
+    def rehearse(self):
+        """Each solver with missing runs, in every case and at every point once, untrained: mistakes show first."""
+        unfinished = {job.label for job in self.runner.missing(flat(self.stages.values()))}
+        met = set()
+        for solver, case in self.cells:
+            points = solver.points()[:1] if solver.label in met else solver.points()
+            met.add(solver.label)
+            for point in points if solver.label in unfinished else []:
+                options = self.experiment.report_options(solver, case, point)
+                complaint = self.runner.refused(make_job(solver.label, self.experiment.launcher, options,
+                                                         self.experiment.seeds[0]))
+                if complaint:
+                    place = f"{self.name}.ini: [solver {solver.label}]"
+                    raise Mistake(f"{place} with {case.name() or 'its options'}: {complaint}")
 
-def conduct(experiment, cells, runner, tuning):
-    """Runs what is missing, stage by stage, and returns the report's jobs."""
-    name = experiment.name
-    runner.run(f"{name}, tuning", flat(jobs for cell in cells for _, jobs in tuning.grid_trials(*cell)))
-    runner.run(f"{name}, refining", flat(jobs for cell in cells for _, jobs in
-                                         tuning.refining_trials(*cell, tuning.first_winner(*cell))))
-    jobs = report_jobs(experiment, cells, tuning.winner)
-    runner.run(f"{name}, reporting", flat(jobs.values()))
-    return jobs
+    def run(self):
+        """Runs what is missing, stage by stage, and writes the report."""
+        report = Report(self.experiment, self.runner, self.tuning, self.cells, self._conduct())
+        for old in self.folder.glob("curves-*"):
+            old.unlink()
+        report.write(self.folder)
+        if not self.given.no_plots:
+            import curves  # only here: needs matplotlib
+            curves.draw(report, self.folder)
+        print(f"{self.folder / 'table.md'}")
+        if self.given.publish:
+            publish(self.folder, self.name)
+
+    def _conduct(self):
+        """The report's jobs, done."""
+        tuning, cells = self.tuning, self.cells
+        self.runner.run(f"{self.name}, tuning", flat(jobs for cell in cells for _, jobs in tuning.grid_trials(*cell)))
+        self.runner.run(f"{self.name}, refining", flat(jobs for cell in cells for _, jobs in
+                                                       tuning.refining_trials(*cell, tuning.first_winner(*cell))))
+        jobs = report_jobs(self.experiment, cells, tuning.winner)
+        self.runner.run(f"{self.name}, reporting", flat(jobs.values()))
+        return jobs
 
 
 def publish(folder, name):
@@ -115,50 +146,25 @@ def publish(folder, name):
     print(f"copied to {target}")
 
 
-def bench(name, given):
-    """One experiment from its declaration to its report; returns the estimated seconds of a dry run."""
-    path = Path(name) if name.endswith(".ini") else HERE / f"{name}.ini"
-    if not path.exists():
-        raise Mistake(f"no experiment {name}; there are {', '.join(sorted(p.stem for p in HERE.glob('*.ini')))}")
-    help_text = subprocess.run([given.tool, "simulate", "--help"], capture_output=True, text=True).stdout
-    experiment = declaration.load(path, declaration.options_in(help_text))
-    if given.publish and (given.solver or given.case):
-        raise Mistake("--publish replaces the whole report: it does not go with --solver or --case")
-    folder = given.runs / experiment.name
-    parallel = given.jobs if experiment.launcher == "simulate" else 1  # ranks fill the machine by themselves
-    runner = Runner(given.tool, folder, parallel)
-    tuning = Tuning(experiment, runner)
-    cells = selected(experiment, given)
-    if not cells:
-        raise Mistake(f"{path.name}: nothing is left to run: --solver and --case exclude each other")
-    stages = plan(experiment, cells, tuning)
-    if given.dry_run:
-        return print_plan(experiment, stages, parallel)
-
-    rehearse(experiment, cells, runner, stages)
-    report = Report(experiment, runner, tuning, cells, conduct(experiment, cells, runner, tuning))
-    for old in folder.glob("curves-*"):
-        old.unlink()
-    report.write(folder)
-    if not given.no_plots:
-        import curves  # only here: needs matplotlib
-        curves.draw(report, folder)
-    print(f"{folder / 'table.md'}")
-    if given.publish:
-        publish(folder, experiment.name)
-    return 0.0
-
-
 def main():
     given = arguments()
     if not given.tool.exists():
         raise Mistake(f"{given.tool}: not there; scripts/build makes it")
     if given.jobs < 1:
         raise Mistake("--jobs: at least 1 is needed")
+    if given.publish and (given.solver or given.case):
+        raise Mistake("--publish replaces the whole report: it does not go with --solver or --case")
     names = given.names or sorted(path.stem for path in HERE.glob("*.ini"))
-    total = sum(bench(name, given) for name in names)
-    if given.dry_run and len(names) > 1:
-        print(f"{'together':16} about {clock(total)}")
+    benches = [Bench(name, given) for name in names]
+    if given.dry_run:
+        total = sum(bench.print_plan() for bench in benches)
+        if len(names) > 1:
+            print(f"{'together':16} about {clock(total)}")
+        return
+    for bench in benches:  # all before the first runs for hours
+        bench.rehearse()
+    for bench in benches:
+        bench.run()
 
 
 if __name__ == "__main__":
