@@ -10,12 +10,14 @@
 ///
 /// Node i holds for every edge a dual p_{i|j}, "what the edge asks of i", and s_{i->j}, what it last asked of j. Read
 /// together, p_{i|j} = alpha z + c and s_{i->j} = alpha z - c, they say where the edge stands (its centre z, a model)
-/// and what it adds to i's gradient (its correction c). With z_i the mean of the centres, c_i the sum of corrections:
+/// and what it adds to i's gradient (its correction c). With z_i the mean of the centres, c_i the sum of corrections,
+/// x_i the node's model, at which it takes gradients:
 ///
-///     local step   w_i <- w_i - mu ( v_i - c_i )                       K times; g_ik is the gradient along the way
+///     local step   x_i <- x_i - mu ( v_i - c_i )                       K times; g_ik is the gradient along the way
 ///     velocity     v_i <- beta v_i + (1 - beta) (1/K) sum_k g_ik       once per round
 ///     exchange     p_{i|j} <- s_{j->i}                                 the newest that came; z_i and c_i follow
 ///                  w_i <- z_i - mu K ( v_i - c_i )                     the round's step, from the centre
+///                  x_i <- w_i - look_ahead mu K ( v_i - c_i )
 ///                  s_{i->j} <- (1 - theta) s_{i->j} + theta ( 2 alpha_ij w_i - p_{i|j} )
 ///
 /// The duals and their exchange are those of PDMM (theta = 1) and ADMM (theta = 1/2); `ecl_isvr` is the published
@@ -24,14 +26,18 @@
 /// without), local steps follow the velocity (the round's own gradients, of two classes maybe, do not lead astray), and
 /// messages are read when the step is taken, not a round earlier.
 ///
-/// At rest w_i = z_i = w_j and v_i = c_i; the corrections of an edge's two ends are opposite, so the gradients sum to
-/// 0, whatever was lost, late, repeated or reordered before. alpha_i = alpha_scale / ( mu K d_i ), an edge takes the
+/// At rest x_i = w_i = z_i = w_j and v_i = c_i; the corrections of an edge's ends are opposite, so the gradients sum
+/// to 0, whatever was lost, late, repeated or reordered before. alpha_i = alpha_scale / ( mu K d_i ), an edge takes the
 /// harmonic mean of its ends' values: alpha_scale = 1 makes one exchange carry the whole difference of the nodes' mean
 /// gradients. It is set from the initial step size and then fixed: a falling learning rate must not move it.
 ///
+/// With theta = 1 the centre moves by 2 mu K (v_i - c_i) a round, and w_i lies half-way: gradients taken there are half
+/// a step late, and mu times the curvature must stay below 1 whatever beta is (K = 1, full gradients). look_ahead = 1
+/// takes them where the centre will be, and a velocity allows long steps again.
+///
 /// Usual ranges: beta 0.9 .. 0.98 (0: no momentum), alpha_scale 0.5 .. 1, theta 0.5 .. 1, K 1 .. 32, mu as for SGD (the
-/// velocity is an average: beta does not change the size of steps). With messages several rounds late take a smaller
-/// mu.
+/// velocity is an average: beta does not change the size of steps), look_ahead 0 for many local steps, which look ahead
+/// by themselves, and 0 or 1 for one or two. With messages several rounds late take a smaller mu.
 ///
 /// Sources: Niwa, Harada, Zhang and Kleijn, KDD 2020 (doi 10.1145/3394486.3403109); Niwa et al., ICML 2021 (PMLR
 /// 139:8195); Alghunaim, TAC 2024 (local steps from the average); Bastianello et al. 2021 (arXiv 1901.09252, robustness
@@ -50,9 +56,10 @@ class Ecl final : public Solver {
  public:
   Ecl(const SolverSetup& setup, Params& params)
       : beta_(static_cast<float>(params.number("beta", 0.95, 0, 0.9999, "momentum from round to round"))),
+        look_ahead_(static_cast<float>(params.number("look_ahead", 0, 0, 2, "gradients at: 0 w, 1 the next centre"))),
         local_steps_(setup.local_steps),
         duals_(duals(setup, params)),
-        centre_(setup.initial.begin(), setup.initial.end()),
+        model_(setup.initial.begin(), setup.initial.end()),
         correction_(setup.initial.size()),
         gradients_(setup.initial.size()),
         velocity_(setup.initial.size()) {
@@ -75,27 +82,29 @@ class Ecl final : public Solver {
     if (++steps_ == local_steps_) finish_round(x, mu);
   }
 
-  void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
+  void send(int e, CVec, Vec message) override { duals_.send(e, model_, message); }
   void drop(int e) override { duals_.drop(e); }
-  void archive(Archive& archive) override { archive(steps_, duals_, centre_, correction_, gradients_, velocity_); }
+  void archive(Archive& archive) override { archive(steps_, duals_, model_, correction_, gradients_, velocity_); }
 
  private:
   void finish_round(Vec x, float mu) {
-    duals_.split(centre_, correction_);
+    duals_.split(model_, correction_);  // z_i; without edges w_i as it is
     const float share = (1 - beta_) / static_cast<float>(local_steps_), step = mu * static_cast<float>(local_steps_);
+    const float reach = (1 + look_ahead_) * step;
     for (std::size_t d = 0; d < x.size(); ++d) {
       velocity_[d] = beta_ * velocity_[d] + share * gradients_[d];
-      x[d] = centre_[d] - step * (velocity_[d] - correction_[d]);
+      const float direction = velocity_[d] - correction_[d];
+      x[d] = model_[d] - reach * direction;
+      model_[d] -= step * direction;
     }
-    std::copy(x.begin(), x.end(), centre_.begin());  // of a node without edges
     std::fill(gradients_.begin(), gradients_.end(), 0.0f);
     steps_ = 0;
   }
 
-  float beta_;
+  float beta_, look_ahead_;
   int local_steps_, steps_ = 0;
   EdgeDuals duals_;
-  Floats centre_;      ///< z_i
+  Floats model_;       ///< w_i, what messages tell
   Floats correction_;  ///< c_i
   Floats gradients_;   ///< the round's sum
   Floats velocity_;    ///< v_i

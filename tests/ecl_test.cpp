@@ -170,6 +170,29 @@ TEST(Ecl, ExactWithMomentum) {
   EXPECT_LT(error_after(with(spec, {"theta=0.5"})), kFloat);
 }
 
+TEST(Ecl, ExactLookingAhead) {
+  for (const int local_steps : {1, 8})
+    for (const char* theta : {"theta=1", "theta=0.5"}) {
+      Spec spec = quadratics(8, 20000);
+      spec.local_steps = local_steps;
+      EXPECT_LT(error_after(with(spec, {"look_ahead=1", "beta=0.9", theta})), kFloat) << local_steps << ", " << theta;
+    }
+}
+
+TEST(Ecl, LookingAheadAllowsLongSteps) {
+  // All curvatures 1. With gradients at w_i, half a step behind the centre, it oscillates from mu = 1 on, whatever beta
+  // is; with those at the next centre, beta = 0.9 and a ring of 8, from mu = 2.7 on.
+  Spec spec = quadratics(8, 1000);
+  spec.dataset = "quadratic:condition=1";
+  spec.mode = "lock-step";
+  spec.local_steps = 1;
+  spec.learning_rate = 1.5;
+  EXPECT_GT(error_after(with(spec, {"beta=0.9"})), 10);
+  EXPECT_LT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), kFloat);
+  spec.learning_rate = 3;
+  EXPECT_GT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), 10);
+}
+
 TEST(Ecl, ExactThroughLearningRateDecay) {
   Spec spec = quadratics(8, 20000);
   spec.schedule = "step:0.5,0.1";
