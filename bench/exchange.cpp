@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "ecl/contracts/graph.hpp"
-#include "ecl/engines/mpi_port.hpp"
+#include "ecl/exchange/mpi_port.hpp"
 #include "ecl/mpi/error.hpp"
 #include "ecl/mpi/session.hpp"
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/check.hpp"
+#include "ecl/base/random.hpp"
 #include "ecl/contracts/model.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/random.hpp"
 
 namespace {
 

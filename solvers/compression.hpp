@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "ecl/base/check.hpp"
+#include "ecl/base/random.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/random.hpp"
 
 namespace ecl {
 

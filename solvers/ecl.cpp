@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
 #include "solvers/edge_duals.hpp"
 
 /// Edge-consensus learning: asynchronous primal-dual training, one dual vector per edge and exchange.
@@ -68,7 +68,7 @@ class Ecl final : public Solver {
 
   std::size_t message_size() const override { return duals_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
-  bool takes_late() const override { return true; }
+  bool receives_before_last_step() const override { return true; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
   void descend(Vec x, CVec direction, double step_size) override {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/floats.hpp"
 #include "solvers/mixing.hpp"
 
 namespace ecl {

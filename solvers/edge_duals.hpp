@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/floats.hpp"
 #include "solvers/compression.hpp"
 
 namespace ecl {

@@ -1,5 +1,5 @@
+#include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/floats.hpp"
 #include "solvers/edge_duals.hpp"
 
 /// LT-ADMM: local training ADMM, the edge-dual method whose pull is frozen during the local steps.

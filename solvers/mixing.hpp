@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/floats.hpp"
 
 namespace ecl {
 

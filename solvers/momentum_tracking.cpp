@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
 #include "solvers/gradient_mean.hpp"
 #include "solvers/mixing.hpp"
 

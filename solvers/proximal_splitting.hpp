@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
 #include "solvers/edge_duals.hpp"
 
 namespace ecl {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
+#include "ecl/base/check.hpp"
+#include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/floats.hpp"
 #include "solvers/mixing.hpp"
 
 /// Quasi-global momentum: gossip whose momentum is that of the mixed model, not of the node's own gradients.

@@ -1,3 +1,4 @@
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/solver.hpp"
 
 #define ECL_REGISTRY solvers
@@ -5,4 +6,20 @@
 #define ECL_KIND "solver"
 #define ECL_JOINT '_'
 #define ECL_ENTRIES "solvers/registry.def"
-#include "ecl/words/registry_table.inc"
+#include "ecl/base/registry_table.inc"
+
+namespace ecl {
+
+std::unique_ptr<Solver> make_solver(const Choice& choice, const SolverSetup& setup,
+                                    std::span<const std::string> settings) {
+  Params params = solvers().params(choice, settings);
+  auto solver = solvers().find(choice.name).make(setup, params);
+  params.finish();
+  if (setup.graph.directed() && !solver->directed())
+    throw Error("solver " + choice.name +
+                " needs edges that work both ways, and this topology has one-way ones; use an undirected topology such "
+                "as ring, or solver sgp");
+  return solver;
+}
+
+}  // namespace ecl

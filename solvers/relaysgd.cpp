@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <string>
 
+#include "ecl/base/check.hpp"
+#include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/floats.hpp"
 #include "solvers/sgd_step.hpp"
 
 /// RelaySGD: exact averaging on a tree, by sums that are passed on instead of mixed.

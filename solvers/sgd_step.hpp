@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "ecl/words/types.hpp"
+#include "ecl/base/types.hpp"
 
 namespace ecl {
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
+#include "ecl/base/check.hpp"
+#include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/floats.hpp"
 
 /// What the server solvers share. They run on a star: its hub, node 0, hosts the server beside a client of its own,
 /// with a shard like everybody's; the other nodes, the leaves, are clients. The hub sends right after it combined

@@ -1,15 +1,15 @@
 // Archives: what is saved comes back, and no file, however damaged, does more harm than one clear error.
-#include "ecl/words/archive.hpp"
+#include "ecl/base/archive.hpp"
 
 #include <gtest/gtest.h>
 #include <optional>
 #include <sys/resource.h>
 
-#include "ecl/run/checkpoints.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/files.hpp"
-#include "ecl/words/floats.hpp"
-#include "ecl/words/random.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/files.hpp"
+#include "ecl/base/floats.hpp"
+#include "ecl/base/random.hpp"
+#include "ecl/run/directory/checkpoints.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/run_directory.hpp"
 

@@ -1,5 +1,5 @@
 // What a node trains on: every sample once an epoch, and pictures cut and mirrored by seed, sample and epoch alone.
-#include "ecl/engines/batches.hpp"
+#include "ecl/node/batches.hpp"
 
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <set>
 #include <utility>
 
-#include "ecl/words/check.hpp"
+#include "ecl/base/check.hpp"
 
 namespace ecl {
 namespace {

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/mount.h>
 
-#include "ecl/words/random.hpp"
+#include "ecl/base/random.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/jobs.hpp"
 #include "tests/support/run_directory.hpp"

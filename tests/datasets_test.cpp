@@ -9,11 +9,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "ecl/base/check.hpp"
+#include "ecl/base/gzip.hpp"
+#include "ecl/base/random.hpp"
 #include "ecl/contracts/dataset.hpp"
-#include "ecl/datasets/idx.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/gzip.hpp"
-#include "ecl/words/random.hpp"
+#include "ecl/data/datasets/idx.hpp"
 
 namespace ecl {
 namespace {

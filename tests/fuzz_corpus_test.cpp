@@ -5,7 +5,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "ecl/words/check.hpp"
+#include "ecl/base/check.hpp"
 #include "tests/fuzz/targets.hpp"
 #include "tests/support/files.hpp"
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <iterator>
+#include <map>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -20,7 +21,8 @@ namespace fs = std::filesystem;
 using Names = std::vector<std::string>;
 
 const fs::path kRoot = ECL_SOURCE_DIR;
-const Names kPlugInFolders = {"solvers", "topologies", "ecl/models", "ecl/datasets", "ecl/partitions"};
+const Names kPlugInFolders = {"solvers", "topologies", "ecl/models", "ecl/data/datasets", "ecl/data/partitions"};
+const Names kOutsideRooms = {"solvers", "topologies"};  // rooms that are not in ecl/
 
 struct Source {
   std::string path;  ///< from the root
@@ -114,38 +116,118 @@ Names includes(const Source& source, char open, char close) {
 
 // --- the rules: each returns what is wrong ---
 
-std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+/// The rooms and what each sees, as the CMakeLists.txt files say it: ecl_room(NAME SEES room... SOURCES ...).
+using Rooms = std::map<std::string, Names>;
 
-/// -1: not a place for library code.
-int floor_of(const std::string& path) {
-  static const std::vector<std::pair<std::string, int>> floors = {
-      {"ecl/words", 0},      {"ecl/contracts", 1}, {"ecl/mpi", 1},    {"ecl/engines", 2},
-      {"solvers", 3},        {"topologies", 3},    {"ecl/models", 3}, {"ecl/datasets", 3},
-      {"ecl/partitions", 3}, {"ecl/run", 4},       {"ecl/tool", 4}};
-  for (const auto& [folder, floor] : floors)
-    if (starts_with(path, folder + "/")) return floor;
-  return -1;
+Rooms rooms_of(const std::string& cmake) {
+  Rooms rooms;
+  const Names others = {"SOURCES", "PLUGINS", "LIBRARIES"};
+  for (std::size_t at = cmake.find("ecl_room("); at != std::string::npos; at = cmake.find("ecl_room(", at + 1)) {
+    std::istringstream words(cmake.substr(at + 9, cmake.find(')', at) - at - 9));
+    std::string name, word;
+    words >> name;
+    Names& sees = rooms[name];
+    for (bool listing = false; words >> word;) {
+      if (word == "SEES" || contains(others, word))
+        listing = word == "SEES";
+      else if (listing)
+        sees.push_back(word);
+    }
+  }
+  return rooms;
 }
 
-Names floor_violations(const Source& source) {
-  const int own = floor_of(source.path);
-  if (own < 0) return {source.path + ": library code belongs to one of the floors"};
+const Rooms& rooms() {
+  static const Rooms all = [] {
+    std::string cmake;
+    for (const Source& source : sources({"ecl", "solvers", "topologies"}, {"CMakeLists.txt"})) cmake += source.text;
+    Rooms found = rooms_of(cmake);
+    found["tool"] = {};  // the command line: it sees all
+    for (const auto& [room, unused] : found) found["tool"].push_back(room);
+    return found;
+  }();
+  return all;
+}
+
+/// The room that a file is in; empty: it is in none.
+std::string room_of(const std::string& path) {
+  const std::string top = path.substr(0, path.find('/'));
+  if (contains(kOutsideRooms, top)) return top;
+  if (top != "ecl") return "";
+  const std::size_t end = path.find('/', 4);
+  const std::string room = end == std::string::npos ? "" : path.substr(4, end - 4);
+  return rooms().count(room) ? room : "";
+}
+
+/// The folder of plug-ins that a file is in; empty: none.
+std::string plug_in_folder_of(const std::string& path) {
+  for (const std::string& folder : kPlugInFolders)
+    if (starts_with(path, folder + "/")) return folder;
+  return "";
+}
+
+Names room_violations(const Source& source) {
+  const std::string own = room_of(source.path);
+  if (own.empty()) return {source.path + ": library code belongs to one of the rooms in ecl/README.md"};
   Names wrong;
   for (const std::string& included : includes(source, '"', '"')) {
-    const int floor = floor_of(included);
-    const std::string what = source.path + " includes " + included;
-    if (floor < 0) wrong.push_back(what + ", which is on no floor; write paths from the root");
-    if (floor > own) wrong.push_back(what + ", a higher floor");
-    const bool plug_in = own == 3 && !starts_with(included, folder_of(source.path) + "/");
-    if (plug_in && (floor > 1 || starts_with(included, "ecl/mpi/")))
-      wrong.push_back(what + "; a plug-in sees words, contracts, its own folder and those in it");
+    const std::string room = room_of(included), what = source.path + " includes " + included;
+    if (room.empty())
+      wrong.push_back(what + ", which is in no room; write paths from the root");
+    else if (room != own && !contains(rooms().at(own), room))
+      wrong.push_back(what + "; its room does not see that one (" + own + "'s CMakeLists.txt)");
+    const std::string folder = plug_in_folder_of(source.path);
+    if (!folder.empty() && room == own && plug_in_folder_of(included) != folder)
+      wrong.push_back(what + "; a plug-in sees base, contracts and its own folder");
+  }
+  return wrong;
+}
+
+/// A room sees rooms that see neither it nor, by way of others, itself.
+Names cycles(const Rooms& all) {
+  Names wrong, done;
+  while (done.size() < all.size()) {
+    const std::size_t before = done.size();
+    for (const auto& [room, sees] : all)
+      if (!contains(done, room) && std::all_of(sees.begin(), sees.end(), [&](const std::string& other) {
+            return other == room || contains(done, other);
+          }))
+        done.push_back(room);
+    if (done.size() > before) continue;
+    for (const auto& [room, sees] : all)
+      if (!contains(done, room)) wrong.push_back("room " + room + " sees itself by way of others");
+    return wrong;
+  }
+  return wrong;
+}
+
+/// ecl/README.md's table says of each room what it sees: | `room/` | what for | base, contracts |
+Names table_violations(const std::string& readme, const Rooms& all) {
+  Names wrong;
+  for (const auto& [room, sees] : all) {
+    std::string row;
+    for (const std::string& line : lines_of(readme))
+      if (starts_with(line, "| `" + room + "/`")) row = line;
+    if (row.empty()) {
+      wrong.push_back("ecl/README.md has no row for the room " + room);
+      continue;
+    }
+    const std::size_t end = row.rfind('|'), start = row.rfind('|', end - 1);
+    std::istringstream cell(row.substr(start + 1, end - start - 1));
+    Names listed;
+    for (std::string word; cell >> word;) listed.push_back(word.substr(0, word.find(',')));
+    std::sort(listed.begin(), listed.end());
+    Names expected = sees;
+    std::sort(expected.begin(), expected.end());
+    if (room != "tool" && listed != expected)
+      wrong.push_back("ecl/README.md does not say of " + room + " what its CMakeLists.txt says that it sees");
   }
   return wrong;
 }
 
 Names mpi_violations(const Source& source) {
-  for (const char* allowed : {"ecl/mpi/", "ecl/engines/call_off.", "ecl/engines/evaluations.",
-                              "ecl/engines/message_channel.", "ecl/engines/survivors."})
+  for (const char* allowed :
+       {"ecl/mpi/", "ecl/termination/", "ecl/metrics/evaluations.", "ecl/exchange/message_channel."})
     if (starts_with(source.path, allowed)) return {};
   Names wrong;
   if (contains(includes(source, '<', '>'), "mpi.h") || contains(includes(source, '"', '"'), "mpi.h"))
@@ -201,9 +283,9 @@ Names registry_violations(const std::string& folder, const std::string& registry
     if (std::count(names.begin(), names.end(), name) > 1) wrong.push_back(folder + "/registry.def: " + name + " twice");
   }
   for (const std::string& file : files) {
-    const std::string path = folder + "/" + file;
     if (file == "registry.cpp" || contains(names, file.substr(0, file.size() - 4))) continue;
-    if (cmake.find(path) == std::string::npos) wrong.push_back(path + " is in neither registry.def nor CMakeLists.txt");
+    if (cmake.find(file) == std::string::npos)
+      wrong.push_back(folder + "/" + file + " is in neither registry.def nor its room's CMakeLists.txt");
   }
   return wrong;
 }
@@ -245,8 +327,16 @@ void expect_none(const std::vector<Source>& files, const std::function<Names(con
   EXPECT_TRUE(wrong.empty()) << list(wrong);
 }
 
-TEST(House, IncludesGoToTheSameFloorOrLower) { expect_none(library(), floor_violations); }
-TEST(House, OnlyTheMpiFolderAndTwoEnginesKnowMpi) { expect_none(library(), mpi_violations); }
+TEST(House, IncludesGoToRoomsThatTheirRoomSees) { expect_none(library(), room_violations); }
+TEST(House, RoomsSeeEachOtherOneWay) {
+  ASSERT_GT(rooms().size(), 10u);
+  EXPECT_TRUE(cycles(rooms()).empty()) << list(cycles(rooms()));
+}
+TEST(House, TheReadmeTellsWhatEachRoomSees) {
+  const Names wrong = table_violations(read(kRoot / "ecl/README.md"), rooms());
+  EXPECT_TRUE(wrong.empty()) << list(wrong);
+}
+TEST(House, OnlyFourRoomsCallMpi) { expect_none(library(), mpi_violations); }
 TEST(House, OnlyThePortAndTheRunnersInOneProcessReadAClock) { expect_none(library(), clock_violations); }
 TEST(House, HeadersAreIncludedOnce) {
   expect_none(sources({"ecl", "solvers", "topologies", "bench", "tests"}, {".hpp"}), header_violations);
@@ -256,13 +346,14 @@ TEST(House, LinesFitTheColumns) {
   auto files = sources({"ecl", "solvers", "topologies", "bench", "tests", "scripts"},
                        {".cpp", ".hpp", ".def", "CMakeLists.txt", ".py", ".sh", ".cmake"});
   files.push_back({"CMakeLists.txt", read(kRoot / "CMakeLists.txt")});
-  std::erase_if(files, [](const Source& file) { return file.path == "ecl/datasets/digits_data.cpp"; });  // generated
+  std::erase_if(files,
+                [](const Source& file) { return file.path == "ecl/data/datasets/digits_data.cpp"; });  // generated
   expect_none(files, long_lines);
 }
 
 TEST(House, EveryPlugInIsRegisteredAndCompiled) {
-  const std::string cmake = read(kRoot / "CMakeLists.txt");
   for (const std::string& folder : kPlugInFolders) {
+    const std::string cmake = read(kRoot / (starts_with(folder, "ecl/data/") ? "ecl/data" : folder) / "CMakeLists.txt");
     Names files;
     for (const auto& entry : fs::directory_iterator(kRoot / folder))
       if (entry.path().extension() == ".cpp") files.push_back(entry.path().filename());
@@ -286,8 +377,8 @@ class Readme : public testing::TestWithParam<std::string> {};
 TEST_P(Readme, IsThere) { EXPECT_TRUE(fs::exists(kRoot / GetParam() / "README.md")) << GetParam() << "/README.md"; }
 
 INSTANTIATE_TEST_SUITE_P(House, Readme,
-                         testing::Values(".", "ecl", "solvers", "topologies", "ecl/models", "ecl/datasets",
-                                         "ecl/partitions", "bench", "tests", "scripts"),
+                         testing::Values(".", "ecl", "solvers", "topologies", "ecl/models", "ecl/data/datasets",
+                                         "ecl/data/partitions", "bench", "tests", "scripts"),
                          [](const auto& test) {
                            std::string name = test.param == "." ? "root" : test.param;
                            std::replace(name.begin(), name.end(), '/', '_');
@@ -298,38 +389,58 @@ INSTANTIATE_TEST_SUITE_P(House, Readme,
 
 Source source(const std::string& path, const std::string& text) { return {path, text}; }
 
-TEST(Checker, SeesAHigherFloor) {
-  EXPECT_EQ(floor_violations(source("ecl/words/a.hpp", "#include \"ecl/contracts/graph.hpp\"\n")).size(), 1u);
-  EXPECT_EQ(floor_violations(source("ecl/engines/a.cpp", "#include \"ecl/run/spec.hpp\"\n")).size(), 1u);
-  EXPECT_EQ(floor_violations(source("ecl/mpi/a.cpp", "#include \"ecl/engines/node.hpp\"\n")).size(), 1u);
-  EXPECT_EQ(floor_violations(source("ecl/engines/a.cpp", "#include \"solvers/registry.def\"\n")).size(), 1u);
-  EXPECT_EQ(floor_violations(source("ecl/engines/a.cpp", "#include \"node.hpp\"\n")).size(), 1u);
-  EXPECT_EQ(floor_violations(source("ecl/other/a.cpp", "")).size(), 1u);
-  EXPECT_TRUE(floor_violations(source("ecl/run/a.cpp", "#include \"ecl/engines/node.hpp\"\n")).empty());
+TEST(Checker, SeesARoomThatIsNotSeen) {
+  EXPECT_EQ(room_violations(source("ecl/base/a.hpp", "#include \"ecl/contracts/graph.hpp\"\n")).size(), 1u);
+  EXPECT_EQ(room_violations(source("ecl/node/a.cpp", "#include \"ecl/run/spec.hpp\"\n")).size(), 1u);
+  EXPECT_EQ(room_violations(source("ecl/node/a.cpp", "#include \"ecl/mpi/comm.hpp\"\n")).size(), 1u);
+  EXPECT_EQ(room_violations(source("ecl/mpi/a.cpp", "#include \"ecl/node/node.hpp\"\n")).size(), 1u);
+  EXPECT_EQ(room_violations(source("ecl/node/a.cpp", "#include \"solvers/registry.def\"\n")).size(), 1u);
+  EXPECT_EQ(room_violations(source("ecl/node/a.cpp", "#include \"node.hpp\"\n")).size(), 1u);
+  EXPECT_EQ(room_violations(source("ecl/other/a.cpp", "")).size(), 1u);
+  EXPECT_TRUE(room_violations(source("ecl/run/a.cpp", "#include \"ecl/node/node.hpp\"\n")).empty());
 }
 
 TEST(Checker, SeesAPlugInThatLooksElsewhere) {
-  for (const char* included : {"ecl/mpi/comm.hpp", "ecl/engines/node.hpp", "ecl/datasets/table.hpp",
+  for (const char* included : {"ecl/mpi/comm.hpp", "ecl/node/node.hpp", "ecl/data/datasets/table.hpp",
                                "ecl/models/network.hpp", "topologies/edges.hpp", "ecl/run/spec.hpp"}) {
-    const Names wrong = floor_violations(source("solvers/a.cpp", std::string("#include \"") + included + "\"\n"));
+    const Names wrong = room_violations(source("solvers/a.cpp", std::string("#include \"") + included + "\"\n"));
     EXPECT_FALSE(wrong.empty()) << included;
   }
-  for (const char* included : {"ecl/contracts/solver.hpp", "ecl/words/check.hpp", "solvers/shared.hpp"})
-    EXPECT_TRUE(floor_violations(source("solvers/a.cpp", std::string("#include \"") + included + "\"\n")).empty());
+  for (const char* included : {"ecl/contracts/solver.hpp", "ecl/base/check.hpp", "solvers/shared.hpp"})
+    EXPECT_TRUE(room_violations(source("solvers/a.cpp", std::string("#include \"") + included + "\"\n")).empty());
+  const std::string table = "#include \"ecl/data/datasets/table.hpp\"\n";
+  EXPECT_EQ(room_violations(source("ecl/data/partitions/a.cpp", table)).size(), 1u);
+  EXPECT_TRUE(room_violations(source("ecl/data/datasets/a.cpp", table)).empty());
+}
+
+TEST(Checker, ReadsRoomsAndSeesCycles) {
+  const Rooms read = rooms_of("ecl_room(a SOURCES x.cpp)\necl_room(b SEES a\n  c SOURCES y.cpp LIBRARIES z)\n");
+  ASSERT_EQ(read.size(), 2u);
+  EXPECT_TRUE(read.at("a").empty());
+  EXPECT_EQ(read.at("b"), (Names{"a", "c"}));
+  EXPECT_TRUE(cycles({{"a", {}}, {"b", {"a"}}}).empty());
+  EXPECT_EQ(cycles({{"a", {"b"}}, {"b", {"a"}}, {"c", {}}}).size(), 2u);
+}
+
+TEST(Checker, SeesATableThatIsNotTrue) {
+  const Rooms all = {{"a", {}}, {"b", {"a"}}};
+  EXPECT_TRUE(table_violations("| `a/` | x | |\n| `b/` | y | a |\n", all).empty());
+  EXPECT_EQ(table_violations("| `a/` | x | |\n", all).size(), 1u);
+  EXPECT_EQ(table_violations("| `a/` | x | |\n| `b/` | y | a, c |\n", all).size(), 1u);
 }
 
 TEST(Checker, SeesMpi) {
   EXPECT_EQ(mpi_violations(source("ecl/run/a.cpp", "#include <mpi.h>\n")).size(), 1u);
   EXPECT_EQ(mpi_violations(source("solvers/a.cpp", "int n = MPI_Barrier(0);\n")).size(), 1u);
-  EXPECT_EQ(mpi_violations(source("ecl/engines/optimizer.hpp", "MPI_Request r;\n")).size(), 1u);
-  EXPECT_TRUE(mpi_violations(source("ecl/engines/message_channel.cpp", "#include <mpi.h>\nMPI_Request r;\n")).empty());
+  EXPECT_EQ(mpi_violations(source("ecl/node/optimizer.hpp", "MPI_Request r;\n")).size(), 1u);
+  EXPECT_TRUE(mpi_violations(source("ecl/exchange/message_channel.cpp", "#include <mpi.h>\nMPI_Request r;\n")).empty());
   EXPECT_TRUE(mpi_violations(source("ecl/run/a.cpp", "// MPI_Put\nauto s = \"MPI_Get\"; f(OMPI_X);\n")).empty());
 }
 
 TEST(Checker, SeesAClock) {
-  EXPECT_EQ(clock_violations(source("ecl/engines/node.hpp", "std::chrono::steady_clock::now();\n")).size(), 1u);
+  EXPECT_EQ(clock_violations(source("ecl/node/node.hpp", "std::chrono::steady_clock::now();\n")).size(), 1u);
   EXPECT_EQ(clock_violations(source("ecl/run/run_rma.cpp", "double t = MPI_Wtime();\n")).size(), 1u);
-  EXPECT_TRUE(clock_violations(source("ecl/engines/node.hpp", "/* steady_clock */\n")).empty());
+  EXPECT_TRUE(clock_violations(source("ecl/node/node.hpp", "/* steady_clock */\n")).empty());
   EXPECT_TRUE(clock_violations(source("ecl/mpi/comm.cpp", "double t = MPI_Wtime();\n")).empty());
 }
 
@@ -348,7 +459,7 @@ TEST(Checker, SeesAForgottenRegistryLineAndAMissingFile) {
   EXPECT_TRUE(registry_violations("t", registry, {"registry.cpp", "ring.cpp"}, "").empty());
   EXPECT_EQ(registry_violations("t", registry, {"registry.cpp"}, "").size(), 1u);
   EXPECT_EQ(registry_violations("t", registry, {"ring.cpp", "star.cpp"}, "").size(), 1u);
-  EXPECT_TRUE(registry_violations("t", registry, {"ring.cpp", "star.cpp"}, "add_library(x t/star.cpp)").empty());
+  EXPECT_TRUE(registry_violations("t", registry, {"ring.cpp", "star.cpp"}, "ecl_room(t SOURCES star.cpp)").empty());
   EXPECT_EQ(registry_violations("t", registry + registry, {"ring.cpp"}, "").size(), 2u);
 }
 

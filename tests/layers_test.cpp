@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/check.hpp"
 #include "ecl/models/layers/classifier.hpp"
 #include "ecl/models/network.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl::layers {
 namespace {

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "ecl/engines/mpi_port.hpp"
+#include "ecl/exchange/mpi_port.hpp"
 #include "ecl/mpi/session.hpp"
 
 namespace ecl {

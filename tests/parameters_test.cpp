@@ -7,10 +7,10 @@
 #include <random>
 #include <set>
 
-#include "ecl/words/check.hpp"
-#include "ecl/words/params.hpp"
-#include "ecl/words/random.hpp"
-#include "ecl/words/registry.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/random.hpp"
+#include "ecl/base/registry.hpp"
 
 namespace ecl {
 namespace {

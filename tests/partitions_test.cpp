@@ -7,8 +7,8 @@
 #include <set>
 #include <unistd.h>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/dataset.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl {
 namespace {

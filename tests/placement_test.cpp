@@ -1,11 +1,11 @@
 // Where samples are trained on: on devices, on the nearest edge server, in one cloud.
-#include "ecl/run/placement.hpp"
+#include "ecl/data/placement.hpp"
 
 #include <cmath>
 #include <gtest/gtest.h>
 #include <set>
 
-#include "ecl/words/check.hpp"
+#include "ecl/base/check.hpp"
 #include "support/simulated.hpp"
 
 namespace ecl {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "ecl/contracts/graph.hpp"
-#include "ecl/engines/mpi_port.hpp"
-#include "ecl/engines/sim_port.hpp"
+#include "ecl/exchange/mpi_port.hpp"
+#include "ecl/simulator/sim_port.hpp"
 #include "support/world.hpp"
 
 namespace ecl {

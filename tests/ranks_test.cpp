@@ -14,9 +14,9 @@
 #include <thread>
 #include <unistd.h>
 
-#include "ecl/engines/mpi_port.hpp"
-#include "ecl/engines/optimizer.hpp"
+#include "ecl/exchange/mpi_port.hpp"
 #include "ecl/mpi/error.hpp"
+#include "ecl/node/optimizer.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
 #include "support/files.hpp"

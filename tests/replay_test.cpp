@@ -6,10 +6,10 @@
 #include <gtest/gtest.h>
 #include <span>
 
-#include "ecl/engines/delivery_log.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/checksum.hpp"
-#include "ecl/words/params.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/checksum.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/replay/delivery_log.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/jobs.hpp"
 
@@ -65,8 +65,8 @@ TEST(DeliveryLog, GivesBackWhatItWasTold) {
   const auto events = events_of(text);
   ASSERT_EQ(events.size(), 7u);
   using Kind = DeliveryEvent::Kind;
-  const Kind kinds[] = {Kind::round, Kind::round, Kind::round,     Kind::evaluation,
-                        Kind::drop,  Kind::serve, Kind::called_off};
+  const Kind kinds[] = {Kind::round, Kind::round, Kind::round,        Kind::evaluation,
+                        Kind::drop,  Kind::serve, Kind::stopped_early};
   const std::uint64_t steps[] = {0, 8, 1'000'000, 1'000'000, 1'000'003, 1'000'008, 1'000'008};
   for (std::size_t i = 0; i < events.size(); ++i) {
     EXPECT_EQ(events[i].kind, kinds[i]) << i;

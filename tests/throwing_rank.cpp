@@ -1,7 +1,7 @@
 // One rank throws while the others wait for it: the job must end, and soon.
 #include <stdexcept>
 
-#include "ecl/engines/mpi_port.hpp"
+#include "ecl/exchange/mpi_port.hpp"
 #include "ecl/mpi/session.hpp"
 
 namespace {

@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "ecl/words/build.hpp"
-#include "ecl/words/params.hpp"
+#include "ecl/base/build.hpp"
+#include "ecl/base/params.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/mistakes.hpp"
 #include "tests/support/run_directory.hpp"

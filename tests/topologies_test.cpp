@@ -13,9 +13,9 @@
 #include <unistd.h>
 #include <vector>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/graph.hpp"
-#include "ecl/run/graph_report.hpp"
-#include "ecl/words/check.hpp"
+#include "ecl/tool/graph_report.hpp"
 #include "topologies/edges.hpp"
 
 namespace ecl {

@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
+#include "ecl/base/check.hpp"
 #include "ecl/models/torch_model.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl {
 namespace {

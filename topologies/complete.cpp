@@ -5,8 +5,8 @@
 // Source: the spectrum is textbook; Brouwer and Haemers, "Spectra of Graphs", Springer 2012, section 1.4.
 #include <string>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/graph.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl {
 

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "ecl/base/random.hpp"
+#include "ecl/base/types.hpp"
 #include "ecl/contracts/graph.hpp"
-#include "ecl/words/random.hpp"
-#include "ecl/words/types.hpp"
 
 /// What several graph families share: edges and arcs of circulant graphs, and drawing until a graph is in one piece.
 namespace ecl {

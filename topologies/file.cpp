@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
+#include "ecl/base/gzip.hpp"
+#include "ecl/base/text_lines.hpp"
 #include "ecl/contracts/graph.hpp"
-#include "ecl/words/gzip.hpp"
-#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {

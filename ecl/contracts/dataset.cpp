@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "ecl/words/check.hpp"
-#include "ecl/words/checksum.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/checksum.hpp"
 
 namespace ecl {
 
@@ -77,14 +77,6 @@ Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
   return part;
 }
 
-TrainTest load_dataset(const Choice& choice, const DatasetRequest& request) {
-  const auto& entry = datasets().find(choice.name);
-  Params params = datasets().params(choice);
-  TrainTest loaded = entry.make(request, params);
-  params.finish();
-  return loaded;
-}
-
 bool disjoint_and_complete(const Partition& partition, std::size_t samples) {
   std::vector<bool> seen(samples, false);
   std::size_t count = 0;
@@ -96,23 +88,6 @@ bool disjoint_and_complete(const Partition& partition, std::size_t samples) {
     }
   }
   return count == samples;
-}
-
-Partition make_partition(const Choice& choice, const Dataset& data, NodeId nodes, std::uint64_t seed) {
-  const auto& entry = partitions().find(choice.name);
-  Params params = partitions().params(choice);
-  if (data.size() < static_cast<std::size_t>(nodes))
-    throw Error("partition " + entry.name + ": " + std::to_string(nodes) + " nodes cannot share " +
-                std::to_string(data.size()) + " samples; use at most " + std::to_string(data.size()) + " nodes");
-  Partition partition = entry.make(data, nodes, seed, params);
-  params.finish();
-  ECL_CHECK(partition.size() == static_cast<std::size_t>(nodes));
-  ECL_CHECK(disjoint_and_complete(partition, data.size()));
-  for (NodeId i = 0; i < nodes; ++i)
-    if (partition[i].empty())
-      throw Error("partition " + choice.text() + ": node " + std::to_string(i) +
-                  " would hold no sample; use fewer nodes, a milder split or another seed");
-  return partition;
 }
 
 }  // namespace ecl

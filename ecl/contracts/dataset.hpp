@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "ecl/words/params.hpp"
-#include "ecl/words/registry.hpp"
-#include "ecl/words/types.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/registry.hpp"
+#include "ecl/base/types.hpp"
 
 namespace ecl {
 

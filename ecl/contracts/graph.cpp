@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "ecl/words/check.hpp"
+#include "ecl/base/check.hpp"
 
 namespace ecl {
 namespace {
@@ -91,15 +91,6 @@ Graph::Graph(NodeId n, const std::vector<Edge>& pairs, const std::string& name, 
 
 double metropolis_weight(const Graph& graph, NodeId i, NodeId j) {
   return 1.0 / (1.0 + std::max(graph.degree(i), graph.degree(j)));
-}
-
-Graph make_graph(const Choice& choice, NodeId n, std::uint64_t seed) {
-  const auto& entry = topologies().find(choice.name);
-  Params params = topologies().params(choice);
-  if (n == 1) return Graph(1, {}, entry.name);
-  Graph graph = entry.make(n, seed, params);
-  params.finish();
-  return graph;
 }
 
 }  // namespace ecl

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "ecl/words/params.hpp"
-#include "ecl/words/registry.hpp"
-#include "ecl/words/types.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/registry.hpp"
+#include "ecl/base/types.hpp"
 
 namespace ecl {
 

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/floats.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/random.hpp"
+#include "ecl/base/registry.hpp"
+#include "ecl/base/types.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/proximal_step.hpp"
-#include "ecl/words/floats.hpp"
-#include "ecl/words/params.hpp"
-#include "ecl/words/random.hpp"
-#include "ecl/words/registry.hpp"
-#include "ecl/words/types.hpp"
 
 namespace ecl {
 

@@ -2,7 +2,7 @@
 
 #include <concepts>
 
-#include "ecl/words/types.hpp"
+#include "ecl/base/types.hpp"
 
 namespace ecl {
 

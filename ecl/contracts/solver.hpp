@@ -5,12 +5,12 @@
 #include <span>
 #include <string>
 
+#include "ecl/base/archive.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/registry.hpp"
+#include "ecl/base/types.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/proximal_step.hpp"
-#include "ecl/words/archive.hpp"
-#include "ecl/words/params.hpp"
-#include "ecl/words/registry.hpp"
-#include "ecl/words/types.hpp"
 
 namespace ecl {
 
@@ -52,7 +52,7 @@ class Solver {
   virtual bool replies() const { return false; }
   /// Asynchronously, messages are taken just before the round's last descent, not at its start: what this solver sends
   /// then answers the newest that has come. (In lock step they are always taken at the start.)
-  virtual bool takes_late() const { return false; }
+  virtual bool receives_before_last_step() const { return false; }
 
   /// Whether it works on a graph with one-way edges; most need an answer on every edge.
   virtual bool directed() const { return false; }

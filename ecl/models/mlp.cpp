@@ -1,5 +1,5 @@
+#include "ecl/base/check.hpp"
 #include "ecl/models/network.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ecl/words/check.hpp"
+#include "ecl/base/check.hpp"
 
 namespace ecl {
 namespace {

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/model.hpp"
-#include "ecl/words/check.hpp"
 
 /// The mean of quadratics 1/2 (w - b)' H (w - b), one per sample, H = (I - 2vv') D (I - 2vv') with a diagonal D > 0 and
 /// a unit vector v: Hessians that do not commute, at O(d) a gradient. A sample's features are [D | v | b], 3 d floats.

@@ -5,4 +5,4 @@
 #define ECL_KIND "model"
 #define ECL_JOINT '_'
 #define ECL_ENTRIES "ecl/models/registry.def"
-#include "ecl/words/registry_table.inc"
+#include "ecl/base/registry_table.inc"

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <memory>
 
-#include "ecl/words/floats.hpp"
+#include "ecl/base/floats.hpp"
 
 namespace ecl {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "ecl/words/check.hpp"
+#include "ecl/base/check.hpp"
 
 namespace ecl {
 namespace {

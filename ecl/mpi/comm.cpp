@@ -8,8 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "ecl/base/check.hpp"
 #include "ecl/mpi/error.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl::mpi {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <sys/statvfs.h>
 
+#include "ecl/base/check.hpp"
 #include "ecl/mpi/error.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl::mpi {
 namespace {

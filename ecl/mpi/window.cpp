@@ -4,8 +4,8 @@
 #include <cstring>
 #include <exception>
 
+#include "ecl/base/check.hpp"
 #include "ecl/mpi/error.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl::mpi {
 namespace {

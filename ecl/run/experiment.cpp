@@ -7,8 +7,8 @@
 #include <sstream>
 #include <utility>
 
-#include "ecl/words/check.hpp"
-#include "ecl/words/checksum.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/checksum.hpp"
 
 namespace ecl {
 Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mode(the_spec.parsed_mode()) {

@@ -7,9 +7,9 @@
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/engines/delivery_log.hpp"
-#include "ecl/engines/node.hpp"
-#include "ecl/run/placement.hpp"
+#include "ecl/data/placement.hpp"
+#include "ecl/node/node.hpp"
+#include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/spec.hpp"
 
 namespace ecl {

@@ -1,16 +1,20 @@
 #include "ecl/run/lost_ranks.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <type_traits>
 
-#include "ecl/run/checkpoints.hpp"
-#include "ecl/run/run_directory.hpp"
+#include "ecl/run/directory/checkpoints.hpp"
+#include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/summary.hpp"
 
 namespace ecl {
 namespace {
+
+static_assert(std::is_trivially_copyable_v<FinalReport>, "it travels as bytes");
 
 /// Lines of metrics.csv that belong to whole evaluations, its header aside.
 std::uint64_t whole_rows(const std::string& path, NodeId nodes) {
@@ -35,23 +39,26 @@ void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec
   comm.abort(static_cast<int>(Exit::rank_lost));
 }
 
-void write_partial(const Survivors::Gathered& all, const std::vector<NodeId>& lost, const std::string& exchange,
-                   const Experiment& experiment) {
-  const std::vector<double> mean = mean_of(all.models);
+void write_partial(const std::vector<Survivors::Last>& all, const std::vector<NodeId>& lost,
+                   const std::string& exchange, const Experiment& experiment) {
+  std::vector<std::vector<float>> models;
+  for (const Survivors::Last& last : all) models.push_back(last.model);
+  const std::vector<double> mean = mean_of(models);
   Summary summary;
   summary.verdict = Verdict::partial;
   summary.nodes_lost = lost;
   summary.exchange = exchange;
-  for (std::size_t s = 0; s < all.words.size(); ++s) {
-    const LastWords& words = all.words[s];
-    summary.rows.push_back(words.row);
-    summary.rows.back().consensus_error = relative_distance(all.models[s], mean);
-    summary.seconds = summary.wall_seconds = std::max(summary.seconds, words.trained_s);
-    summary.peak_memory_bytes = std::max(summary.peak_memory_bytes, words.memory_bytes);
-    summary.cpu_seconds += words.cpu_s;
-    summary.exchange_seconds += words.exchange_s;
-    summary.gradient_seconds += words.step_s - words.exchange_s;
-    summary.gradient_samples += words.samples;
+  for (const Survivors::Last& last : all) {
+    FinalReport report;
+    std::memcpy(&report, last.report.data(), sizeof report);
+    summary.rows.push_back(report.row);
+    summary.rows.back().consensus_error = relative_distance(last.model, mean);
+    summary.seconds = summary.wall_seconds = std::max(summary.seconds, report.trained_s);
+    summary.peak_memory_bytes = std::max(summary.peak_memory_bytes, report.memory_bytes);
+    summary.cpu_seconds += report.cpu_s;
+    summary.exchange_seconds += report.exchange_s;
+    summary.gradient_seconds += report.step_s - report.exchange_s;
+    summary.gradient_samples += report.samples;
   }
   score_consensus(summary, experiment, mean);
   print(std::cout, summary, experiment);

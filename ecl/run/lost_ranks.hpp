@@ -3,9 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "ecl/engines/survivors.hpp"
+#include "ecl/metrics/recorder.hpp"
 #include "ecl/mpi/comm.hpp"
 #include "ecl/run/experiment.hpp"
+#include "ecl/termination/survivors.hpp"
 
 namespace ecl {
 
@@ -13,9 +14,15 @@ namespace ecl {
 /// ends with exit code 3.
 [[noreturn]] void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead);
 
-/// On the lowest survivor: prints and writes the results of a run that lost ranks, judged by what the others gathered.
-/// Throws Error (io).
-void write_partial(const Survivors::Gathered& all, const std::vector<NodeId>& lost, const std::string& exchange,
-                   const Experiment& experiment);
+/// What a rank tells of itself when a run ends without some of the others. Plain data: it travels as bytes.
+struct FinalReport {
+  MetricsRow row;
+  double cpu_s, memory_bytes, exchange_s, step_s, trained_s, samples;
+};
+
+/// On the lowest survivor: prints and writes the results of a run that lost ranks, judged by what the others gathered
+/// (their reports are FinalReports). Throws Error (io).
+void write_partial(const std::vector<Survivors::Last>& all, const std::vector<NodeId>& lost,
+                   const std::string& exchange, const Experiment& experiment);
 
 }  // namespace ecl

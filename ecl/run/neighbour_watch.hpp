@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "ecl/contracts/graph.hpp"
-#include "ecl/engines/mpi_port.hpp"
-#include "ecl/engines/optimizer.hpp"
+#include "ecl/exchange/mpi_port.hpp"
+#include "ecl/node/optimizer.hpp"
 
 namespace ecl {
 

@@ -2,9 +2,9 @@
 
 #include <optional>
 
+#include "ecl/base/check.hpp"
 #include "ecl/mpi/comm.hpp"
 #include "ecl/run/spec.hpp"
-#include "ecl/words/check.hpp"
 
 /// The runners: the only owners of a training loop.
 namespace ecl {
@@ -20,10 +20,6 @@ Exit run_sim(const Spec& spec);
 /// config.ini, and where to write (`out`). Says how the evaluations compare with metrics.csv, and how old messages were
 /// and how long they stayed away, edge by edge. Returns Exit::internal if they differ. Throws Error.
 Exit run_replay(const Spec& spec, const std::string& directory);
-
-/// Says what this MPI is and how the exchange would do here, in a line a check: ok, or what to do. Collective; rank 0
-/// prints. Returns Exit::io if training could not work here.
-Exit run_doctor(const mpi::Comm& comm);
 
 /// From here on SIGTERM, SIGUSR1 and SIGINT ask for an orderly end instead of killing: the run stops training, writes a
 /// checkpoint if it has a directory, evaluates, writes its results with verdict `preempted`. A rank takes the death of

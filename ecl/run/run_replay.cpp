@@ -6,16 +6,16 @@
 #include <optional>
 #include <set>
 
-#include "ecl/engines/local_evaluations.hpp"
-#include "ecl/engines/replay_port.hpp"
+#include "ecl/base/checksum.hpp"
+#include "ecl/base/gzip.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/metrics/local_evaluations.hpp"
 #include "ecl/mpi/session.hpp"
-#include "ecl/run/delivery_report.hpp"
+#include "ecl/replay/delivery_report.hpp"
+#include "ecl/replay/replay_port.hpp"
+#include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/run.hpp"
-#include "ecl/run/run_directory.hpp"
 #include "ecl/run/summary.hpp"
-#include "ecl/words/checksum.hpp"
-#include "ecl/words/gzip.hpp"
-#include "ecl/words/params.hpp"
 
 namespace ecl {
 namespace {
@@ -83,7 +83,7 @@ class ReplayRun {
     const bool complete = evaluations_.done() == last_evaluation_, partial = !mean_left_.empty();
     if (!complete && !partial) evaluate_as_it_stands();
     Summary summary;
-    const bool finished = complete && called_off_ == 0;
+    const bool finished = complete && stopped_early_ == 0;
     summary.verdict = partial     ? Verdict::partial
                       : diverged_ ? Verdict::diverged
                       : finished  ? Verdict::finished
@@ -123,7 +123,7 @@ class ReplayRun {
     bool ended = false;
     std::uint64_t round_end = 0;  ///< steps, at the end of the round whose messages were taken last
     std::uint64_t evaluations = 0;
-    bool called_off = false;
+    bool stopped_early = false;
     double time_s = 0;  ///< of its last evaluation
     RunningLoss loss = {};
   };
@@ -133,25 +133,25 @@ class ReplayRun {
   }
   std::uint64_t steps_of(NodeId i) const { return nodes_[i].optimizer().steps(); }
 
-  /// If a run is called off, its last evaluation is the one after the foremost node's last; if nodes died, that of the
-  /// others. Reads all logs to the end, so that damage is found before anything is trained.
+  /// If a run is stopped early, its last evaluation is the one after the foremost node's last; if nodes died, that of
+  /// the others. Reads all logs to the end, so that damage is found before anything is trained.
   void find_last_evaluation() {
     std::uint64_t foremost = 0;
     for (DeliveryReader log : recording_.logs) {
       std::uint64_t begun = 0;
-      bool called_off = false;
+      bool stopped_early = false;
       while (log.next()) {
         const DeliveryEvent& event = log.event();
         if (event.kind == DeliveryEvent::Kind::evaluation) ++begun;
-        if (event.kind == DeliveryEvent::Kind::called_off) called_off = true;
+        if (event.kind == DeliveryEvent::Kind::stopped_early) stopped_early = true;
         if (event.kind == DeliveryEvent::Kind::drop)
           lost_.insert(experiment_.graph.edges(log.origin().node)[event.edge].peer);
         if (event.step > experiment_.steps) throw Error("'" + log.path() + "' is damaged", Exit::io);
       }
       foremost = std::max(foremost, begun);
-      called_off_ += called_off;
+      stopped_early_ += stopped_early;
     }
-    const bool whole = called_off_ == 0 || !lost_.empty();
+    const bool whole = stopped_early_ == 0 || !lost_.empty();
     last_evaluation_ = whole ? experiment_.evaluations() : std::min(foremost + 1, experiment_.evaluations());
   }
 
@@ -171,7 +171,7 @@ class ReplayRun {
     track.ended = !track.log.next();
     if (!track.ended)
       step_to(i, track.log.event().step);
-    else if (!track.called_off)
+    else if (!track.stopped_early)
       step_to(i, std::min(track.round_end, experiment_.steps));
   }
 
@@ -192,8 +192,8 @@ class ReplayRun {
       case DeliveryEvent::Kind::evaluation:
         evaluate(i, event, ++track.evaluations);
         break;
-      case DeliveryEvent::Kind::called_off:
-        track.called_off = true;
+      case DeliveryEvent::Kind::stopped_early:
+        track.stopped_early = true;
         if (!lost_.empty())
           leave(i, event);
         else if (track.evaluations < last_evaluation_)
@@ -222,11 +222,11 @@ class ReplayRun {
     network_.expect(i, event);
     if (event.kind == DeliveryEvent::Kind::serve)
       nodes_[i].serve();
-    else if (nodes_[i].optimizer().takes_late())
+    else if (nodes_[i].optimizer().receives_before_last_step())
       step(i);
     else
       nodes_[i].begin();
-    network_.settle(i);
+    network_.check_taken(i);
   }
 
   void evaluate(NodeId i, const DeliveryEvent& event, std::uint64_t k) {
@@ -260,13 +260,13 @@ class ReplayRun {
 
   void finished(const std::vector<MetricsRow>& rows) {
     // When nodes died, the evaluations that were still being gathered were given up.
-    if (!lost_.empty() && compared_ + rows.size() + called_off_ >= recording_.metrics.size()) return;
+    if (!lost_.empty() && compared_ + rows.size() + stopped_early_ >= recording_.metrics.size()) return;
     write(rows);
   }
 
   /// Once all who outlived the dead have left.
   void finish_without_lost() {
-    if (lost_.empty() || left_.rows.size() < called_off_ || left_.rows.empty()) return;
+    if (lost_.empty() || left_.rows.size() < stopped_early_ || left_.rows.empty()) return;
     std::vector<MetricsRow> rows;
     std::vector<std::vector<float>> models;
     for (auto& [i, model] : left_.models) rows.push_back(left_.rows[i]), models.push_back(std::move(model));
@@ -323,8 +323,8 @@ class ReplayRun {
   std::vector<Node<ReplayPort>> nodes_;
   std::vector<Track> tracks_;
   std::uint64_t last_evaluation_ = 0;
-  std::size_t called_off_ = 0;  ///< nodes that did not go to the end
-  std::set<NodeId> lost_;       ///< nodes that died
+  std::size_t stopped_early_ = 0;  ///< nodes that did not go to the end
+  std::set<NodeId> lost_;          ///< nodes that died
   struct {
     std::map<NodeId, MetricsRow> rows;
     std::map<NodeId, std::vector<float>> models;

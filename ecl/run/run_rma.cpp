@@ -6,19 +6,20 @@
 #include <optional>
 #include <thread>
 
-#include "ecl/engines/evaluations.hpp"
-#include "ecl/engines/mpi_port.hpp"
-#include "ecl/engines/survivors.hpp"
+#include "ecl/exchange/mpi_port.hpp"
+#include "ecl/metrics/evaluations.hpp"
 #include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/session.hpp"
-#include "ecl/run/checkpoints.hpp"
+#include "ecl/replay/delivery_log.hpp"
+#include "ecl/run/directory/checkpoints.hpp"
+#include "ecl/run/directory/rank_checkpoints.hpp"
+#include "ecl/run/directory/run_directory.hpp"
+#include "ecl/run/directory/run_lock.hpp"
 #include "ecl/run/lost_ranks.hpp"
 #include "ecl/run/neighbour_watch.hpp"
-#include "ecl/run/rank_checkpoints.hpp"
 #include "ecl/run/run.hpp"
-#include "ecl/run/run_directory.hpp"
-#include "ecl/run/run_lock.hpp"
 #include "ecl/run/summary.hpp"
+#include "ecl/termination/survivors.hpp"
 
 namespace ecl {
 namespace {
@@ -83,7 +84,7 @@ class RankRun {
   /// Keeps the delivery order in `directory`, for ecl replay. Throws Error (io).
   void record(const std::string& directory) {
     log_ = std::make_unique<DeliveryLog>(delivery_log_path(directory, rank_), experiment_.delivery_origin(rank_));
-    node_.optimizer().record(log_.get());
+    node_.optimizer().observe(log_.get());
   }
 
   void train() {
@@ -93,10 +94,10 @@ class RankRun {
     while (!evaluations_.done()) {
       poke();
       const bool done = steps_done() == steps_;
-      if (!lost_.empty() && (done || calling_off_ || diverged_)) return finish_without_lost();
-      if (!calling_off_ && must_end()) call_off();
+      if (!lost_.empty() && (done || stopping_early_ || diverged_)) return finish_without_lost();
+      if (!stopping_early_ && must_end()) stop_early();
       const bool evaluates = due_ && !(done && node_.optimizer().awaits_clients());
-      if (calling_off_ || halts() || (done && !evaluates) || !node_.ready()) {
+      if (stopping_early_ || halts() || (done && !evaluates) || !node_.ready()) {
         last_poke_s_ = 0;  // nothing else to do: poke at every look
         if (done) node_.serve();
         pause.wait();
@@ -118,7 +119,9 @@ class RankRun {
     Summary summary;
     const Optimizer<MpiPort>& optimizer = node_.optimizer();
     const bool diverged = comm_.max(diverged_) > 0;
-    summary.verdict = diverged ? Verdict::diverged : evaluations_.called_off() ? Verdict::preempted : Verdict::finished;
+    summary.verdict = diverged                       ? Verdict::diverged
+                      : evaluations_.stopped_early() ? Verdict::preempted
+                                                     : Verdict::finished;
     summary.seconds = summary.wall_seconds = comm_.max(trained_s_);
     summary.cpu_seconds = comm_.sum(cpu_seconds());
     summary.peak_memory_bytes = comm_.max(peak_memory_bytes());
@@ -183,7 +186,7 @@ class RankRun {
     MetricsRow row =
         measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
     row.time_s += before_s_;
-    if (log_) log_->evaluated(row.step, node_.optimizer().begun(), row.time_s, node_.x(), calling_off_);
+    if (log_) log_->evaluated(row.step, node_.optimizer().begun(), row.time_s, node_.x(), stopping_early_);
     return row;
   }
 
@@ -234,18 +237,18 @@ class RankRun {
   /// in good order any more.
   [[noreturn]] void finish_without_lost() {
     progress_.finish();
-    calling_off_ = true;
-    const LastWords mine{row(),
-                         cpu_seconds(),
-                         peak_memory_bytes(),
-                         node_.optimizer().traffic().exchange_seconds,
-                         step_seconds_,
-                         trained_s_,
-                         static_cast<double>(steps_done() * node_.batch_size())};
-    const auto all = survivors_.gather(mine, node_.x());
-    if (all) {
+    stopping_early_ = true;
+    const FinalReport mine{row(),
+                           cpu_seconds(),
+                           peak_memory_bytes(),
+                           node_.optimizer().traffic().exchange_seconds,
+                           step_seconds_,
+                           trained_s_,
+                           static_cast<double>(steps_done() * node_.batch_size())};
+    const auto all = survivors_.gather(std::as_bytes(std::span(&mine, 1)), node_.x());
+    if (!all.empty()) {
       try {
-        write_partial(*all, lost_, node_.optimizer().port().exchange(), experiment_);
+        write_partial(all, lost_, node_.optimizer().port().exchange(), experiment_);
       } catch (const Error& error) {
         std::cerr << std::string("ecl: ") + error.what() + "\n";
       }
@@ -273,16 +276,16 @@ class RankRun {
   /// Another rank ended the run, or this one has to before it has begun its last evaluation.
   bool must_end() const {
     if (!lost_.empty()) return false;
-    return evaluations_.called_off() ||
+    return evaluations_.stopped_early() ||
            (evaluations_.begun() < experiment_.evaluations() &&
             ((stop_requested() && !checkpoints_.kept()) || diverged_ || cannot_write() || checkpoints_.halted()));
   }
 
   bool cannot_write() const { return write_error_ || checkpoints_.error() || (log_ && log_->failed()); }
 
-  void call_off() {
-    calling_off_ = true;
-    evaluations_.call_off(node_.x(), row());
+  void stop_early() {
+    stopping_early_ = true;
+    evaluations_.stop_early(node_.x(), row());
   }
 
   /// --node-speed: sleeps off what a slower machine would have taken longer for a step, serving MPI meanwhile. A rank
@@ -342,7 +345,7 @@ class RankRun {
   double before_s_ = 0;                ///< seconds of training before this process
   double status_s_ = 0, last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0;
   bool due_ = false;  ///< an evaluation comes before the next step
-  bool diverged_ = false, calling_off_ = false;
+  bool diverged_ = false, stopping_early_ = false;
   std::optional<Error> write_error_;  ///< metrics.csv could not be written
 };
 

@@ -3,15 +3,15 @@
 #include <iostream>
 #include <optional>
 
-#include "ecl/engines/local_evaluations.hpp"
-#include "ecl/engines/sim_port.hpp"
+#include "ecl/base/random.hpp"
+#include "ecl/metrics/local_evaluations.hpp"
 #include "ecl/mpi/session.hpp"
-#include "ecl/run/checkpoints.hpp"
+#include "ecl/run/directory/checkpoints.hpp"
+#include "ecl/run/directory/run_directory.hpp"
+#include "ecl/run/directory/run_lock.hpp"
 #include "ecl/run/run.hpp"
-#include "ecl/run/run_directory.hpp"
-#include "ecl/run/run_lock.hpp"
 #include "ecl/run/summary.hpp"
-#include "ecl/words/random.hpp"
+#include "ecl/simulator/sim_port.hpp"
 
 namespace ecl {
 namespace {

@@ -3,11 +3,11 @@
 #include <cmath>
 #include <sstream>
 
-#include "ecl/engines/augmentation.hpp"
-#include "ecl/engines/carriers.hpp"
-#include "ecl/run/placement.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/params.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/data/placement.hpp"
+#include "ecl/exchange/transports.hpp"
+#include "ecl/node/augmentation.hpp"
 
 namespace ecl {
 namespace {

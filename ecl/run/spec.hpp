@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "ecl/base/types.hpp"
 #include "ecl/contracts/port.hpp"
-#include "ecl/engines/sim_port.hpp"
-#include "ecl/words/types.hpp"
+#include "ecl/simulator/sim_port.hpp"
 
 namespace ecl {
 

@@ -7,8 +7,8 @@
 #include <ostream>
 #include <sys/resource.h>
 
-#include "ecl/run/run_directory.hpp"
-#include "ecl/words/build.hpp"
+#include "ecl/base/build.hpp"
+#include "ecl/run/directory/run_directory.hpp"
 
 namespace ecl {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "ecl/engines/recorder.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/metrics/recorder.hpp"
 #include "ecl/run/experiment.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl {
 

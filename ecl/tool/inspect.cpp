@@ -6,15 +6,15 @@
 #include <iostream>
 #include <optional>
 
+#include "ecl/base/check.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/run/graph_report.hpp"
-#include "ecl/run/placement.hpp"
+#include "ecl/data/placement.hpp"
 #include "ecl/run/spec.hpp"
+#include "ecl/tool/graph_report.hpp"
 #include "ecl/tool/parse.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl {
 namespace {

@@ -5,14 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/build.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/params.hpp"
 #include "ecl/mpi/comm.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/run.hpp"
+#include "ecl/tool/doctor.hpp"
 #include "ecl/tool/inspect.hpp"
 #include "ecl/tool/options.hpp"
-#include "ecl/words/build.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/params.hpp"
 
 namespace {
 

@@ -10,12 +10,12 @@
 #include <ostream>
 #include <sstream>
 
-#include "ecl/run/placement.hpp"
-#include "ecl/run/run_directory.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/text_lines.hpp"
+#include "ecl/data/placement.hpp"
+#include "ecl/run/directory/run_directory.hpp"
 #include "ecl/tool/parse.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/params.hpp"
-#include "ecl/words/text_lines.hpp"
 
 namespace ecl {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "ecl/words/check.hpp"
-#include "ecl/words/params.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/params.hpp"
 
 namespace ecl {
 namespace {

@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "ecl/engines/mpi_port.hpp"
-#include "ecl/engines/optimizer.hpp"
+#include "ecl/exchange/mpi_port.hpp"
 #include "ecl/mpi/session.hpp"
+#include "ecl/node/optimizer.hpp"
 
 int main() {
   const ecl::mpi::Session session;

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "ecl/contracts/model.hpp"
-#include "ecl/engines/mpi_port.hpp"
-#include "ecl/engines/node.hpp"
+#include "ecl/exchange/mpi_port.hpp"
 #include "ecl/mpi/session.hpp"
+#include "ecl/node/node.hpp"
 
 namespace {
 

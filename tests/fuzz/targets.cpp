@@ -6,20 +6,20 @@
 #include <string_view>
 #include <utility>
 
+#include "ecl/base/archive.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/gzip.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/datasets/idx.hpp"
-#include "ecl/engines/delivery_log.hpp"
-#include "ecl/engines/step_rule.hpp"
-#include "ecl/run/placement.hpp"
-#include "ecl/run/run_directory.hpp"
+#include "ecl/data/datasets/idx.hpp"
+#include "ecl/data/placement.hpp"
+#include "ecl/node/step_rule.hpp"
+#include "ecl/replay/delivery_log.hpp"
+#include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/spec.hpp"
 #include "ecl/tool/options.hpp"
-#include "ecl/words/archive.hpp"
-#include "ecl/words/check.hpp"
-#include "ecl/words/gzip.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/simulated.hpp"
 

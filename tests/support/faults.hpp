@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "ecl/words/random.hpp"
+#include "ecl/base/random.hpp"
 #include "tests/support/simulated.hpp"
 
 /// What may happen to messages and to nodes, and where a solver ends that it happened to: heterogeneous quadratics on 8

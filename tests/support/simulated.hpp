@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "ecl/engines/recorder.hpp"
-#include "ecl/engines/sim_port.hpp"
+#include "ecl/metrics/recorder.hpp"
 #include "ecl/run/experiment.hpp"
+#include "ecl/simulator/sim_port.hpp"
 
 /// A training run in the simulator that a test can look into and interfere with.
 namespace ecl::test {
@@ -77,7 +77,7 @@ class Forwarding : public Solver {
   std::size_t message_size() const override { return solver_->message_size(); }
   Delivery delivery() const override { return solver_->delivery(); }
   bool replies() const override { return solver_->replies(); }
-  bool takes_late() const override { return solver_->takes_late(); }
+  bool receives_before_last_step() const override { return solver_->receives_before_last_step(); }
   bool directed() const override { return solver_->directed(); }
   void receive(int e, CVec message) override { solver_->receive(e, message); }
   void combine(Vec x) override { solver_->combine(x); }

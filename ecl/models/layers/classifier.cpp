@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ecl/words/check.hpp"
+#include "ecl/base/check.hpp"
 
 namespace ecl::layers {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "ecl/base/check.hpp"
 #include "ecl/models/layers/layers.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl::layers {
 namespace {

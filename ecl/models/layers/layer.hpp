@@ -4,9 +4,9 @@
 #include <deque>
 #include <vector>
 
+#include "ecl/base/floats.hpp"
+#include "ecl/base/random.hpp"
 #include "ecl/contracts/model.hpp"
-#include "ecl/words/floats.hpp"
-#include "ecl/words/random.hpp"
 
 namespace ecl::layers {
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "ecl/base/check.hpp"
 #include "ecl/models/layers/layers.hpp"
-#include "ecl/words/check.hpp"
 
 namespace ecl::layers {
 namespace {

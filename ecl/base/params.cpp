@@ -1,0 +1,171 @@
+#include "ecl/base/params.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <sstream>
+
+#include "ecl/base/check.hpp"
+
+namespace ecl {
+namespace {
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+    }
+  }
+  return row.back();
+}
+
+std::string format(double value) {
+  std::ostringstream out;
+  out << value;
+  return out.str();
+}
+
+template <class Number>
+Number parse_whole(std::string_view text, std::string_view what, const char* kind) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size())
+    throw Error(std::string(what) + ": '" + std::string(text) + "' is not " + kind);
+  return value;
+}
+
+}  // namespace
+
+std::string suggestion(std::string_view name, std::span<const std::string> known) {
+  const std::string* best = nullptr;
+  std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance < best_distance) best = &candidate, best_distance = distance;
+  }
+  return best ? ", did you mean '" + *best + "'?" : "";
+}
+
+double to_number(std::string_view text, std::string_view what) {
+  const double value = parse_whole<double>(text, what, "a number");
+  if (!std::isfinite(value)) throw Error(std::string(what) + ": '" + std::string(text) + "' is not a finite number");
+  return value;
+}
+
+std::int64_t to_integer(std::string_view text, std::string_view what) {
+  return parse_whole<std::int64_t>(text, what, "a whole number");
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const std::size_t at = text.find(separator);
+    parts.emplace_back(text.substr(0, at));
+    if (at == std::string_view::npos) break;
+    text.remove_prefix(at + 1);
+    if (text.empty()) parts.emplace_back();
+  }
+  return parts;
+}
+
+Choice Choice::parse(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return {std::string(text), {}};
+  return {std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
+}
+
+Params::Params(std::string owner, std::string_view arguments, std::span<const std::string> settings)
+    : owner_(std::move(owner)) {
+  const auto add_keyed = [this](const std::string& part, std::size_t equals) {
+    const std::string key = part.substr(0, equals);
+    for (const auto& given : keyed_)
+      if (given.first == key) throw Error(owner_ + ": parameter '" + key + "' is given twice; give it once");
+    keyed_.emplace_back(key, part.substr(equals + 1));
+  };
+  for (const std::string& part : split(arguments, ',')) {
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos)
+      positional_.push_back(part);
+    else
+      add_keyed(part, equals);
+  }
+  for (const std::string& part : settings) {
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw Error(owner_ + ": setting '" + part + "' is not of the form key=value");
+    add_keyed(part, equals);
+  }
+}
+
+std::optional<std::string> Params::claim(const std::string& key, bool all_the_rest) {
+  for (const auto& [name, value] : keyed_)
+    if (name == key) return value;
+  if (positional_.empty()) return std::nullopt;
+  std::string value = positional_.front();
+  if (all_the_rest)
+    for (std::size_t i = 1; i < positional_.size(); ++i) value += "," + positional_[i];
+  positional_.erase(positional_.begin(), all_the_rest ? positional_.end() : positional_.begin() + 1);
+  return value;
+}
+
+std::string Params::required(const std::string& key, const std::string& help) const {
+  const std::string name = owner_.substr(owner_.rfind(' ') + 1);
+  return owner_ + " needs " + key + " (" + help + "): write " + name + ":VALUE or " + name + ":" + key + "=VALUE";
+}
+
+void Params::declare(const std::string& key, const std::string& fallback, const std::string& help) {
+  declared_.push_back({key, fallback, help});
+}
+
+double Params::number(const std::string& key, std::optional<double> fallback, double low, double high,
+                      const std::string& help) {
+  declare(key, fallback ? format(*fallback) : "", help);
+  const auto given = claim(key, false);
+  if (!given && !fallback) throw Error(required(key, help));
+  const double value = given ? to_number(*given, owner_ + ": " + key) : *fallback;
+  if (value < low || value > high)
+    throw Error(owner_ + ": " + key + " = " + format(value) + " is outside " + format(low) + " .. " + format(high));
+  return value;
+}
+
+std::int64_t Params::integer(const std::string& key, std::optional<std::int64_t> fallback, std::int64_t low,
+                             std::int64_t high, const std::string& help) {
+  declare(key, fallback ? std::to_string(*fallback) : "", help);
+  const auto given = claim(key, false);
+  if (!given && !fallback) throw Error(required(key, help));
+  const std::int64_t value = given ? to_integer(*given, owner_ + ": " + key) : *fallback;
+  if (value < low || value > high)
+    throw Error(owner_ + ": " + key + " = " + std::to_string(value) + " is outside " + std::to_string(low) + " .. " +
+                std::to_string(high));
+  return value;
+}
+
+std::string Params::text(const std::string& key, std::optional<std::string> fallback, const std::string& help) {
+  declare(key, fallback.value_or(""), help);
+  const auto given = claim(key, true);
+  if (!given && !fallback) throw Error(required(key, help));
+  return given ? *given : *fallback;
+}
+
+void Params::finish() const {
+  if (!positional_.empty())
+    throw Error(owner_ + ": value '" + positional_.front() + "' is one too many; it takes " +
+                std::to_string(declared_.size()) + " parameter(s)");
+  std::vector<std::string> known;
+  std::string list;
+  for (const Declared& parameter : declared_) {
+    known.push_back(parameter.key);
+    list += (list.empty() ? "" : ", ") + parameter.key;
+  }
+  for (const auto& [key, value] : keyed_) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    throw Error(owner_ + ": unknown parameter '" + key + "'" + suggestion(key, known) +
+                (list.empty() ? " (it has none)" : " (known: " + list + ")"));
+  }
+}
+
+}  // namespace ecl

@@ -1,0 +1,104 @@
+#include "ecl/base/text_lines.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace ecl {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r";
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return text.substr(0, 0);
+  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+/// The whole of `text` as a number; std::from_chars knows no plus sign, which LIBSVM files write.
+template <class Number>
+std::optional<Number> parse(std::string_view text) {
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+TextLines::TextLines(std::string path, std::span<const std::uint8_t> content)
+    : path_(std::move(path)), rest_(reinterpret_cast<const char*>(content.data()), content.size()) {
+  if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);  // the byte order mark of some spreadsheets
+}
+
+bool TextLines::next() {
+  while (!rest_.empty()) {
+    const std::size_t end = rest_.find('\n');
+    line_ = rest_.substr(0, end);
+    rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
+    ++number_;
+    if (line_.ends_with('\r')) line_.remove_suffix(1);
+    if (!trimmed(line_).empty()) return true;
+  }
+  return false;
+}
+
+float TextLines::number(std::string_view cell) const {
+  if (cell.empty()) fail(cell, "a value is missing");
+  const std::optional<double> value = parse_number(cell);
+  if (!value) fail(cell, quoted(cell) + " is not a number, or beyond the range of one");
+  if (!(std::abs(*value) <= std::numeric_limits<float>::max())) fail(cell, quoted(cell) + " is not a finite number");
+  return static_cast<float>(*value);
+}
+
+std::int64_t TextLines::integer(std::string_view cell) const {
+  const std::optional<std::int64_t> value = parse<std::int64_t>(cell);
+  if (!value) fail(cell, quoted(cell) + " is not a whole number");
+  return *value;
+}
+
+void TextLines::fail(std::string_view cell, const std::string& what, Exit code) const {
+  const auto column = cell.data() - line_.data() + 1;
+  throw Error(path_ + ":" + std::to_string(number_) + ":" + std::to_string(column) + ": " + what, code);
+}
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kLongest = 40;
+  std::string shown;
+  for (const char letter : text.substr(0, kLongest)) shown += letter >= ' ' && letter <= '~' ? letter : '?';
+  return "'" + shown + (text.size() > kLongest ? "..." : "") + "'";
+}
+
+std::optional<double> parse_number(std::string_view text) { return parse<double>(text); }
+
+std::string_view next_word(std::string_view& rest) {
+  rest.remove_prefix(std::min(rest.size(), rest.find_first_not_of(kBlanks)));
+  const std::string_view word = rest.substr(0, rest.find_first_of(kBlanks));
+  rest.remove_prefix(word.size());
+  return word;
+}
+
+std::vector<std::string_view> split_cells(const TextLines& lines, char separator) {
+  std::vector<std::string_view> cells;
+  std::string_view rest = lines.line();
+  for (bool more = true; more;) {
+    std::size_t end = rest.find(separator);
+    if (const std::string_view ahead = rest.substr(std::min(rest.size(), rest.find_first_not_of(' ')));
+        ahead.starts_with('"')) {
+      const std::size_t close = ahead.find('"', 1);
+      if (close == std::string_view::npos) lines.fail(ahead, "a quote is not closed on its line");
+      end = rest.find(separator, static_cast<std::size_t>(ahead.data() - rest.data()) + close);
+    }
+    more = end != std::string_view::npos;
+    std::string_view cell = trimmed(rest.substr(0, end));
+    if (cell.size() >= 2 && cell.front() == '"' && cell.back() == '"') cell = cell.substr(1, cell.size() - 2);
+    cells.push_back(cell);
+    if (more) rest.remove_prefix(end + 1);
+  }
+  return cells;
+}
+
+}  // namespace ecl

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ecl/base/check.hpp"
+
+/// Reading text that a user wrote: lines, words, cells, numbers.
+namespace ecl {
+
+/// A text file line by line; its errors name file, line and column. Keeps a view: `content` must outlive it.
+class TextLines {
+ public:
+  TextLines(std::string path, std::span<const std::uint8_t> content);
+
+  /// Goes to the next line that is not blank; false at the end. Call once before the first line.
+  bool next();
+  std::string_view line() const { return line_; }      ///< without its end
+  std::size_t line_number() const { return number_; }  ///< of line(), from 1, blank lines counted
+  const std::string& path() const { return path_; }
+
+  /// The value of `cell`, a part of line(). Throws Error (io) unless it is a number and finite as a float.
+  float number(std::string_view cell) const;
+  std::int64_t integer(std::string_view cell) const;
+
+  /// Throws Error: "path:line:column: what", the column (from 1) where `cell`, a part of line(), starts. `code`: io for
+  /// text that makes no sense, usage for what does not fit the rest of the user's request.
+  [[noreturn]] void fail(std::string_view cell, const std::string& what, Exit code = Exit::io) const;
+
+ private:
+  std::string path_;
+  std::string_view rest_, line_;
+  std::size_t number_ = 0;
+};
+
+/// `text` for a message: shortened, in quotes, anything unprintable as '?'.
+std::string quoted(std::string_view text);
+
+/// The whole of `text` as a number, infinities and NaN included, or nothing.
+std::optional<double> parse_number(std::string_view text);
+inline bool is_number(std::string_view text) { return parse_number(text).has_value(); }
+
+/// Cuts the first word, between blanks, off `rest`; empty if there is none.
+std::string_view next_word(std::string_view& rest);
+
+/// The cells of the current line, without blanks around them and without the quotes of "quoted cells", in which a
+/// separator is text. Throws Error (io) for a quote that is not closed.
+std::vector<std::string_view> split_cells(const TextLines& lines, char separator);
+
+}  // namespace ecl

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ecl/base/archive.hpp"
+#include "ecl/base/types.hpp"
+#include "ecl/contracts/model.hpp"
+#include "ecl/contracts/port.hpp"
+#include "ecl/node/node.hpp"
+
+namespace ecl {
+
+/// One node at one evaluation: a line of metrics.csv. Plain data: it travels between ranks as bytes.
+struct MetricsRow {
+  double time_s = 0;  ///< wall clock of the node, or virtual
+  NodeId node = 0;
+  std::uint64_t step = 0;
+  double epoch = 0;
+  double loss = 0;             ///< on the test set
+  double accuracy = 0;         ///< on the test set, per cent; NaN: does not apply
+  double consensus_error = 0;  ///< |x_i - mean| / |mean|
+  double train_loss = 0;       ///< mean over the mini-batches since the last evaluation
+  Traffic traffic;
+  double stale_p50 = 0, stale_p99 = 0;
+  std::uint64_t messages_refused = 0;  ///< held an infinity or a NaN; not applied
+
+  void archive(Archive& archive) {
+    archive(time_s, node, step, epoch, loss, accuracy, consensus_error, train_loss, traffic, stale_p50, stale_p99,
+            messages_refused);
+  }
+};
+
+/// A node's row but for the consensus error, which needs the others.
+template <Port P>
+MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& test, double epochs_per_step,
+                   double train_loss) {
+  const Optimizer<P>& optimizer = node.optimizer();
+  const double time_s = optimizer.port().now();
+  const Score score = model.score(node.x(), test);
+  return {.time_s = time_s,
+          .node = id,
+          .step = optimizer.steps(),
+          .epoch = static_cast<double>(optimizer.steps()) * epochs_per_step,
+          .loss = score.loss,
+          .accuracy = score.accuracy,
+          .consensus_error = 0,
+          .train_loss = train_loss,
+          .traffic = optimizer.traffic(),
+          .stale_p50 = optimizer.staleness().quantile(0.5),
+          .stale_p99 = optimizer.staleness().quantile(0.99),
+          .messages_refused = optimizer.messages_refused()};
+}
+
+/// The mean of at least one model, all of d floats.
+std::vector<double> mean_of(const std::vector<std::vector<float>>& models);
+
+/// |x - mean| / |mean|: how far a node is from the nodes' average model.
+double relative_distance(CVec x, const std::vector<double>& mean);
+
+/// A node's mini-batch losses: their mean since it was last asked, and whether they still make sense.
+class RunningLoss {
+ public:
+  /// False if training has diverged: the loss is no number, or a thousand times the larger of 1 and the first loss.
+  bool add(double loss);
+  double take();
+  void archive(Archive& archive) { archive(first_, sum_, count_); }
+
+ private:
+  double first_ = -1;
+  double sum_ = 0;
+  std::uint64_t count_ = 0;
+};
+
+/// The row as a line of metrics.csv, without its end.
+std::string to_csv(const MetricsRow& row);
+
+/// Writes metrics.csv, an evaluation at a time.
+class Recorder {
+ public:
+  /// An empty path: nowhere. `rows_kept`: of a run that is resumed; what follows them is dropped, the file replaced in
+  /// one go. Throws Error (io) if the file cannot be made, or has not so many rows.
+  explicit Recorder(const std::string& path, std::uint64_t rows_kept = 0);
+  /// The rows of one evaluation in node order; with the system when this returns. Throws Error (io).
+  void write(const std::vector<MetricsRow>& rows);
+  /// What was written outlasts a crash of the machine. Throws Error (io).
+  void sync();
+
+ private:
+  [[noreturn]] void fail() const;
+
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+};
+
+/// The one progress line of a run. On a terminal it is redrawn in place, elsewhere a plain line comes at intervals.
+class Progress {
+ public:
+  Progress(bool quiet, bool terminal, std::uint64_t total_steps)
+      : quiet_(quiet), terminal_(terminal), total_(total_steps) {}
+  ~Progress() { finish(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// `samples_per_step`: of the whole network while one node makes a step. Cheap if it is too soon for a new line.
+  void show(double now_s, std::uint64_t step, double epoch, double loss, double samples_per_step);
+  /// The newest consensus error, for the following lines.
+  void consensus(double error) { consensus_ = error; }
+  void finish();
+
+ private:
+  bool quiet_, terminal_;
+  std::uint64_t total_;
+  double last_s_ = 0, consensus_ = -1;
+  bool open_ = false;  ///< a redrawn line is on the screen
+};
+
+}  // namespace ecl

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include "ecl/base/types.hpp"
+
+namespace ecl {
+
+/// Who is told what an optimizer takes from its mailboxes, and when: the log of a recorded run (ecl/replay).
+class DeliveryObserver {
+ public:
+  virtual ~DeliveryObserver() = default;
+
+  /// Message `number` of edge e was taken; received() follows when those of the other edges were, too.
+  virtual void took(int e, Stamp number) = 0;
+  /// The messages were taken after `step` steps; `serving`: by a server that is done with its own steps.
+  virtual void received(std::uint64_t step, bool serving) = 0;
+  /// Edge e is gone for good, after `step` steps; `begun`: the round under way had begun.
+  virtual void dropped(std::uint64_t step, bool begun, int e) = 0;
+};
+
+}  // namespace ecl

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "ecl/base/floats.hpp"
+#include "ecl/contracts/graph.hpp"
+#include "ecl/contracts/port.hpp"
+#include "ecl/replay/delivery_log.hpp"
+
+namespace ecl {
+
+class ReplayNetwork;
+
+/// One node's port in the replay of a recorded run: a handle on its network. A take yields what the log says.
+class ReplayPort {
+ public:
+  ReplayPort(ReplayNetwork& network, NodeId node) : network_(&network), node_(node) {}
+
+  double now() const;  ///< what the recorded clock said at the node's last evaluation
+  Stamp arrived(int e) const;
+  Arrival take(int e);
+  Arrival take(int e, Stamp number);
+  Vec outbox(int e);
+  void post(int e, Stamp step);
+  const Traffic& traffic() const;
+
+ private:
+  ReplayNetwork* network_;
+  NodeId node_;
+};
+
+/// The mailboxes of a recorded run in one process. It keeps a message from its post until the take that the reader's
+/// log tells of, and no message that nobody took: looking ahead in the logs says which those are.
+///
+/// Whoever owns the loop reads the logs and steps the nodes in any order in which posted() holds before each event.
+class ReplayNetwork {
+ public:
+  /// `graph` outlives the network; `logs`: of every node, at their beginning.
+  ReplayNetwork(const Graph& graph, std::size_t message_floats, const std::vector<DeliveryReader>& logs);
+  ReplayNetwork(const ReplayNetwork&) = delete;
+  ReplayNetwork& operator=(const ReplayNetwork&) = delete;
+
+  /// Every message that node i takes in `event` has been posted.
+  bool posted(NodeId i, const DeliveryEvent& event) const;
+  /// Messages posted to node i's edge e so far.
+  Stamp posted(NodeId i, int e) const { return boxes_[index(i, e)].posted; }
+  /// The sender's step when it posted the message that node i takes next on edge e; it has been posted.
+  Stamp next_step(NodeId i, int e) const { return boxes_[index(i, e)].waiting.front().step; }
+  /// Node i is about to take the messages of `event`.
+  void expect(NodeId i, const DeliveryEvent& event);
+  /// It took them. Throws Error (io) if it did not: the log is not of this experiment.
+  void check_taken(NodeId i);
+  void set_clock(NodeId i, double time_s) { nodes_[i].time_s = time_s; }
+
+ private:
+  friend class ReplayPort;
+
+  struct Message {
+    Stamp number = 0, step = 0;
+    Floats payload;
+  };
+  /// One directed edge, at its reader.
+  struct Mailbox {
+    DeliveryReader ahead;  ///< in the reader's log: looks for the next message wanted
+    int edge;              ///< the reader's
+    Stamp wanted = 0, posted = 0, taken = 0, expected = 0;
+    std::deque<Message> waiting = {};
+    Message held = {};  ///< until the next take
+  };
+  struct NodeState {
+    double time_s = 0;
+    bool takes = false;  ///< an event is expected
+    Traffic traffic;
+  };
+
+  std::size_t index(NodeId i, int e) const { return first_edge_[i] + e; }
+  Mailbox& box_of_peer(NodeId i, int e);
+  [[noreturn]] void misfit(NodeId i) const;
+
+  const Graph& graph_;
+  std::vector<std::size_t> first_edge_;
+  std::vector<Mailbox> boxes_;
+  std::vector<NodeState> nodes_;
+  Floats outbox_;  ///< the edges take turns
+};
+
+static_assert(Port<ReplayPort>);
+
+}  // namespace ecl

@@ -1,0 +1,127 @@
+#include "ecl/run/directory/rank_checkpoints.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "ecl/run/directory/run_directory.hpp"
+
+namespace ecl {
+
+RankCheckpoints::RankCheckpoints(const mpi::Comm& comm, const Experiment& experiment, State state)
+    : comm_(comm.duplicate()),
+      experiment_(experiment),
+      state_(std::move(state)),
+      files_(experiment.spec.out, experiment.spec.out.empty() ? "" : fingerprint(experiment)),
+      times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.spec.local_steps),
+      saved_(comm),
+      halt_(comm),
+      next_(times_.after(0)) {}
+
+std::uint64_t RankCheckpoints::resume() {
+  comm_.together([this] { files_.latest(); });
+  number_ = published_ = load_latest(files_, [this](std::uint64_t number) {
+    comm_.together([this, number] {
+      Archive file = files_.load(number, name());
+      archive(file, 0);
+      file.finish();
+    });
+  });
+  next_ = times_.after(stood_);
+  return number_;
+}
+
+void RankCheckpoints::write_beside(Recorder& recorder, std::function<void()> published) {
+  recorder_ = &recorder, on_published_ = std::move(published);
+  if (kept()) files_.forget_newer();
+}
+
+void RankCheckpoints::poke(std::uint64_t rows) {
+  if (!kept()) return;
+  heard_ = halt_.heard();
+  saved_.poke();
+  publish(rows);
+}
+
+bool RankCheckpoints::due(std::uint64_t step) const { return kept() && step == next_ && step < experiment_.steps; }
+
+void RankCheckpoints::archive(Archive& archive, std::uint64_t complete) {
+  archive(stood_);
+  state_(archive, complete);
+}
+
+/// `stood`: a step that no rank's state is beyond, the same on all. `durable`: on disk when this returns, else soon to
+/// be.
+void RankCheckpoints::save(std::uint64_t number, std::uint64_t stood, std::uint64_t complete, bool durable) {
+  number_ = number, stood_ = stood;
+  next_ = times_.after(stood_);
+  Archive file;
+  file.reserve(bytes_);
+  archive(file, complete);
+  bytes_ = file.bytes().size();
+  try {
+    files_.save(number, name(), file, durable);
+    saved_.report(number);
+    waiting_.push_back({number, complete * experiment_.nodes()});
+  } catch (const Error& error) {
+    error_ = error;
+  }
+}
+
+/// Rank 0: makes checkpoints that are whole the latest, one after the other.
+void RankCheckpoints::publish(std::uint64_t rows) {
+  while (comm_.rank() == 0 && !waiting_.empty() && saved_.complete(waiting_.front().number) &&
+         rows >= waiting_.front().rows && !error_) {
+    try {
+      recorder_->sync();
+      files_.publish(waiting_.front().number);
+      published_ = waiting_.front().number;
+      on_published_();
+    } catch (const Error& error) {
+      error_ = error;
+    }
+    waiting_.pop_front();
+  }
+}
+
+bool RankCheckpoints::halts(bool told, const Standing& now) {
+  if (!halt_.announced()) {
+    if (!kept() || !(told || heard_)) return false;
+    halt_.announce({boundary_after(now.step), now.begun, number_});
+  }
+  const bool lock_step = experiment_.mode == Mode::lock_step;
+  if (!halt_.reached()) return !lock_step || now.step == boundary_after(now.step);
+  if (halted_at_ != 0) return true;
+  std::uint64_t stand = 0, begun = now.begun, number = number_;
+  for (const auto& [boundary, their_begun, their_number] : halt_.statements()) {
+    stand = std::max(stand, boundary);
+    if (!lock_step) begun = std::min(begun, their_begun), number = std::max(number, their_number);
+  }
+  if (lock_step) {
+    if (stand >= experiment_.steps) return false;  // the foremost is in its last round: the run ends by itself
+    if (now.step < stand || now.busy || due(now.step)) return false;
+    if (!now.ready) return true;
+  }
+  halted_at_ = number + 1;
+  save(halted_at_, stand, begun, false);  // mpirun may leave us a second: write first, then sync
+  return true;
+}
+
+/// The end of the round that is under way after `step` steps.
+std::uint64_t RankCheckpoints::boundary_after(std::uint64_t step) const {
+  const std::uint64_t round = experiment_.spec.local_steps;
+  return (step + round - 1) / round * round;
+}
+
+void RankCheckpoints::finish(std::uint64_t rows) {
+  halt_.finish({});
+  saved_.finish();
+  publish(rows);
+  if (halted_at_ == 0 || error_) return;
+  try {
+    files_.make_durable(halted_at_, name());
+  } catch (const Error& error) {
+    error_ = error;
+  }
+}
+
+}  // namespace ecl

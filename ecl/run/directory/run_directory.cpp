@@ -1,0 +1,163 @@
+#include "ecl/run/directory/run_directory.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <unistd.h>
+
+#include "ecl/base/files.hpp"
+#include "ecl/base/gzip.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/text_lines.hpp"
+
+namespace ecl {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+/// NumPy's format, version 1: `numpy.load` reads it.
+std::string to_npy(const std::vector<double>& values) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(values.size()) + ",), }";
+  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
+  header += '\n';
+  std::string text("\x93NUMPY\x01\x00", 8);
+  text += static_cast<char>(header.size() & 0xff);
+  text += static_cast<char>(header.size() >> 8);
+  text += header;
+  for (const double value : values) {
+    const float narrow = static_cast<float>(value);
+    text.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
+  }
+  return text;
+}
+
+/// Whether a new run may begin in `directory`: nothing is there, but for a config.ini that a killed run did not finish.
+bool is_free(const std::string& directory, std::error_code& error) {
+  if (!fs::exists(directory, error) || error) return true;
+  if (!fs::is_directory(directory, error) || error) return false;
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error))
+    if (at->path().filename() != "config.ini.tmp") return false;
+  return true;
+}
+
+/// "train" or "simulate", of "ecl train ...".
+std::string command_of(const std::string& command_line) {
+  std::string_view rest = command_line;
+  next_word(rest);
+  return std::string(next_word(rest));
+}
+
+std::string text_of(const std::string& path) {
+  const Bytes bytes = read_file(path);
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out) {
+  if (directory_.empty()) return;
+  std::error_code error;
+  if (!spec.resume && !is_free(directory_, error))
+    throw Error("--out " + directory_ +
+                ": something is there already; choose another directory or remove it, or go on with --resume " +
+                directory_);
+  if (error) throw Error("--out " + directory_ + ": cannot be made: " + error.message(), Exit::io);
+  make_folder(directory_);
+  if (!spec.resume)
+    write_atomically(path("config.ini"),
+                     "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
+  make_folder(path("model"));
+  if (spec.record) make_folder(path("deliveries"));
+}
+
+std::string RunDirectory::path(const std::string& file) const {
+  return directory_.empty() ? "" : directory_ + "/" + file;
+}
+
+void RunDirectory::write_status(const Status& status, const Experiment& experiment) const {
+  if (directory_.empty()) return;
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  const auto resume = resume_command(experiment);
+  const bool over = status.state == "finished" || status.state == "diverged";
+  const Json json = {
+      {"state", status.state},
+      {"step", status.step},
+      {"steps", experiment.steps},
+      {"epoch", static_cast<double>(status.step) * experiment.epochs_per_step},
+      {"seconds", status.seconds},
+      {"checkpoint", status.checkpoint == 0 ? Json(nullptr) : Json(status.checkpoint)},
+      {"nodes", experiment.nodes()},
+      {"host", host},
+      {"pid", getpid()},
+      {"resume", over || !resume ? Json(nullptr) : Json(*resume)},
+  };
+  write_atomically(path("status.json"), json.dump(2) + "\n", false);
+}
+
+void RunDirectory::finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean,
+                          std::uint64_t checkpoint) const {
+  if (directory_.empty()) return;
+  write_atomically(path("model/consensus.npy"), to_npy(mean));
+  Json parts = Json::array();
+  std::size_t offset = 0;
+  for (const Slice& slice : experiment.model->slices()) {
+    parts.push_back({{"name", slice.name}, {"shape", slice.shape}, {"offset", offset}});
+    offset += slice.size();
+  }
+  write_atomically(path("model/parameters.json"), parts.dump(1) + "\n");
+  write_atomically(path("summary.json"), to_json(summary, experiment));
+  write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
+               experiment);
+}
+
+StartedRun started_run(const std::string& directory, const std::string& command) {
+  const std::string what = "--resume " + directory + ": ";
+  StartedRun run;
+  run.config_path = directory + "/config.ini";
+  std::error_code error;
+  if (!fs::is_directory(directory, error)) throw Error(what + "there is no such directory; is the path right?");
+  if (!fs::exists(run.config_path, error))
+    throw Error(what + "no run was begun there (it has no config.ini); start one with --out " + directory);
+  std::istringstream lines(text_of(run.config_path));
+  std::string first, second;
+  std::getline(lines, first), std::getline(lines, second);
+  if (first.rfind("# ecl ", 0) != 0 || std::sscanf(second.c_str(), "# on %d nodes", &run.nodes) != 1 || run.nodes < 1)
+    throw Error(what + "its config.ini does not begin with the command and the number of nodes, as ecl writes it",
+                Exit::io);
+  run.command_line = first.substr(2);
+  if (command_of(run.command_line) != command)
+    throw Error(what + "that is a run of ecl " + command_of(run.command_line) + ", not of ecl " + command);
+  const std::string summary_path = directory + "/summary.json";
+  if (!fs::exists(summary_path, error)) return run;
+  const Json summary = Json::parse(text_of(summary_path), nullptr, false);
+  const Json verdict = summary.is_object() ? summary.value("verdict", Json()) : Json();
+  if (verdict == "finished" || verdict == "diverged")
+    throw Error(what + "that run has ended (" + verdict.get<std::string>() +
+                "): there is nothing to resume; start another one with --out");
+  return run;
+}
+
+std::optional<std::string> resume_command(const Experiment& experiment) {
+  const Spec& spec = experiment.spec;
+  const std::string command = command_of(spec.command);
+  const std::string arguments = "ecl " + command + " --resume " + spec.out;
+  if (spec.out.empty() || command == "replay") return std::nullopt;
+  return command == "train" ? "mpirun -n " + std::to_string(experiment.nodes()) + " " + arguments : arguments;
+}
+
+std::string fingerprint(const Experiment& experiment) {
+  std::ostringstream text;
+  text << "ecl " << command_of(experiment.spec.command) << "\nnodes = " << experiment.nodes() << '\n';
+  for (const std::string& line : split(experiment.spec.config, '\n'))
+    if (line.rfind("data = ", 0) != 0) text << line << '\n';
+  char checksum[16];
+  std::snprintf(checksum, sizeof checksum, "%08x", experiment.data_checksum());
+  text << "parameters = " << experiment.model->dim() << "\ntraining samples = " << experiment.train_samples
+       << "\ntest samples = " << experiment.test.size() << "\nchecksum of the data = " << checksum << '\n';
+  return text.str();
+}
+
+}  // namespace ecl

@@ -1,0 +1,32 @@
+#include "ecl/run/directory/run_lock.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <thread>
+#include <unistd.h>
+
+#include "ecl/base/check.hpp"
+
+namespace ecl {
+
+RunLock::RunLock(const std::string& directory) {
+  if (directory.empty()) return;
+  file_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  constexpr int kLooks = 50;
+  for (int looks = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0; ++looks) {
+    if (errno != EWOULDBLOCK) return;
+    if (looks == kLooks) {
+      close(file_);
+      throw Error(directory + ": another process trains there (its status.json says where); wait for it, or end it");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+RunLock::~RunLock() {
+  if (file_ >= 0) close(file_);
+}
+
+}  // namespace ecl

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ecl/base/types.hpp"
+#include "ecl/mpi/comm.hpp"
+#include "ecl/mpi/memory.hpp"
+#include "ecl/mpi/roster.hpp"
+
+namespace ecl {
+
+/// The ranks that go on when others have died, on a single host. Collective calls of MPI would wait for the dead: here
+/// each rank shows in shared memory how far it is, and what must be gathered goes by messages to the lowest survivor.
+class Survivors {
+ public:
+  /// Collective.
+  Survivors(const mpi::Comm& comm, const mpi::Hosts& hosts);
+
+  /// Ranks found dead since the last call.
+  std::vector<int> newly_dead() { return roster_.newly_dead(); }
+  /// Whether those who live can end the run in good order: all ranks are on one host, and share memory.
+  bool can_go_on() const { return board_ != nullptr; }
+  /// This rank speaks for the others: it lives and no lower one does.
+  bool leads() const { return roster_.lowest() == comm_.rank(); }
+
+  /// What a survivor says of itself at the end: a report (bytes, of the same length on all ranks) and its model.
+  struct Last {
+    std::vector<std::byte> report;
+    std::vector<float> model;
+  };
+  /// This rank has made its last step. Waits until all survivors have, then brings what they say together at the
+  /// lowest, which gets it here; the others get nothing, and wait until it has written the results, or has died, and
+  /// another leads.
+  std::vector<Last> gather(std::span<const std::byte> report, CVec x);
+  /// The leader has written the results: all may leave.
+  void release();
+
+ private:
+  enum Phase : std::uint64_t { training, ended, written };
+
+  Phase phase(int rank) const;
+  void show(Phase phase) { board_->exchange(comm_.rank(), 0, phase); }
+  template <class Done>
+  bool wait(const Done& done, int rank);
+  std::vector<Last> receive(Last mine);
+  void send(std::span<const std::byte> report, CVec x, int leader);
+
+  mpi::Comm comm_;
+  mpi::Roster roster_;
+  std::unique_ptr<mpi::Memory> board_;  ///< a word of each rank: its phase
+};
+
+}  // namespace ecl
