@@ -33,8 +33,10 @@ class AllReduce final : public Solver {
     sgd_step(x, mean_, step_size_);
   }
 
-  void descend(Vec, CVec direction, double step_size) override {
-    gradient_.add(direction);
+  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
+
+  void end_round(Vec, int, double step_size) override {
+    gradient_.take();
     step_size_ = step_size;
   }
 

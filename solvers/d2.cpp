@@ -36,10 +36,11 @@ class D2 final : public Solver {
 
   void combine(Vec x) override { corrections_.mix(x); }
 
-  void descend(Vec x, CVec direction, double step_size) override {
-    if (!gradient_.add(direction)) return;
+  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
+
+  void end_round(Vec x, int, double step_size) override {
     const float mu = static_cast<float>(step_size);
-    const CVec g = gradient_.mean(), c = corrections_.sum();
+    const CVec g = gradient_.take(), c = corrections_.sum();
     for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * (g[d] + c[d]);
   }
 

@@ -82,6 +82,19 @@ class EdgeDuals {
     sums_are_old_ = false;
   }
 
+  /// What a round without gradients makes of x: the centre of the edges, split()'s. Without edges x as it is.
+  void centre(Vec x) {
+    sum();
+    if (alpha_sum_ == 0) return;
+    std::copy(pull_.begin(), pull_.end(), x.begin());
+    for (std::size_t e = 0; e < alpha_.size(); ++e) {
+      const float* s = part(sent_, e).data();
+      for (std::size_t d = 0; d < dim_; ++d) x[d] += s[d];
+    }
+    const float scale = 0.5f / alpha_sum_;
+    for (float& value : x) value *= scale;
+  }
+
   void archive(Archive& archive) {
     archive(alpha_, numbers_, duals_, sent_);
     sums_are_old_ = true;  // they follow from the duals

@@ -30,10 +30,11 @@ class Extra final : public Solver {
   void receive(int e, CVec message) override { corrections_.receive(e, message); }
   void combine(Vec x) override { corrections_.update(x); }
 
-  void descend(Vec x, CVec direction, double step_size) override {
-    if (!gradient_.add(direction)) return;
+  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
+
+  void end_round(Vec x, int, double step_size) override {
     const float mu = static_cast<float>(step_size);
-    const CVec g = gradient_.mean(), c = corrections_.sum(), pull = corrections_.pull();
+    const CVec g = gradient_.take(), c = corrections_.sum(), pull = corrections_.pull();
     for (std::size_t d = 0; d < x.size(); ++d) x[d] -= pull[d] + mu * (g[d] + c[d]);
   }
 

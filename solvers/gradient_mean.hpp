@@ -12,24 +12,28 @@ namespace ecl {
 /// the round is one step. So they exchange as often as the others, and see as many samples.
 class GradientMean {
  public:
-  explicit GradientMean(const SolverSetup& setup) : steps_(setup.local_steps), mean_(setup.initial.size(), 0.0f) {}
+  explicit GradientMean(const SolverSetup& setup) : mean_(setup.initial.size(), 0.0f) {}
 
-  /// True with the round's last gradient: mean() is then complete.
-  bool add(CVec gradient) {
-    if (count_ == steps_) count_ = 0;
-    if (count_ == 0) std::fill(mean_.begin(), mean_.end(), 0.0f);
-    const float share = 1 / static_cast<float>(steps_);
-    for (std::size_t d = 0; d < mean_.size(); ++d) mean_[d] += share * gradient[d];
-    return ++count_ == steps_;
+  /// Adds a gradient of the round.
+  void add(CVec gradient) {
+    if (count_++ == 0) std::fill(mean_.begin(), mean_.end(), 0.0f);
+    for (std::size_t d = 0; d < mean_.size(); ++d) mean_[d] += gradient[d];
+  }
+
+  /// Once at the round's end: the mean of what was added, 0 after nothing. Valid until the next add().
+  CVec take() {
+    const float share = count_ == 0 ? 0 : 1 / static_cast<float>(count_);
+    for (float& value : mean_) value *= share;
+    count_ = 0;
+    return mean_;
   }
 
   CVec mean() const { return mean_; }
   void archive(Archive& archive) { archive(count_, mean_); }
 
  private:
-  int steps_;
   int count_ = 0;
-  Floats mean_;
+  Floats mean_;  ///< of the last round; while one is under way the sum of its gradients
 };
 
 }  // namespace ecl

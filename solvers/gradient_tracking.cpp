@@ -44,10 +44,11 @@ class GradientTracking final : public Solver {
     mixing_.mix(tracker_, 1);
   }
 
-  void descend(Vec x, CVec direction, double step_size) override {
-    if (!gradient_.add(direction)) return;
+  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
+
+  void end_round(Vec x, int, double step_size) override {
     const float mu = static_cast<float>(step_size);
-    const CVec g = gradient_.mean();
+    const CVec g = gradient_.take();
     for (std::size_t d = 0; d < x.size(); ++d) {
       tracker_[d] += g[d] - last_gradient_[d];
       x[d] -= mu * tracker_[d];

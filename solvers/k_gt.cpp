@@ -31,7 +31,6 @@ class KGt final : public Solver {
  public:
   KGt(const SolverSetup& setup, Params& params)
       : mixing_(setup, 2),
-        local_steps_(setup.local_steps),
         eta_s_(static_cast<float>(params.number("eta_s", 1.0, 1e-3, 10.0, "step of the exchange; 1: plain averaging"))),
         correction_(setup.initial.size(), 0.0f),
         progress_(setup.initial.size(), 0.0f) {}
@@ -46,7 +45,7 @@ class KGt final : public Solver {
     mixing_.mix(progress_, 1);
     for (std::size_t d = 0; d < x.size(); ++d) correction_[d] += progress_[d];
     std::fill(progress_.begin(), progress_.end(), 0.0f);
-    step_ = 0, length_ = 0;
+    length_ = 0;
   }
 
   void descend(Vec x, CVec direction, double step_size) override {
@@ -57,7 +56,15 @@ class KGt final : public Solver {
       progress_[d] += step;
     }
     length_ += mu;
-    if (++step_ == local_steps_) finish_round(x);
+  }
+
+  /// From x^K and x^0 - x^K to what is exchanged: x^0 - eta_s (x^0 - x^K) and z.
+  void end_round(Vec x, int, double) override {
+    const float back = 1 - eta_s_, per_length = length_ > 0 ? 1 / length_ : 0;
+    for (std::size_t d = 0; d < x.size(); ++d) {
+      x[d] += back * progress_[d];
+      progress_[d] *= per_length;
+    }
   }
 
   void send(int, CVec x, Vec message) override {
@@ -66,24 +73,13 @@ class KGt final : public Solver {
   }
 
   void drop(int e) override { mixing_.drop(e); }
-  void archive(Archive& archive) override { archive(mixing_, correction_, progress_, step_, length_); }
+  void archive(Archive& archive) override { archive(mixing_, correction_, progress_, length_); }
 
  private:
-  /// From x^K and x^0 - x^K to what is exchanged: x^0 - eta_s (x^0 - x^K) and z.
-  void finish_round(Vec x) {
-    const float back = 1 - eta_s_, per_length = length_ > 0 ? 1 / length_ : 0;
-    for (std::size_t d = 0; d < x.size(); ++d) {
-      x[d] += back * progress_[d];
-      progress_[d] *= per_length;
-    }
-  }
-
   Mixing mixing_;
-  int local_steps_;
   float eta_s_;
   Floats correction_;  ///< c_i
   Floats progress_;    ///< x^0 - x^k during the round, z_i from its end to the exchange
-  int step_ = 0;       ///< local steps done in this round
   float length_ = 0;   ///< sum of their mu: K mu, or what a falling learning rate makes of it
 };
 

@@ -50,6 +50,10 @@ class LocalTrainingAdmm final : public Solver {
     for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * (direction[d] + frozen_[d]);
   }
 
+  void end_round(Vec x, int steps, double) override {
+    if (steps == 0) duals_.centre(x);
+  }
+
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
   void archive(Archive& archive) override { archive(duals_, frozen_); }

@@ -52,10 +52,11 @@ class MomentumTracking final : public Solver {
     mixing_.mix(drift_, 1);
   }
 
-  void descend(Vec x, CVec direction, double step_size) override {
-    if (!gradient_.add(direction)) return;
+  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
+
+  void end_round(Vec x, int, double step_size) override {
     const float mu = static_cast<float>(step_size);
-    const CVec g = gradient_.mean();
+    const CVec g = gradient_.take();
     for (std::size_t d = 0; d < x.size(); ++d) {
       const float c = drift_[d] + momentum_[d];
       momentum_[d] = beta_ * momentum_[d] + g[d];

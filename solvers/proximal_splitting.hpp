@@ -34,6 +34,10 @@ class ProximalSplitting final : public Solver {
     duals_.sum();
     proximal_step_(duals_.pull(), duals_.alpha_sum(), x);
   }
+  void end_round(Vec x, int steps, double) override {
+    if (steps == 0) duals_.centre(x);
+  }
+
   void send(int e, CVec x, Vec message) override { duals_.send(e, x, message); }
   void drop(int e) override { duals_.drop(e); }
   void archive(Archive& archive) override { archive(duals_); }

@@ -55,9 +55,11 @@ class RFast final : public Solver {
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
   void combine(Vec x) override { mixing_.mix(x, 0); }
 
-  void descend(Vec x, CVec direction, double step_size) override {
-    if (!gradient_.add(direction)) return;
-    std::copy(gradient_.mean().begin(), gradient_.mean().end(), tracker_.begin());
+  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
+
+  void end_round(Vec x, int, double step_size) override {
+    const CVec g = gradient_.take();
+    std::copy(g.begin(), g.end(), tracker_.begin());
     for (int e = 0; e < mixing_.edges(); ++e) {
       if (mixing_.weight(e) == 0) continue;  // dropped
       const CVec in = mixing_.received(e, 1), out = pushed(e);

@@ -78,7 +78,6 @@ class StochasticGradientPush final : public Solver {
  public:
   explicit StochasticGradientPush(const SolverSetup& setup)
       : dim_(setup.initial.size()),
-        local_steps_(setup.local_steps),
         resting_weight_(resting_weight(setup.graph, setup.node)),
         pushed_(dim_ + 1, 0.0),
         inflow_(dim_ + 1, 0.0) {
@@ -112,10 +111,9 @@ class StochasticGradientPush final : public Solver {
   void descend(Vec x, CVec direction, double step_size) override {
     const float step = static_cast<float>(step_size / resting_weight_);
     for (std::size_t d = 0; d < dim_; ++d) x[d] -= step * direction[d];
-    if (++local_ < local_steps_) return;
-    local_ = 0;
-    push(x);
   }
+
+  void end_round(Vec x, int, double) override { push(x); }
 
   void send(int, CVec, Vec message) override {
     float *high = message.data(), *low = high + dim_ + 1;
@@ -130,9 +128,7 @@ class StochasticGradientPush final : public Solver {
     pushes_[e] = 0;
     resting_weight_ *= shares() / before;
   }
-  void archive(Archive& archive) override {
-    archive(local_, resting_weight_, weight_, pushes_, pushed_, seen_, inflow_);
-  }
+  void archive(Archive& archive) override { archive(resting_weight_, weight_, pushes_, pushed_, seen_, inflow_); }
 
  private:
   /// Into how many shares the mass goes: one for each out-edge, and one that stays.
@@ -147,7 +143,6 @@ class StochasticGradientPush final : public Solver {
   }
 
   std::size_t dim_;
-  int local_steps_, local_ = 0;
   double resting_weight_;       ///< v_i
   double weight_ = 1;           ///< w_i; the numerator is w_i x_i
   std::vector<char> pushes_;    ///< per edge: whether this node pushes on it

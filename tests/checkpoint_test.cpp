@@ -89,7 +89,7 @@ TEST_P(Simulated, ResumesBitForBit) {
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(metrics(killed), metrics(whole));
   EXPECT_EQ(untimed_summary(killed), untimed_summary(whole));
-  EXPECT_EQ(status_of(killed)["state"], "finished");
+  EXPECT_EQ(status_of(killed)["state"], summary_of(whole)["verdict"]);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -145,9 +145,9 @@ TEST_P(OverRanks, LockStepResumesBitForBit) {
   const Outcome uninterrupted = run(tool_on(4, options + whole.string()));
   ASSERT_EQ(uninterrupted.exit_code, 0) << uninterrupted.err;
   run_and_kill(tool_on(4, options + killed.string()), killed, 2);
-  for (const char* left : {"running", "finished"}) {
+  for (const char* left : {"running", "converged"}) {
     EXPECT_EQ(status_of(killed)["state"], left);
-    if (left == std::string("finished")) break;
+    if (left == std::string("converged")) break;
     const Outcome outcome = run(tool_on(4, "train --quiet --resume " + killed.string()));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   }
@@ -194,7 +194,7 @@ TEST_P(Preempted, CheckpointsAndIsResumed) {
   const Outcome resumed = run(tool_on(4, "train --quiet --resume " + stopped.string()));
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   expect_metrics(metrics(stopped), 4, 150);
-  EXPECT_EQ(summary_of(stopped)["verdict"], "finished");
+  EXPECT_EQ(summary_of(stopped)["verdict"], "converged");
   EXPECT_GT(summary_of(stopped)["test_accuracy_min"], 93);
   EXPECT_LT(summary_of(stopped)["consensus_error"], 0.1);
   if (!lock_step) return;
@@ -349,7 +349,7 @@ TEST_F(Refusals, EachSaysWhatIsWrong) {
 
   const Outcome outcome = run(tool_on(3, "train --quiet --resume " + out()));  // put right again, it goes on
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  expect_refused(2, {"has ended (finished)", "nothing to resume"});
+  expect_refused(2, {"has ended (converged)", "nothing to resume"});
 }
 
 TEST(CheckpointRefusals, WithoutARun) {
@@ -367,7 +367,7 @@ TEST(CheckpointRefusals, WithoutARun) {
   EXPECT_NE(line("simulate --checkpoint-every -1 --out " + place).find("--checkpoint-every"), std::string::npos);
   ASSERT_EQ(run(tool("simulate --epochs 1 --quiet --out " + place + "/a")).exit_code, 0);
   EXPECT_NE(line("train --resume " + place + "/a").find("a run of ecl simulate, not of ecl train"), std::string::npos);
-  EXPECT_NE(line("simulate --resume " + place + "/a").find("has ended (finished)"), std::string::npos);
+  EXPECT_NE(line("simulate --resume " + place + "/a").find("has ended (converged)"), std::string::npos);
   write_file(place + "/a/config.ini", "seed = 1\n");
   EXPECT_EQ(run(tool("simulate --resume " + place + "/a")).exit_code, 5);
 }

@@ -230,6 +230,7 @@ TEST(Ecl, StartsWithoutAPull) {
     std::vector<float> x = initial, message(3);
     for (int round = 0; round < 3; ++round) {
       for (int k = 0; k < 8; ++k) solver->descend(x, no_gradient, 0.1);
+      solver->end_round(x, 8, 0.1);
       for (std::size_t d = 0; d < x.size(); ++d) EXPECT_NEAR(x[d], initial[d], 1e-5) << choice << ", round " << round;
       for (int e = 0; e < 2; ++e) {
         solver->send(e, x, message);  // its neighbours are in the same state: they send the same

@@ -308,6 +308,7 @@ class PushSum {
     }
     node.combine(models_[i]);
     node.descend(models_[i], Floats(kDim, 0.0f), 0.1);
+    node.end_round(models_[i], 1, 0.1);
     Floats message(node.message_size());
     for (std::size_t e = 0; e < edges.size(); ++e) {
       if (!edges[e].sends) continue;

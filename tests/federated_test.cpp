@@ -80,7 +80,7 @@ TEST(Federated, AllReduceIsCentralSgdOnThePooledBatch) {
 }
 
 TEST(Federated, AllReduceTakesOneStepOfKGradients) {
-  Spec spec = digits(1, 1);
+  Spec spec = digits(1, 160);
   Simulation network(star(spec, "allreduce")), central(star(spec, "local"));  // K = 8 equal gradients: one step
   for (int round = 1; round <= 20; ++round) {
     network.run(8), central.run(1);
@@ -146,6 +146,7 @@ TEST(Federated, ScaffoldForgetsLostMessages) {
         const std::vector<float> gradient = {curvature[i] * (x[i][0] - minimum[i])};
         solvers[i]->descend(x[i], gradient, 0.1);
       }
+      solvers[i]->end_round(x[i], kLocal, 0.1);
       if (i == 0) continue;
       solvers[i]->send(0, x[i], message);
       if (arrives()) solvers[0]->receive(i - 1, message);

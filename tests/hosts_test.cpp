@@ -36,7 +36,7 @@ void expect_trained(const Outcome& outcome, const std::string& out) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json summary = summary_of(out);
   expect_complete(summary);
-  EXPECT_EQ(summary["verdict"], "finished");
+  EXPECT_EQ(summary["verdict"], "converged");
   EXPECT_GT(summary["test_accuracy_min"], kAccuracy);
   EXPECT_EQ(summary["messages_torn"], 0);
 }
@@ -105,6 +105,24 @@ TEST(HostsTest, ATenTimesSlowerRankIsWaitedForAtTheEndOnly) {
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_GT(summary_of(out)["test_accuracy_min"], 80);
+}
+
+/// Steps that are over before the first messages arrive: the nodes end in agreement all the same. ECL_SHORT_RUNS=20 for
+/// as many runs.
+TEST(HostsTest, ShortRunsEndInAgreement) {
+  const char* wanted = std::getenv("ECL_SHORT_RUNS");
+  for (int repetition = 0; repetition < (wanted ? std::atoi(wanted) : 3); ++repetition) {
+    const Scratch scratch;
+    const std::string out = (scratch / "a").string();
+    const Outcome outcome = run(tool_across("2 2", "train --partition classes:3 --epochs 20 --quiet --out " + out));
+    if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    const Json summary = summary_of(out);
+    EXPECT_EQ(summary["verdict"], "converged") << outcome.err;
+    EXPECT_LE(summary["consensus_error"], 0.01);
+    EXPECT_GE(summary["test_accuracy_min"].get<double>(), summary["test_accuracy_mean"].get<double>() - 3);
+    EXPECT_GT(summary["test_accuracy_mean"], 85);
+  }
 }
 
 /// Across hosts MPI cannot go on without a rank: what is promised is an end.

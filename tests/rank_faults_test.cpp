@@ -132,7 +132,7 @@ TEST(RankFaults, ATenTimesSlowerRankIsWaitedForAtTheEndOnly) {
   const Outcome outcome = job.process().wait(kLimit_s);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json summary = summary_of(job.out());
-  EXPECT_EQ(summary["verdict"], "finished");
+  EXPECT_EQ(summary["verdict"], "converged");
   EXPECT_GT(summary["test_accuracy_min"].get<double>(), 80);
 }
 

@@ -32,7 +32,7 @@ TEST_P(Ranks, TrainQuietly) {
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err, "");
-  EXPECT_EQ(count(outcome.out, "finished: ecl on ring, " + std::to_string(ranks) + " nodes"), 1u) << outcome.out;
+  EXPECT_EQ(count(outcome.out, "converged: ecl on ring, " + std::to_string(ranks) + " nodes"), 1u) << outcome.out;
   EXPECT_EQ(count(outcome.out, "test accuracy"), 1u) << outcome.out;
   const Json summary = summary_of(out);
   expect_complete(summary);
@@ -73,7 +73,7 @@ TEST_P(RefusedUnderMpirun, InOneLineAndNothingIsWritten) {
   const Outcome outcome = run(tool_on(ranks, "train --out " + out + " " + options));
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_EQ(outcome.exit_code, mistake.exit_code);
-  EXPECT_EQ(outcome.out.find("finished"), std::string::npos);
+  EXPECT_EQ(outcome.out.find("converged"), std::string::npos);
   EXPECT_EQ(outcome.err.find("MPI_ABORT"), std::string::npos) << outcome.err;
   const auto lines = ecl_lines(outcome.err);
   ASSERT_EQ(lines.size(), 1u) << outcome.err;

@@ -311,10 +311,10 @@ TEST(Simulate, WritesWhatItPromises) {
   const std::string options = "simulate --nodes 5 --epochs 4 --partition classes:4 --seed 3 --out " + out;
   const Outcome outcome = ecl(options);
   expect_ok(outcome);
-  expect_has(outcome.out, {"finished: ecl on ring, 5 nodes"});
+  expect_has(outcome.out, {"converged: ecl on ring, 5 nodes"});
   const Json summary = summary_of(out);
   expect_complete(summary);
-  EXPECT_EQ(summary["verdict"], "finished");
+  EXPECT_EQ(summary["verdict"], "converged");
   EXPECT_EQ(summary["command"], "ecl " + options);
   EXPECT_EQ(summary["nodes"], 5);
   EXPECT_EQ(summary["dimension"], 650);
@@ -412,7 +412,7 @@ TEST(Train, WorksWithoutMpirun) {
   const Outcome outcome = ecl("train --epochs 3 --quiet --out " + (scratch / "a").string());
   expect_ok(outcome);
   EXPECT_EQ(outcome.err, "");
-  expect_has(outcome.out, {"finished: ecl on ring, 1 nodes"});
+  expect_has(outcome.out, {"converged: ecl on ring, 1 nodes"});
   const Json summary = summary_of(scratch / "a");
   expect_complete(summary);
   EXPECT_EQ(summary["nodes"], 1);

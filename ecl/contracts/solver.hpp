@@ -37,8 +37,10 @@ struct SolverSetup {
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
 ///
-/// The Optimizer calls, once per round: receive() for each message that arrived, combine(), K times descend(), then
-/// send() for each edge that sends. Gradients are taken at the x that combine() left, and so are evaluations.
+/// The Optimizer calls, once per round: receive() for each message that arrived, combine(), K times descend(),
+/// end_round(), then send() for each edge that sends. Gradients are taken at the x that combine() left, and so are
+/// evaluations. A run's last round may have fewer descents. After it there are rounds without any, in which the nodes
+/// only exchange until they agree.
 /// All vectors have d floats, messages message_size().
 /// A solver reads no clock, does no I/O and allocates nothing in these calls (a ProximalStep may).
 class Solver {
@@ -63,6 +65,12 @@ class Solver {
   virtual void combine(Vec x) { static_cast<void>(x); }
   /// One local step of size `step_size` along `direction`: the gradient, or its running average under momentum.
   virtual void descend(Vec x, CVec direction, double step_size) = 0;
+  /// The round's end, after `steps` descents, the last of size `step_size`. After none x becomes what the neighbours'
+  /// messages alone make of it, a step of size 0: plain averaging, in most algorithms. Solvers that average in
+  /// combine() have nothing to do here.
+  virtual void end_round(Vec x, int steps, double step_size) {
+    static_cast<void>(x), static_cast<void>(steps), static_cast<void>(step_size);
+  }
   /// Fills `message` completely.
   virtual void send(int e, CVec x, Vec message) = 0;
   /// The edge is gone for good: the node goes on as if the graph never had it.

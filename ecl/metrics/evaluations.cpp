@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ecl/base/check.hpp"
+#include "ecl/metrics/consensus.hpp"
 #include "ecl/mpi/error.hpp"
 
 namespace ecl {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "ecl/metrics/consensus.hpp"
+
 namespace ecl {
 
 LocalEvaluations::LocalEvaluations(NodeId nodes, std::size_t dim, Finished finished)

@@ -16,20 +16,6 @@
 namespace ecl {
 namespace {
 
-constexpr double kRedraw_s = 0.2, kPlainLine_s = 5;
-
-std::string duration(double seconds) {
-  char text[32];
-  const long s = std::lround(seconds);
-  if (s < 60)
-    std::snprintf(text, sizeof text, "%ld s", s);
-  else if (s < 3600)
-    std::snprintf(text, sizeof text, "%ld min %02ld s", s / 60, s % 60);
-  else
-    std::snprintf(text, sizeof text, "%ld h %02ld min", s / 3600, s / 60 % 60);
-  return text;
-}
-
 /// The first `count` lines of a text file, ends of lines included. Throws Error (io) if it has fewer.
 std::string first_lines(const std::string& path, std::uint64_t count) {
   const Bytes content = read_file(path);
@@ -44,24 +30,6 @@ std::string first_lines(const std::string& path, std::uint64_t count) {
 }
 
 }  // namespace
-
-std::vector<double> mean_of(const std::vector<std::vector<float>>& models) {
-  std::vector<double> mean(models.at(0).size());
-  for (const auto& model : models)
-    for (std::size_t d = 0; d < mean.size(); ++d) mean[d] += model[d];
-  for (double& value : mean) value /= static_cast<double>(models.size());
-  return mean;
-}
-
-double relative_distance(CVec x, const std::vector<double>& mean) {
-  double distance = 0, norm = 0;
-  for (std::size_t d = 0; d < x.size(); ++d) {
-    const double difference = x[d] - mean[d];
-    distance += difference * difference;
-    norm += mean[d] * mean[d];
-  }
-  return norm > 0 ? std::sqrt(distance / norm) : std::sqrt(distance);
-}
 
 bool RunningLoss::add(double loss) {
   constexpr double kFarTooHigh = 1000;
@@ -113,24 +81,6 @@ void Recorder::write(const std::vector<MetricsRow>& rows) {
   for (const MetricsRow& row : rows)
     if (std::fputs((to_csv(row) + '\n').c_str(), file_.get()) < 0) fail();
   if (std::fflush(file_.get()) != 0) fail();
-}
-
-void Progress::show(double now_s, std::uint64_t step, double epoch, double loss, double samples_per_step) {
-  if (quiet_ || now_s - last_s_ < (terminal_ ? kRedraw_s : kPlainLine_s)) return;
-  last_s_ = now_s;
-  char consensus[48] = "";
-  if (consensus_ >= 0) std::snprintf(consensus, sizeof consensus, "  consensus error %.2e", consensus_);
-  const double rate = now_s > 0 ? static_cast<double>(step) / now_s : 0;
-  const double left_s = rate > 0 ? static_cast<double>(total_ - step) / rate : 0;
-  std::fprintf(stderr, "%sstep %llu/%llu  epoch %.1f  loss %.4f%s  %.3g samples/s  %s left%s", terminal_ ? "\r" : "",
-               static_cast<unsigned long long>(step), static_cast<unsigned long long>(total_), epoch, loss, consensus,
-               rate * samples_per_step, duration(left_s).c_str(), terminal_ ? "\033[K" : "\n");
-  std::fflush(stderr);
-  open_ = terminal_;
-}
-
-void Progress::finish() {
-  if (std::exchange(open_, false)) std::fprintf(stderr, "\n");
 }
 
 }  // namespace ecl

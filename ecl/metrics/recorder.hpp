@@ -55,12 +55,6 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
           .messages_refused = optimizer.messages_refused()};
 }
 
-/// The mean of at least one model, all of d floats.
-std::vector<double> mean_of(const std::vector<std::vector<float>>& models);
-
-/// |x - mean| / |mean|: how far a node is from the nodes' average model.
-double relative_distance(CVec x, const std::vector<double>& mean);
-
 /// A node's mini-batch losses: their mean since it was last asked, and whether they still make sense.
 class RunningLoss {
  public:
@@ -97,28 +91,6 @@ class Recorder {
   };
   std::string path_;
   std::unique_ptr<std::FILE, Close> file_;
-};
-
-/// The one progress line of a run. On a terminal it is redrawn in place, elsewhere a plain line comes at intervals.
-class Progress {
- public:
-  Progress(bool quiet, bool terminal, std::uint64_t total_steps)
-      : quiet_(quiet), terminal_(terminal), total_(total_steps) {}
-  ~Progress() { finish(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  /// `samples_per_step`: of the whole network while one node makes a step. Cheap if it is too soon for a new line.
-  void show(double now_s, std::uint64_t step, double epoch, double loss, double samples_per_step);
-  /// The newest consensus error, for the following lines.
-  void consensus(double error) { consensus_ = error; }
-  void finish();
-
- private:
-  bool quiet_, terminal_;
-  std::uint64_t total_;
-  double last_s_ = 0, consensus_ = -1;
-  bool open_ = false;  ///< a redrawn line is on the screen
 };
 
 }  // namespace ecl

@@ -6,6 +6,13 @@
 
 namespace ecl {
 
+/// When messages are taken from the mailboxes.
+enum class Taking {
+  round,   ///< once in a round of training
+  serve,   ///< by a server that is done with its own steps
+  settle,  ///< in an exchange after the last step (Optimizer::settle)
+};
+
 /// Who is told what an optimizer takes from its mailboxes, and when: the log of a recorded run (ecl/replay).
 class DeliveryObserver {
  public:
@@ -13,8 +20,8 @@ class DeliveryObserver {
 
   /// Message `number` of edge e was taken; received() follows when those of the other edges were, too.
   virtual void took(int e, Stamp number) = 0;
-  /// The messages were taken after `step` steps; `serving`: by a server that is done with its own steps.
-  virtual void received(std::uint64_t step, bool serving) = 0;
+  /// The messages were taken after `step` steps.
+  virtual void received(std::uint64_t step, Taking when) = 0;
   /// Edge e is gone for good, after `step` steps; `begun`: the round under way had begun.
   virtual void dropped(std::uint64_t step, bool begun, int e) = 0;
 };

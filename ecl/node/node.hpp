@@ -45,6 +45,8 @@ class Node {
     return loss;
   }
 
+  /// After the last step: an exchange without a gradient.
+  void settle() { optimizer_.settle(x_); }
   /// After the last step: a server goes on answering. False if this node is none.
   bool serve() { return optimizer_.serve(x_); }
 

@@ -75,7 +75,7 @@ class Optimizer {
   void begin(Vec x) {
     if (begun_) return;
     begun_ = true;
-    if (!receives_before_last_step()) receive(false);
+    if (!receives_before_last_step()) receive(Taking::round);
     solver_->combine(x);
     if (solver_->replies() && round_ > 0) send(x);
   }
@@ -84,21 +84,43 @@ class Optimizer {
   /// where that was left out; such a gradient is then of the x before the neighbours' messages.
   void step(Vec x, CVec gradient) {
     begin(x);
-    if (receives_before_last_step() && local_ + 1 == rule_.local_steps) receive(false);
-    solver_->descend(x, direction(x, gradient), rule_.step_size(steps_));
+    const bool last = local_ + 1 == rule_.local_steps || steps_ + 1 == rule_.total_steps;
+    if (receives_before_last_step() && last) receive(Taking::round);
+    const double step_size = rule_.step_size(steps_);
+    solver_->descend(x, direction(x, gradient), step_size);
     ++steps_;
-    if (++local_ < rule_.local_steps) return;
-    local_ = 0;
-    begun_ = false;
-    ++round_;
-    if (!solver_->replies()) send(x);
+    ++local_;
+    if (last) end_round(x, step_size);
+  }
+
+  /// After the last step: a round without a gradient, in which x becomes what the neighbours' messages make of it.
+  /// Where all nodes do so again and again, they come to agree. In lock step only when ready().
+  void settle(Vec x) {
+    ECL_CHECK(local_ == 0);
+    ++settled_;
+    begin(x);
+    if (receives_before_last_step())
+      receive(Taking::settle);
+    else if (observer_)
+      observer_->received(steps_, Taking::settle);
+    end_round(x, 0);
+  }
+  /// How often settle() was called.
+  std::uint64_t settled() const { return settled_; }
+  /// Rounds done, those of settle() among them: exchanges with every neighbour.
+  std::uint64_t rounds() const { return round_; }
+  /// A message waits on every edge that receives any.
+  bool heard_from_all() const {
+    for (int e = 0; e < edge_count(); ++e)
+      if (edges_[e].receives && port_.arrived(e) <= edges_[e].taken) return false;
+    return true;
   }
 
   /// A server whose own steps are done goes on telling its clients: call this when a message may have come. False if
   /// this node is no server, or in lock step, where all end together.
   bool serve(Vec x) {
     if (mode_ == Mode::lock_step || !solver_->replies()) return false;
-    if (receive(true) > 0) {
+    if (receive(Taking::serve) > 0) {
       solver_->combine(x);
       send(x);
     }
@@ -108,10 +130,8 @@ class Optimizer {
   /// True for a server some of whose clients have not sent their last message yet: what it makes of them is not final.
   bool awaits_clients() const {
     if (mode_ == Mode::lock_step || !solver_->replies()) return false;
-    const auto rounds = static_cast<std::uint64_t>(rule_.local_steps);
-    const Stamp last = rule_.total_steps / rounds * rounds;
     return std::any_of(edges_.begin(), edges_.end(),
-                       [last](const EdgeUse& edge) { return edge.receives && edge.heard < last; });
+                       [last = rule_.total_steps](const EdgeUse& edge) { return edge.receives && edge.heard < last; });
   }
 
   /// The neighbour at edge e is gone for good.
@@ -126,9 +146,9 @@ class Optimizer {
   /// under a loaded optimizer begins to count at 0.
   void archive(Archive& archive) {
     Traffic so_far = traffic();
-    archive(steps_, round_, local_, begun_, staleness_, so_far, *solver_);
+    archive(steps_, round_, local_, settled_, begun_, staleness_, so_far, *solver_);
     archive.list(velocity_);
-    for (EdgeUse& edge : edges_) archive(edge.sends, edge.receives, edge.heard, edge.refused);
+    for (EdgeUse& edge : edges_) archive(edge.sends, edge.receives, edge.heard, edge.taken, edge.refused);
     if (archive.loading()) before_ = so_far;
   }
 
@@ -140,6 +160,7 @@ class Optimizer {
   void restart_port(CVec x) {
     ECL_CHECK(mode_ == Mode::async || begun_ || round_ == 0);
     first_round_ = round_;
+    for (EdgeUse& edge : edges_) edge.taken = 0;
     if (mode_ == Mode::async && steps_ == rule_.total_steps && round_ > 0) send(x);
   }
   /// From here on `observer`, which outlives this, is told what is taken and dropped (Mode::async).
@@ -178,13 +199,14 @@ class Optimizer {
   struct EdgeUse {
     bool sends, receives;
     Stamp heard = 0;  ///< the sender's step when it posted what came last
+    Stamp taken = 0;  ///< number of that message
     std::uint64_t refused = 0;
   };
 
   int edge_count() const { return static_cast<int>(edges_.size()); }
 
   /// Hands the solver what arrived; returns how many messages that were.
-  int receive(bool serving) {
+  int receive(Taking when) {
     if (mode_ == Mode::lock_step && round_ == first_round_) return 0;
     int taken = 0;
     for (int e = 0; e < edge_count(); ++e) {
@@ -197,14 +219,22 @@ class Optimizer {
       ++taken;
       if (observer_) observer_->took(e, arrival.number);
       edges_[e].heard = arrival.step;
-      staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
+      edges_[e].taken = arrival.number;
+      if (settled_ == 0) staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
       if (all_finite(arrival.payload))
         solver_->receive(e, arrival.payload);
       else
         ++edges_[e].refused;
     }
-    if (observer_ && (taken > 0 || !serving)) observer_->received(steps_, serving);
+    if (observer_ && (taken > 0 || when != Taking::serve)) observer_->received(steps_, when);
     return taken;
+  }
+
+  void end_round(Vec x, double step_size) {
+    solver_->end_round(x, std::exchange(local_, 0), step_size);
+    begun_ = false;
+    ++round_;
+    if (!solver_->replies()) send(x);
   }
 
   CVec direction(CVec x, CVec gradient) {
@@ -234,7 +264,8 @@ class Optimizer {
   Stamp round_ = 0;        ///< rounds done
   Stamp first_round_ = 0;  ///< the port is new since; from every edge round k needs its message k - first_round_
   int local_ = 0;          ///< steps of the round under way
-  bool begun_ = false;     ///< begin() was called for the round under way
+  std::uint64_t settled_ = 0;
+  bool begun_ = false;  ///< begin() was called for the round under way
   Staleness staleness_;
   Traffic before_;  ///< of a port before this one
   DeliveryObserver* observer_ = nullptr;

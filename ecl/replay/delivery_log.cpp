@@ -18,7 +18,8 @@ constexpr const char* kFormat = "ecl deliveries 1: node %d of %d, %d edges, conf
 constexpr const char* kHeader = "ecl deliveries 1: node %d of %d, %d edges, config %08x, data %08x\n";
 
 bool takes(DeliveryEvent::Kind kind) {
-  return kind == DeliveryEvent::Kind::round || kind == DeliveryEvent::Kind::serve;
+  using Kind = DeliveryEvent::Kind;
+  return kind == Kind::round || kind == Kind::serve || kind == Kind::settle;
 }
 
 }  // namespace
@@ -45,8 +46,9 @@ void DeliveryLog::check() const {
 
 void DeliveryLog::took(int e, Stamp number) { taken_[e] = number; }
 
-void DeliveryLog::received(std::uint64_t step, bool serving) {
-  start(serving ? DeliveryEvent::Kind::serve : DeliveryEvent::Kind::round, step);
+void DeliveryLog::received(std::uint64_t step, Taking when) {
+  using Kind = DeliveryEvent::Kind;
+  start(when == Taking::round ? Kind::round : when == Taking::serve ? Kind::serve : Kind::settle, step);
   for (std::size_t e = 0; e < taken_.size(); ++e) {
     add_integer(taken_[e] == 0 ? 0 : taken_[e] - last_[e]);
     if (taken_[e] != 0) last_[e] = std::exchange(taken_[e], 0);
@@ -147,7 +149,7 @@ bool DeliveryReader::get_event() {
   std::uint64_t head = 0;
   if (!get_integer(head)) return false;
   const auto kind = head & ((1 << kKindBits) - 1);
-  if (kind > static_cast<std::uint64_t>(DeliveryEvent::Kind::stopped_early)) damaged();
+  if (kind > static_cast<std::uint64_t>(DeliveryEvent::Kind::settle)) damaged();
   DeliveryEvent event;
   event.kind = static_cast<DeliveryEvent::Kind>(kind);
   event.step = event_.step + (head >> kKindBits);

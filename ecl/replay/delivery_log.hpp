@@ -32,17 +32,18 @@ struct DeliveryOrigin {
 
 struct DeliveryEvent {
   enum class Kind : std::uint8_t {
-    round,         ///< the messages of a round were taken
-    serve,         ///< a server that is done with its own steps took messages
-    drop,          ///< an edge went for good
-    evaluation,    ///< the model was evaluated
-    stopped_early  ///< the run ended before its time: the last evaluation
+    round,          ///< the messages of a round were taken
+    serve,          ///< a server that is done with its own steps took messages
+    drop,           ///< an edge went for good
+    evaluation,     ///< the model was evaluated
+    stopped_early,  ///< the run ended before its time: the last evaluation
+    settle          ///< an exchange after the last step, and the messages that were taken in it
   };
   Kind kind = Kind::round;
   std::uint64_t step = 0;    ///< the node's, when it happened
-  std::vector<Stamp> taken;  ///< round, serve: per edge the number of the message, 0 for none
+  std::vector<Stamp> taken;  ///< round, serve, settle: per edge the number of the message, 0 for none
   int edge = 0;              ///< drop
-  bool begun = false;        ///< all but round and serve: the round under way had begun
+  bool begun = false;        ///< all but these: the round under way had begun
   double time_s = 0;         ///< evaluation, stopped_early: the node's clock
   std::uint32_t model = 0;   ///< evaluation, stopped_early: checksum of the node's model
 };
@@ -57,7 +58,7 @@ class DeliveryLog final : public DeliveryObserver {
   DeliveryLog(const std::string& path, const DeliveryOrigin& origin);
 
   void took(int e, Stamp number) override;
-  void received(std::uint64_t step, bool serving) override;
+  void received(std::uint64_t step, Taking when) override;
   void dropped(std::uint64_t step, bool begun, int e) override;
   /// Whoever owns the loop evaluated the model x.
   void evaluated(std::uint64_t step, bool begun, double time_s, CVec x, bool stopped_early);

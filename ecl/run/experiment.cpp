@@ -45,7 +45,14 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   model->init(initial, random);
   optimum = model->optimum(*train_);
 
+  double samples_per_step = 0;  // a shard smaller than the batch is the batch
+  for (const std::size_t held : shard_sizes_)
+    samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));
+  const double steps_per_epoch = static_cast<double>(train_samples) / samples_per_step;
+  steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(spec.epochs * steps_per_epoch));
+  epochs_per_step = 1 / steps_per_epoch;
   const auto solver = make_solver(0);  // its parameters are checked before anything is written
+  message_floats_ = solver->message_size();
   if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
                 " needs every message of a round exactly once, which --mode async does not promise; " +
@@ -54,12 +61,6 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
     throw Error("topology " + spec.topology +
                 " has one-way edges, on which lock step does not know when a message has been read; " +
                 "use --mode async, or an undirected topology such as ring");
-  double samples_per_step = 0;  // a shard smaller than the batch is the batch
-  for (const std::size_t held : shard_sizes_)
-    samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));
-  const double steps_per_epoch = static_cast<double>(train_samples) / samples_per_step;
-  steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(spec.epochs * steps_per_epoch));
-  epochs_per_step = 1 / steps_per_epoch;
   const double epochs = static_cast<double>(steps) * epochs_per_step;
   if (spec.eval_every > 0) evaluations_ = std::max<std::uint64_t>(1, std::llround(epochs / spec.eval_every));
   evaluations_ = std::min(evaluations_, steps);
@@ -69,17 +70,19 @@ std::uint64_t Experiment::evaluation_step(std::uint64_t k) const {
   return (steps * k + evaluations_ - 1) / evaluations_;
 }
 
+int Experiment::round_steps() const { return static_cast<int>(std::min<std::uint64_t>(spec.local_steps, steps)); }
+
 StepRule Experiment::rule() const {
   return {.learning_rate = spec.learning_rate,
           .momentum = spec.momentum,
           .weight_decay = spec.weight_decay,
-          .local_steps = spec.local_steps,
+          .local_steps = round_steps(),
           .schedule = Schedule::parse(spec.schedule),
           .total_steps = steps};
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
-  SolverSetup setup{graph, i, initial, rule().initial_step_size(), spec.local_steps, spec.momentum, spec.seed};
+  SolverSetup setup{graph, i, initial, rule().initial_step_size(), round_steps(), spec.momentum, spec.seed};
   setup.proximal_step = [this, i] { return proximal_step(i); };
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
 }
@@ -124,7 +127,8 @@ std::string Experiment::describe() const {
        << "graph     " << spec.topology << ", " << nodes() << " nodes, " << graph.edge_count() << " edges\n"
        << "solver    " << spec.solver << ", " << make_solver(0)->message_size() * sizeof(float) << " bytes a message, "
        << spec.mode << "\n"
-       << "run       " << steps << " steps on each node, " << evaluations_ << " evaluations\n";
+       << "run       " << steps << " steps on each node, " << rounds() << " rounds, " << evaluations_
+       << " evaluations\n";
   return text.str();
 }
 
@@ -158,13 +162,13 @@ std::string Experiment::footprint() const {
        << "; the batch " << megabytes(batch) << "\n"
        << "  solver       " << megabytes(state.bytes().size()) << " (" << spec.solver << ")\n"
        << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours every "
-       << spec.local_steps << " steps; mailboxes " << megabytes(slots) << "\n"
+       << round_steps() << " steps; mailboxes " << megabytes(slots) << "\n"
        << "  samples      " << shard_sizes_[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
        << megabytes(tests) << "\n"
        << "together " << megabytes(sum) << " a node, " << megabytes(sum * nodes())
        << " for all, programs and MPI aside\n"
-       << "to do: " << steps << " steps on each node, " << evaluations_
-       << " evaluations; nothing was trained or written\n";
+       << "to do: " << steps << " steps on each node, in " << rounds() << (rounds() == 1 ? " round" : " rounds") << ", "
+       << evaluations_ << " evaluations; nothing was trained or written\n";
   return text.str();
 }
 

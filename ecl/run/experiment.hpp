@@ -25,6 +25,14 @@ class Experiment {
   std::uint64_t evaluations() const { return evaluations_; }
   std::uint64_t evaluation_step(std::uint64_t k) const;
 
+  /// Steps of a round: K, or all of them if there are fewer. A run's last round may be shorter.
+  int round_steps() const;
+  /// Rounds of training: each ends with an exchange.
+  std::uint64_t rounds() const { return (steps + round_steps() - 1) / round_steps(); }
+  /// False if no node ever sends a message: there is one node, or the solver does not communicate.
+  bool exchanges() const { return message_floats_ > 0 && graph.edge_count() > 0; }
+  std::size_t message_floats() const { return message_floats_; }
+
   std::unique_ptr<Solver> make_solver(NodeId i) const;
   template <Port P>
   Node<P> make_node(NodeId i, P port, std::unique_ptr<Solver> solver, Workspace& workspace) const {
@@ -71,6 +79,7 @@ class Experiment {
   std::shared_ptr<const Dataset> train_;
   std::vector<std::size_t> shard_sizes_;
   std::uint64_t evaluations_ = 1;
+  std::size_t message_floats_ = 0;
 };
 
 }  // namespace ecl

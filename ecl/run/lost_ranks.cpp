@@ -7,6 +7,7 @@
 #include <iterator>
 #include <type_traits>
 
+#include "ecl/metrics/consensus.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/summary.hpp"
@@ -41,7 +42,7 @@ void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec
 
 void write_partial(const std::vector<Survivors::Last>& all, const std::vector<NodeId>& lost,
                    const std::string& exchange, const Experiment& experiment) {
-  std::vector<std::vector<float>> models;
+  std::vector<CVec> models;
   for (const Survivors::Last& last : all) models.push_back(last.model);
   const std::vector<double> mean = mean_of(models);
   Summary summary;
@@ -60,8 +61,8 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::vector<No
     summary.gradient_seconds += report.step_s - report.exchange_s;
     summary.gradient_samples += report.samples;
   }
-  score_consensus(summary, experiment, mean);
-  print(std::cout, summary, experiment);
+  judge(summary, experiment, mean);
+  print(std::cout, std::cerr, summary, experiment);
   Spec spec = experiment.spec;
   if (spec.out.empty()) return;
   spec.resume = true;  // the directory is there

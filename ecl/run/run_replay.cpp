@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -9,11 +8,10 @@
 #include "ecl/base/checksum.hpp"
 #include "ecl/base/gzip.hpp"
 #include "ecl/base/params.hpp"
-#include "ecl/metrics/local_evaluations.hpp"
-#include "ecl/mpi/session.hpp"
 #include "ecl/replay/delivery_report.hpp"
 #include "ecl/replay/replay_port.hpp"
 #include "ecl/run/directory/run_directory.hpp"
+#include "ecl/run/local_run.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/summary.hpp"
 
@@ -48,29 +46,21 @@ struct Recording {
 };
 
 /// The nodes of a recorded run, stepped in an order that their logs allow.
-class ReplayRun {
+class ReplayRun final : public LocalRun<ReplayPort> {
  public:
   ReplayRun(Experiment& experiment, const Recording& recording)
-      : experiment_(experiment),
+      : LocalRun(experiment),
         recording_(recording),
-        solver_of_first_(experiment.make_solver(0)),
-        network_(experiment.graph, solver_of_first_->message_size(), recording.logs),
-        evaluations_(experiment.nodes(), experiment.model->dim(),
-                     [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
-        report_(experiment.graph),
-        progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps) {
-    nodes_.reserve(experiment.nodes());
-    for (NodeId i = 0; i < experiment.nodes(); ++i) {
-      auto solver = i == 0 ? std::move(solver_of_first_) : experiment.make_solver(i);
-      nodes_.push_back(experiment.make_node(i, ReplayPort(network_, i), std::move(solver), workspace_));
-      tracks_.push_back({.log = recording.logs[i]});
-    }
+        network_(experiment.graph, experiment.message_floats(), recording.logs),
+        report_(experiment.graph) {
+    place_nodes(network_);
+    for (const DeliveryReader& log : recording.logs) tracks_.push_back({.log = log});
     find_last_evaluation();
   }
 
   void run(Recorder& recorder) {
     recorder_ = &recorder;
-    start_ = std::chrono::steady_clock::now();
+    start_clock();
     for (NodeId i = 0; i < experiment_.nodes(); ++i) fetch(i);
     while (const auto i = next_node()) play(*i);
     for (NodeId i = 0; i < experiment_.nodes(); ++i)
@@ -82,25 +72,18 @@ class ReplayRun {
   Summary summary() {
     const bool complete = evaluations_.done() == last_evaluation_, partial = !mean_left_.empty();
     if (!complete && !partial) evaluate_as_it_stands();
-    Summary summary;
-    const bool finished = complete && stopped_early_ == 0;
-    summary.verdict = partial     ? Verdict::partial
-                      : diverged_ ? Verdict::diverged
-                      : finished  ? Verdict::finished
-                                  : Verdict::preempted;
+    double seconds = 0;
+    for (const Track& track : tracks_) seconds = std::max(seconds, track.time_s);
+    const Verdict verdict = partial                           ? Verdict::partial
+                            : diverged_                       ? Verdict::diverged
+                            : complete && stopped_early_ == 0 ? Verdict::finished
+                                                              : Verdict::preempted;
+    Summary summary = summarise(verdict, seconds, mean());
     summary.nodes_lost.assign(lost_.begin(), lost_.end());
-    for (const Track& track : tracks_) summary.seconds = std::max(summary.seconds, track.time_s);
-    summary.wall_seconds = summary.gradient_seconds = wall_seconds();
-    summary.cpu_seconds = cpu_seconds();
-    summary.peak_memory_bytes = peak_memory_bytes();
-    for (const auto& node : nodes_)
-      summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
-    summary.rows = last_rows_;
-    score_consensus(summary, experiment_, mean());
     return summary;
   }
 
-  const std::vector<double>& mean() const { return mean_left_.empty() ? evaluations_.mean() : mean_left_; }
+  const std::vector<double>& mean() const { return mean_left_.empty() ? LocalRun::mean() : mean_left_; }
   const DeliveryReport& report() const { return report_; }
 
   /// How the replay compares with what was recorded, in a line for a person.
@@ -125,13 +108,7 @@ class ReplayRun {
     std::uint64_t evaluations = 0;
     bool stopped_early = false;
     double time_s = 0;  ///< of its last evaluation
-    RunningLoss loss = {};
   };
-
-  double wall_seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  std::uint64_t steps_of(NodeId i) const { return nodes_[i].optimizer().steps(); }
 
   /// If a run is stopped early, its last evaluation is the one after the foremost node's last; if nodes died, that of
   /// the others. Reads all logs to the end, so that damage is found before anything is trained.
@@ -183,6 +160,7 @@ class ReplayRun {
         track.round_end = event.step + experiment_.spec.local_steps;
         [[fallthrough]];
       case DeliveryEvent::Kind::serve:
+      case DeliveryEvent::Kind::settle:
         take(i, event);
         break;
       case DeliveryEvent::Kind::drop:
@@ -204,16 +182,7 @@ class ReplayRun {
   }
 
   void step_to(NodeId i, std::uint64_t goal) {
-    while (steps_of(i) < goal) step(i);
-  }
-
-  void step(NodeId i) {
-    Node<ReplayPort>& node = nodes_[i];
-    const double loss = node.step();
-    diverged_ |= !tracks_[i].loss.add(loss);
-    if (i == 0)
-      progress_.show(wall_seconds(), steps_of(i), static_cast<double>(steps_of(i)) * experiment_.epochs_per_step, loss,
-                     static_cast<double>(node.batch_size()) * experiment_.nodes());
+    while (steps_of(i) < goal) make_step(i);
   }
 
   void take(NodeId i, const DeliveryEvent& event) {
@@ -222,8 +191,10 @@ class ReplayRun {
     network_.expect(i, event);
     if (event.kind == DeliveryEvent::Kind::serve)
       nodes_[i].serve();
+    else if (event.kind == DeliveryEvent::Kind::settle)
+      nodes_[i].settle();
     else if (nodes_[i].optimizer().receives_before_last_step())
-      step(i);
+      make_step(i);
     else
       nodes_[i].begin();
     network_.check_taken(i);
@@ -231,7 +202,7 @@ class ReplayRun {
 
   void evaluate(NodeId i, const DeliveryEvent& event, std::uint64_t k) {
     look_at(i, event);
-    evaluations_.add(k, nodes_[i].x(), row(i));
+    LocalRun::evaluate(i, k);
   }
 
   /// The last evaluation of a node that outlived others.
@@ -253,12 +224,7 @@ class ReplayRun {
       note_difference("node " + std::to_string(i) + "'s model at step " + std::to_string(event.step));
   }
 
-  MetricsRow row(NodeId i) {
-    return measure(nodes_[i], i, *experiment_.model, experiment_.test, experiment_.epochs_per_step,
-                   tracks_[i].loss.take());
-  }
-
-  void finished(const std::vector<MetricsRow>& rows) {
+  void finished(const std::vector<MetricsRow>& rows) override {
     // When nodes died, the evaluations that were still being gathered were given up.
     if (!lost_.empty() && compared_ + rows.size() + stopped_early_ >= recording_.metrics.size()) return;
     write(rows);
@@ -268,8 +234,8 @@ class ReplayRun {
   void finish_without_lost() {
     if (lost_.empty() || left_.rows.size() < stopped_early_ || left_.rows.empty()) return;
     std::vector<MetricsRow> rows;
-    std::vector<std::vector<float>> models;
-    for (auto& [i, model] : left_.models) rows.push_back(left_.rows[i]), models.push_back(std::move(model));
+    std::vector<CVec> models;
+    for (const auto& [i, model] : left_.models) rows.push_back(left_.rows[i]), models.push_back(model);
     mean_left_ = mean_of(models);
     for (std::size_t s = 0; s < rows.size(); ++s) rows[s].consensus_error = relative_distance(models[s], mean_left_);
     write(rows);
@@ -308,19 +274,13 @@ class ReplayRun {
   /// The last row of a run that was killed: the models where the recording leaves them.
   void evaluate_as_it_stands() {
     evaluations_.clear();
-    for (NodeId i = 0; i < experiment_.nodes(); ++i) evaluations_.add(last_evaluation_, nodes_[i].x(), row(i));
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) LocalRun::evaluate(i, last_evaluation_);
   }
 
-  Experiment& experiment_;
   const Recording& recording_;
   Recorder* recorder_ = nullptr;
-  std::unique_ptr<Solver> solver_of_first_;
   ReplayNetwork network_;
-  LocalEvaluations evaluations_;
   DeliveryReport report_;
-  Progress progress_;
-  Workspace workspace_;
-  std::vector<Node<ReplayPort>> nodes_;
   std::vector<Track> tracks_;
   std::uint64_t last_evaluation_ = 0;
   std::size_t stopped_early_ = 0;  ///< nodes that did not go to the end
@@ -332,9 +292,6 @@ class ReplayRun {
   std::vector<double> mean_left_;  ///< of their models
   std::size_t compared_ = 0, models_compared_ = 0;
   std::string difference_;  ///< the first
-  std::vector<MetricsRow> last_rows_;
-  std::chrono::steady_clock::time_point start_;
-  bool diverged_ = false;
 };
 
 /// The recording is of this experiment.
@@ -364,7 +321,7 @@ Exit run_replay(const Spec& spec, const std::string& directory) {
   const auto [comparison, code] = run.comparison();
   const Summary summary = run.summary();
   out.finish(summary, experiment, run.mean(), 0);
-  print(std::cout, summary, experiment);
+  print(std::cout, std::cerr, summary, experiment);
   run.report().print(std::cout, experiment.graph);
   if (code != Exit::ok) throw Error(comparison, code);
   std::cout << comparison << '\n';

@@ -1,13 +1,14 @@
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <thread>
 
 #include "ecl/exchange/mpi_port.hpp"
+#include "ecl/metrics/consensus_check.hpp"
 #include "ecl/metrics/evaluations.hpp"
+#include "ecl/metrics/progress.hpp"
 #include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/replay/delivery_log.hpp"
@@ -18,6 +19,7 @@
 #include "ecl/run/lost_ranks.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
+#include "ecl/run/settling.hpp"
 #include "ecl/run/summary.hpp"
 #include "ecl/termination/survivors.hpp"
 
@@ -26,6 +28,8 @@ namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
 constexpr double kStatus_s = 1;     // between two status.json
+constexpr double kSettle_s = 1e-3;  // least time between two exchanges after the last step, if messages stay away
+constexpr int kPartialSettle = 64;  // most exchanges of those who outlived others, after the last one's last step
 
 /// Waits that grow: a few looks that only give the core away, then short sleeps.
 class Pause {
@@ -54,9 +58,12 @@ class RankRun {
         slowness_(experiment.slowness[rank_]),
         progress_(experiment.spec.quiet || rank_ != 0, rank_ == 0 && mpi::stderr_is_terminal(), steps_),
         node_(make_node()),
-        neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, last_message_step()),
+        neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_),
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
+        settling_(experiment),
+        settled_(!settling_.wanted()),
+        consensus_(comm, experiment.model->dim()),
         checkpoints_(comm, experiment,
                      [this](Archive& archive, std::uint64_t complete) { this->archive(archive, complete); }) {
     plan();
@@ -93,24 +100,17 @@ class RankRun {
     Pause pause;
     while (!evaluations_.done()) {
       poke();
-      const bool done = steps_done() == steps_;
-      if (!lost_.empty() && (done || stopping_early_ || diverged_)) return finish_without_lost();
+      if (!lost_.empty() && (done() || stopping_early_ || diverged_)) return finish_without_lost();
       if (!stopping_early_ && must_end()) stop_early();
-      const bool evaluates = due_ && !(done && node_.optimizer().awaits_clients());
-      if (stopping_early_ || halts() || (done && !evaluates) || !node_.ready()) {
-        last_poke_s_ = 0;  // nothing else to do: poke at every look
-        if (done) node_.serve();
-        pause.wait();
+      if (advance()) {
+        pause.reset();
         continue;
       }
-      pause.reset();
-      if (evaluates)
-        evaluate();
-      else if (lost_.empty() && checkpoints_.due(steps_done()))
-        checkpoints_.save(standing());
-      else
-        step();
+      last_poke_s_ = 0;  // nothing else to do: poke at every look
+      if (done() && pace_.left() == 0) node_.serve();
+      pause.wait();
     }
+    consensus_.finish(node_.x());
     checkpoints_.finish(rows_written_);
     progress_.finish();
   }
@@ -130,7 +130,7 @@ class RankRun {
     summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
     summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
     summary.rows = last_rows_;
-    if (rank_ == 0) score_consensus(summary, experiment_, evaluations_.mean());
+    if (rank_ == 0) judge(summary, experiment_, evaluations_.mean());
     return summary;
   }
 
@@ -153,6 +153,51 @@ class RankRun {
   /// Seconds of training, those before a resumption included.
   double now() const { return before_s_ + node_.optimizer().port().now(); }
   std::uint64_t steps_done() const { return node_.optimizer().steps(); }
+  bool done() const { return steps_done() == steps_; }
+
+  /// The next thing that there is to do; false if there is none at the moment.
+  bool advance() {
+    if (stopping_early_ || halts() || !node_.ready()) return false;
+    if (done() && node_.optimizer().awaits_clients()) return false;
+    if (done() && !settled_) return settle();
+    if (due_)
+      evaluate();
+    else if (done())
+      return false;
+    else if (lost_.empty() && checkpoints_.due(steps_done()))
+      checkpoints_.save(standing());
+    else
+      step();
+    return true;
+  }
+
+  /// The steps are made: exchanges as often as is planned, then looks with all others at the consensus error, which
+  /// plans more or none. False if there is nothing to do at the moment.
+  bool settle() {
+    if (pace_.left() > 0) return exchange();
+    node_.begin();
+    if (!consensus_.running()) consensus_.begin(node_.x(), settling_since_s_ < 0 ? 0 : now() - settling_since_s_);
+    const auto result = consensus_.poke();
+    if (!result) return false;
+    if (settling_since_s_ < 0) {  // only now have all made their steps
+      settling_since_s_ = now();
+      pace_.start(node_.optimizer().rounds(), trained_s_, kSettle_s);
+    }
+    const int exchanges = settling_.next(result->error, result->seconds);
+    pace_.plan(exchanges, now());
+    settled_ = exchanges == 0;
+    trained_s_ = now();
+    return true;
+  }
+
+  bool exchange() {
+    const bool lock_step = experiment_.mode == Mode::lock_step;
+    if (!lock_step && !pace_.due(node_.optimizer().heard_from_all(), now())) return false;
+    node_.settle();
+    pace_.made(now());
+    if (share_cores_) std::this_thread::yield();
+    return true;
+  }
 
   void poke() {
     const double now_s = now();
@@ -236,6 +281,7 @@ class RankRun {
   /// The end of a run that lost ranks: the lowest survivor evaluates what is left. Does not return: MPI cannot be left
   /// in good order any more.
   [[noreturn]] void finish_without_lost() {
+    if (done() && !stopping_early_ && !diverged_) settle_without_lost();
     progress_.finish();
     stopping_early_ = true;
     const FinalReport mine{row(),
@@ -256,6 +302,25 @@ class RankRun {
       survivors_.release();
     }
     std::_Exit(static_cast<int>(Exit::rank_lost));
+  }
+
+  /// Nobody knows the consensus error here: sums would wait for the dead. The others exchange while any of them
+  /// trains, and some more.
+  void settle_without_lost() {
+    survivors_.show_end();
+    pace_.start(node_.optimizer().rounds(), trained_s_, kSettle_s);
+    const auto most = static_cast<int>(std::min<std::uint64_t>(experiment_.spec.settle, kPartialSettle));
+    const bool exchanges = experiment_.exchanges() && most > 0;
+    Pause pause;
+    for (bool ended = false; !ended || (exchanges && pace_.left() > 0);) {
+      poke();
+      if (!ended && survivors_.all_ended()) ended = true, pace_.plan(most, now());
+      if (exchanges && exchange())
+        pause.reset();
+      else
+        pause.wait();
+    }
+    node_.begin();
   }
 
   void write_status() {
@@ -307,17 +372,9 @@ class RankRun {
     } catch (const Error& error) {  // this rank alone knows: end the run in good order, then tell everybody
       write_error_ = error;
     }
-    double squares = 0;
-    for (const MetricsRow& r : rows) squares += r.consensus_error * r.consensus_error;
-    progress_.consensus(std::sqrt(squares / static_cast<double>(rows.size())));
+    progress_.consensus(consensus_error_of(rows));
     last_rows_ = rows;
     rows_written_ += rows.size();
-  }
-
-  /// Of the last message that a node sends.
-  std::uint64_t last_message_step() const {
-    const std::uint64_t round = experiment_.spec.local_steps;
-    return experiment_.steps / round * round;
   }
 
   const mpi::Comm& comm_;
@@ -337,6 +394,11 @@ class RankRun {
   std::vector<NodeId> lost_;          ///< ranks that died
   std::unique_ptr<DeliveryLog> log_;  ///< --record
   Evaluations evaluations_;
+  Settling settling_;
+  SettlingPace pace_;
+  bool settled_;
+  double settling_since_s_ = -1;
+  ConsensusCheck consensus_;
   RankCheckpoints checkpoints_;
   std::uint64_t rows_written_ = 0;  ///< of metrics.csv; rank 0
   RunningLoss loss_;
@@ -402,7 +464,7 @@ Exit carry_out(Job& job, const Spec& spec) {
     run.check_written();
     if (comm.rank() != 0) return;
     directory->finish(summary, *experiment, run.mean(), run.checkpoint());
-    print(std::cout, summary, *experiment);
+    print(std::cout, std::cerr, summary, *experiment);
   });
   return summary.exit_code();
 }

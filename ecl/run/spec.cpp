@@ -36,6 +36,8 @@ void check(const Spec& spec) {
   require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");
   require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");
   require(spec.weight_decay >= 0, "--weight-decay", spec.weight_decay, "at least 0");
+  require(spec.settle_s >= 0, "--settle-s", spec.settle_s, "at least 0");
+  require(spec.consensus_error > 0, "--consensus-error", spec.consensus_error, "above 0");
   require(spec.eval_every >= 0, "--eval-every", spec.eval_every, "at least 0 (0: only at the end)");
   require(spec.checkpoint_every >= 0, "--checkpoint-every", spec.checkpoint_every,
           "at least 0 (0: only when a signal stops the run)");

@@ -31,12 +31,15 @@ struct Spec {
   std::string augment = "none";
   int local_steps = 8;
   double learning_rate = 0.05;
-  std::string schedule = "constant";
+  std::string schedule = "linear:0.7";
   double momentum = 0, weight_decay = 0;
   std::uint64_t seed = 1;
-  std::string node_speed;       ///< "NODE:FACTOR,...": a step of NODE takes FACTOR times as long
-  double eval_every = 1;        ///< epochs; 0: only at the end
-  double checkpoint_every = 0;  ///< epochs; 0: only when a signal stops the run
+  std::string node_speed;         ///< "NODE:FACTOR,...": a step of NODE takes FACTOR times as long
+  std::uint64_t settle = 1000;    ///< most exchanges after the last step; 0: none
+  double settle_s = 60;           ///< and most seconds
+  double consensus_error = 0.01;  ///< at which the nodes agree
+  double eval_every = 1;          ///< epochs; 0: only at the end
+  double checkpoint_every = 0;    ///< epochs; 0: only when a signal stops the run
   std::string out;
   bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iomanip>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <sstream>
 #include <sys/resource.h>
 
 #include "ecl/base/build.hpp"
+#include "ecl/metrics/consensus.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 
 namespace ecl {
@@ -28,7 +31,6 @@ struct Totals {
     for (const MetricsRow& row : rows) {
       accuracy_mean += row.accuracy;
       accuracy_min = std::isnan(row.accuracy) ? row.accuracy : std::min(accuracy_min, row.accuracy);
-      consensus_error += row.consensus_error * row.consensus_error;
       stale_p50 += row.stale_p50;
       stale_p99 = std::max(stale_p99, row.stale_p99);
       steps += row.step;
@@ -38,7 +40,7 @@ struct Totals {
     const double nodes = static_cast<double>(rows.size());
     accuracy_mean /= nodes;
     stale_p50 /= nodes;
-    consensus_error = std::sqrt(consensus_error / nodes);
+    consensus_error = consensus_error_of(rows);
   }
 };
 
@@ -46,6 +48,8 @@ struct Totals {
 
 const char* name(Verdict verdict) {
   switch (verdict) {
+    case Verdict::converged:
+      return "converged";
     case Verdict::finished:
       return "finished";
     case Verdict::diverged:
@@ -66,6 +70,7 @@ Exit Summary::exit_code() const {
       return Exit::preempted;
     case Verdict::partial:
       return Exit::rank_lost;
+    case Verdict::converged:
     case Verdict::finished:
       break;
   }
@@ -87,12 +92,37 @@ double peak_memory_bytes() {
   return 1024.0 * static_cast<double>(usage.ru_maxrss);
 }
 
-void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
+double consensus_error_of(const std::vector<MetricsRow>& rows) {
+  std::vector<double> distances;
+  for (const MetricsRow& row : rows) distances.push_back(row.consensus_error);
+  return root_mean_square(distances);
+}
+
+/// Of the nodes' average model.
+static void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
   const std::vector<float> x(mean.begin(), mean.end());
   summary.consensus = experiment.model->score(x, experiment.test);
   if (experiment.optimum.empty()) return;
   const std::vector<double> optimum(experiment.optimum.begin(), experiment.optimum.end());
   summary.distance_to_optimum = relative_distance(x, optimum);
+}
+
+void judge(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
+  score_consensus(summary, experiment, mean);
+  const double error = consensus_error_of(summary.rows), limit = experiment.spec.consensus_error;
+  if (summary.verdict == Verdict::finished && error <= limit) summary.verdict = Verdict::converged;
+  const Totals totals(summary.rows);
+  const bool over = summary.verdict == Verdict::converged || summary.verdict == Verdict::finished;
+  if (!over || !experiment.exchanges()) return;
+  std::ostringstream text;
+  text << std::setprecision(2);
+  if (totals.traffic.messages_taken == 0)
+    text << "no node has read a message of another: the nodes trained each alone; train longer, or let --settle be";
+  else if (summary.verdict == Verdict::finished)
+    text << "the nodes do not agree: consensus error " << error << ", above --consensus-error " << limit << ", after "
+         << summary.settle_rounds << " exchanges that followed the last step; train longer, try a smaller --lr, or "
+         << (summary.settle_rounds < experiment.spec.settle ? "a longer --settle-s" : "a larger --settle");
+  if (!text.str().empty()) summary.warnings.push_back(text.str());
 }
 
 std::string to_json(const Summary& summary, const Experiment& experiment) {
@@ -119,6 +149,9 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"cpu_seconds", summary.cpu_seconds},
       {"peak_memory_bytes", summary.peak_memory_bytes},
       {"steps", totals.steps},
+      {"rounds", experiment.rounds()},
+      {"settle_rounds", summary.settle_rounds},
+      {"warnings", summary.warnings},
       {"nodes_lost", summary.nodes_lost},
       {"exchange", summary.exchange ? Json(*summary.exchange) : Json(nullptr)},
       {"gradient_samples", summary.gradient_samples},
@@ -144,7 +177,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
   return json.dump(2) + "\n";
 }
 
-void print(std::ostream& out, const Summary& summary, const Experiment& experiment) {
+void print(std::ostream& out, std::ostream& err, const Summary& summary, const Experiment& experiment) {
   const Totals totals(summary.rows);
   char line[256];
   const auto add = [&](auto... arguments) {
@@ -168,6 +201,8 @@ void print(std::ostream& out, const Summary& summary, const Experiment& experime
   if (summary.seconds != summary.wall_seconds)
     add("computed in %.2f s: %.0f node steps per second", summary.wall_seconds,
         static_cast<double>(totals.steps) / summary.wall_seconds);
+  out.flush();
+  for (const std::string& warning : summary.warnings) err << "ecl: warning: " + warning + "\n";
 }
 
 }  // namespace ecl

@@ -11,7 +11,13 @@
 
 namespace ecl {
 
-enum class Verdict { finished, diverged, preempted, partial };
+enum class Verdict {
+  converged,  ///< all steps were made, and the nodes agree to within --consensus-error
+  finished,   ///< all steps were made; the nodes' models still differ
+  diverged,
+  preempted,  ///< stopped by a signal
+  partial     ///< some ranks died; the others made their steps
+};
 const char* name(Verdict verdict);
 
 /// How a run ended; the content of summary.json.
@@ -24,6 +30,8 @@ struct Summary {
   double gradient_seconds = 0, exchange_seconds = 0;  ///< summed over nodes; wall clock
   std::optional<std::string> exchange;                ///< what carried the messages; over ranks
   double gradient_samples = 0;
+  std::uint64_t settle_rounds = 0;            ///< exchanges of node 0 after its last step
+  std::vector<std::string> warnings;          ///< why the run may not be what its user meant
   std::vector<NodeId> nodes_lost;             ///< they died; what follows is of the others
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
   Score consensus;                            ///< of the nodes' average model
@@ -32,13 +40,16 @@ struct Summary {
   Exit exit_code() const;
 };
 
-/// Fills what follows from the last evaluation: scores of the mean model, distance to the optimum.
-void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean);
+/// Fills what follows from the last evaluation: scores of the mean model, distance to the optimum; whether a run that
+/// made all its steps has converged; warnings.
+void judge(Summary& summary, const Experiment& experiment, const std::vector<double>& mean);
+/// The consensus error of an evaluation.
+double consensus_error_of(const std::vector<MetricsRow>& rows);
 
 /// summary.json as one JSON object; keys that do not apply are null.
 std::string to_json(const Summary& summary, const Experiment& experiment);
-/// A few lines for a person.
-void print(std::ostream& out, const Summary& summary, const Experiment& experiment);
+/// A few lines for a person; the warnings go to `err`.
+void print(std::ostream& out, std::ostream& err, const Summary& summary, const Experiment& experiment);
 
 /// CPU seconds of this process so far, and the most memory it ever had.
 double cpu_seconds();

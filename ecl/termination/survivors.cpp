@@ -42,6 +42,12 @@ bool Survivors::wait(const Done& done, int rank) {
   return true;
 }
 
+bool Survivors::all_ended() {
+  for (int rank = 0; rank < comm_.size(); ++rank)
+    if (phase(rank) == training && roster_.alive(rank)) return false;
+  return true;
+}
+
 std::vector<Survivors::Last> Survivors::gather(std::span<const std::byte> report, CVec x) {
   show(ended);
   for (int rank = 0; rank < comm_.size(); ++rank) wait([&] { return phase(rank) != training; }, rank);

@@ -26,14 +26,19 @@ class Survivors {
   /// This rank speaks for the others: it lives and no lower one does.
   bool leads() const { return roster_.lowest() == comm_.rank(); }
 
+  /// This rank has made its last step.
+  void show_end() { show(ended); }
+  /// All survivors have made theirs.
+  bool all_ended();
+
   /// What a survivor says of itself at the end: a report (bytes, of the same length on all ranks) and its model.
   struct Last {
     std::vector<std::byte> report;
     std::vector<float> model;
   };
-  /// This rank has made its last step. Waits until all survivors have, then brings what they say together at the
-  /// lowest, which gets it here; the others get nothing, and wait until it has written the results, or has died, and
-  /// another leads.
+  /// This rank has nothing left to do. Waits until all survivors are at their end, then brings what they say together
+  /// at the lowest, which gets it here; the others get nothing, and wait until it has written the results, or has died,
+  /// and another leads.
   std::vector<Last> gather(std::span<const std::byte> report, CVec x);
   /// The leader has written the results: all may leave.
   void release();

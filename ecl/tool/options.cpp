@@ -63,6 +63,11 @@ struct Options {
       ("weight-decay", field(spec.weight_decay), "lambda of lambda/2 |x|^2")
       ("seed", field(spec.seed), "of data split, initial model, batches and random graphs")
       ("node-speed", field(spec.node_speed), "NODE:FACTOR,...: a step of NODE takes FACTOR times as long")
+      ("settle", field(spec.settle),
+       "after the last step the nodes exchange, without new gradients, until they agree: at most so often; 0: never")
+      ("settle-s", field(spec.settle_s), "and for at most so many seconds")
+      ("consensus-error", field(spec.consensus_error),
+       "the nodes agree, and the run has converged, if their models' relative distance to the mean is at most this")
       ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end")
       ("checkpoint-every", field(spec.checkpoint_every),
        "epochs between checkpoints in --out; 0: only when a signal stops the run");

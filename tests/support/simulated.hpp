@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ecl/metrics/consensus.hpp"
 #include "ecl/metrics/recorder.hpp"
 #include "ecl/run/experiment.hpp"
 #include "ecl/simulator/sim_port.hpp"
@@ -24,6 +25,7 @@ inline Spec quadratics(NodeId nodes, std::uint64_t steps) {
   spec.model = "quadratic";
   spec.batch = 1'000'000;  // the whole shard
   spec.learning_rate = 0.1;
+  spec.schedule = "constant";
   spec.steps = steps;
   spec.eval_every = 0;
   spec.quiet = true;
@@ -82,6 +84,7 @@ class Forwarding : public Solver {
   void receive(int e, CVec message) override { solver_->receive(e, message); }
   void combine(Vec x) override { solver_->combine(x); }
   void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
+  void end_round(Vec x, int steps, double step_size) override { solver_->end_round(x, steps, step_size); }
   void send(int e, CVec x, Vec message) override { solver_->send(e, x, message); }
   void drop(int e) override { solver_->drop(e); }
   void archive(Archive& archive) override { solver_->archive(archive); }
@@ -113,6 +116,16 @@ class Simulation {
     std::vector<std::uint64_t> goal;
     for (const auto& node : nodes_) goal.push_back(node.optimizer().steps() + steps);
     run_until([&](NodeId i) { return nodes_[i].optimizer().steps() == goal[i]; });
+  }
+
+  /// Every node makes `rounds` exchanges after its last step; lock step.
+  void settle(int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      for (auto& node : nodes_) node.begin(), node.settle();
+      while (network_.next()) {
+      }
+    }
+    for (auto& node : nodes_) node.begin();
   }
 
   /// Every living node goes on for that long, so that none is left to train alone.

@@ -56,6 +56,11 @@ std::string text_of(const std::string& path) {
 
 }  // namespace
 
+/// Of a verdict: the run has made all its steps, or cannot; there is nothing to resume.
+static bool ended(const std::string& verdict) {
+  return verdict == "converged" || verdict == "finished" || verdict == "diverged";
+}
+
 RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out) {
   if (directory_.empty()) return;
   std::error_code error;
@@ -81,7 +86,7 @@ void RunDirectory::write_status(const Status& status, const Experiment& experime
   char host[256] = "";
   gethostname(host, sizeof host - 1);
   const auto resume = resume_command(experiment);
-  const bool over = status.state == "finished" || status.state == "diverged";
+  const bool over = ended(status.state);
   const Json json = {
       {"state", status.state},
       {"step", status.step},
@@ -134,7 +139,7 @@ StartedRun started_run(const std::string& directory, const std::string& command)
   if (!fs::exists(summary_path, error)) return run;
   const Json summary = Json::parse(text_of(summary_path), nullptr, false);
   const Json verdict = summary.is_object() ? summary.value("verdict", Json()) : Json();
-  if (verdict == "finished" || verdict == "diverged")
+  if (verdict.is_string() && ended(verdict.get<std::string>()))
     throw Error(what + "that run has ended (" + verdict.get<std::string>() +
                 "): there is nothing to resume; start another one with --out");
   return run;

@@ -1,0 +1,44 @@
+#include "ecl/metrics/consensus_check.hpp"
+
+#include <cmath>
+
+#include "ecl/base/check.hpp"
+#include "ecl/metrics/consensus.hpp"
+#include "ecl/mpi/error.hpp"
+
+namespace ecl {
+
+void ConsensusCheck::begin(CVec x, double seconds) {
+  ECL_CHECK(!running());
+  ++begun_;
+  x_.assign(x.begin(), x.end());
+  values_.assign(x.begin(), x.end());
+  distances_[1] = seconds;
+  measuring_ = false;
+  mpi::check(MPI_Iallreduce(values_.data(), mean_.data(), static_cast<int>(mean_.size()), MPI_DOUBLE, MPI_SUM,
+                            comm_.handle(), &request_),
+             "MPI_Iallreduce");
+}
+
+std::optional<ConsensusCheck::Result> ConsensusCheck::poke() {
+  if (!running() || !comm_.finished(request_)) return std::nullopt;
+  if (!measuring_) {
+    for (double& value : mean_) value /= comm_.size();
+    distances_[0] = std::pow(relative_distance(x_, mean_), 2);
+    mpi::check(MPI_Iallreduce(distances_, sums_, 2, MPI_DOUBLE, MPI_SUM, comm_.handle(), &request_), "MPI_Iallreduce");
+    measuring_ = true;
+    return std::nullopt;
+  }
+  return Result{std::sqrt(sums_[0] / comm_.size()), sums_[1] / comm_.size()};
+}
+
+void ConsensusCheck::finish(CVec x) {
+  const auto most = static_cast<std::uint64_t>(comm_.max(static_cast<double>(begun_)));
+  ECL_CHECK(most - begun_ <= 1);
+  if (begun_ < most) begin(x, 0);
+  while (running() && !poke()) {
+    if (running()) comm_.poke();
+  }
+}
+
+}  // namespace ecl

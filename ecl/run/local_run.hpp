@@ -1,0 +1,94 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "ecl/metrics/consensus.hpp"
+#include "ecl/metrics/local_evaluations.hpp"
+#include "ecl/metrics/progress.hpp"
+#include "ecl/mpi/session.hpp"
+#include "ecl/run/experiment.hpp"
+#include "ecl/run/summary.hpp"
+
+namespace ecl {
+
+/// A run whose nodes are all in this process: what the simulator and the replay share. Whoever derives from it owns the
+/// order of events.
+template <Port P>
+class LocalRun {
+ public:
+  const std::vector<double>& mean() const { return evaluations_.mean(); }
+
+ protected:
+  explicit LocalRun(Experiment& experiment)
+      : experiment_(experiment),
+        progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps),
+        evaluations_(experiment.nodes(), experiment.model->dim(),
+                     [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
+        losses_(experiment.nodes()) {
+    nodes_.reserve(experiment.nodes());
+  }
+  virtual ~LocalRun() = default;
+  LocalRun(const LocalRun&) = delete;
+  LocalRun& operator=(const LocalRun&) = delete;
+
+  /// Makes the nodes, each with its port on `network`.
+  template <class Network>
+  void place_nodes(Network& network) {
+    for (NodeId i = 0; i < experiment_.nodes(); ++i)
+      nodes_.push_back(experiment_.make_node(i, P(network, i), experiment_.make_solver(i), workspace_));
+  }
+
+  void start_clock() { start_ = std::chrono::steady_clock::now(); }
+  double wall_seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  std::uint64_t steps_of(NodeId i) const { return nodes_[i].optimizer().steps(); }
+
+  void make_step(NodeId i) {
+    const double loss = nodes_[i].step();
+    diverged_ |= !losses_[i].add(loss);
+    if (i == 0)
+      progress_.show(wall_seconds(), steps_of(i), static_cast<double>(steps_of(i)) * experiment_.epochs_per_step, loss,
+                     static_cast<double>(nodes_[i].batch_size()) * experiment_.nodes());
+  }
+
+  MetricsRow row(NodeId i) {
+    return measure(nodes_[i], i, *experiment_.model, experiment_.test, experiment_.epochs_per_step, losses_[i].take());
+  }
+  /// Node i's part in evaluation k, as it stands.
+  void evaluate(NodeId i, std::uint64_t k) { evaluations_.add(k, nodes_[i].x(), row(i)); }
+  /// All nodes have made their parts in an evaluation.
+  virtual void finished(const std::vector<MetricsRow>& rows) = 0;
+
+  /// `seconds`: of training, by the run's own clock. `mean`: of the models that are judged.
+  Summary summarise(Verdict verdict, double seconds, const std::vector<double>& mean) {
+    Summary summary;
+    summary.verdict = verdict;
+    summary.seconds = seconds;
+    summary.wall_seconds = summary.gradient_seconds = wall_seconds();
+    summary.cpu_seconds = cpu_seconds();
+    summary.peak_memory_bytes = peak_memory_bytes();
+    for (const auto& node : nodes_)
+      summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
+    summary.settle_rounds = nodes_[0].optimizer().settled();
+    summary.rows = last_rows_;
+    judge(summary, experiment_, mean);
+    return summary;
+  }
+
+  Experiment& experiment_;
+  Progress progress_;
+  LocalEvaluations evaluations_;
+  Workspace workspace_;
+  std::vector<Node<P>> nodes_;
+  std::vector<RunningLoss> losses_;
+  std::vector<MetricsRow> last_rows_;
+  bool diverged_ = false;
+
+ private:
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace ecl

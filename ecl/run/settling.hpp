@@ -1,0 +1,48 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "ecl/run/experiment.hpp"
+
+namespace ecl {
+
+/// What follows a run's last steps: the nodes exchange, without new gradients, until they agree. This says how often,
+/// the same on all nodes: it is asked with the consensus error, then again after as many exchanges as it said.
+class Settling {
+ public:
+  explicit Settling(const Experiment& experiment);
+
+  /// Whether there is anything to settle: several nodes that exchange, and --settle is not 0.
+  bool wanted() const { return most_ > 0; }
+  /// How many exchanges each node makes next; 0: the nodes agree, or have tried for long enough. `error`: the consensus
+  /// error now; `seconds`: since this was first asked.
+  int next(double error, double seconds);
+  void archive(Archive& archive) { archive(done_); }
+
+ private:
+  double limit_, most_s_;
+  std::uint64_t most_, done_ = 0;
+};
+
+/// When one node makes its next exchange: as soon as it has heard from all neighbours, or in its usual rhythm.
+class SettlingPace {
+ public:
+  /// The node has made its last step: `rounds` rounds took it `seconds`.
+  void start(std::uint64_t rounds, double seconds, double least_s) {
+    period_s_ = std::max(least_s, rounds == 0 ? 0 : seconds / static_cast<double>(rounds));
+  }
+  void plan(int exchanges, double now_s) { left_ = exchanges, next_s_ = now_s + period_s_; }
+  int left() const { return left_; }
+  double next_s() const { return next_s_; }
+  /// In lock step ready() rules: the node has always heard from all.
+  bool due(bool heard_from_all, double now_s) const { return heard_from_all || now_s >= next_s_; }
+  void made(double now_s) { --left_, next_s_ = now_s + period_s_; }
+  void archive(Archive& archive) { archive(period_s_, next_s_, left_); }
+
+ private:
+  double period_s_ = 0, next_s_ = 0;
+  int left_ = 0;
+};
+
+}  // namespace ecl
