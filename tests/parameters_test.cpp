@@ -11,6 +11,7 @@
 #include "ecl/base/params.hpp"
 #include "ecl/base/random.hpp"
 #include "ecl/base/registry.hpp"
+#include "ecl/tool/ini_value.hpp"
 
 namespace ecl {
 namespace {
@@ -95,6 +96,33 @@ TEST(Params, SettingsAreKeyed) {
     EXPECT_HAS(error_of([&] { Params("solver ecl", "", one); }), "not of the form key=value");
   }
   EXPECT_HAS(error_of([&] { Params("solver ecl", "theta=1", settings); }), "given twice");
+}
+
+TEST(Params, QuotesHoldSeparators) {
+  Params params("dataset csv", R"(label="a,b=c:d",group=""" ""","plain ""word""",last)");
+  EXPECT_EQ(params.text("label", std::nullopt, ""), "a,b=c:d");
+  EXPECT_EQ(params.text("group", std::nullopt, ""), "\" \"");
+  EXPECT_EQ(params.text("rest", std::nullopt, ""), "plain \"word\",last");
+  params.finish();
+  EXPECT_HAS(error_of([] { Params("dataset csv", "label=\"a,group=b"); }), "dataset csv: a quote is not closed");
+}
+
+TEST(Numbers, NameTheDecimalPointThatIsMeant) {
+  EXPECT_EQ(decimal_comma("1,5"), "; a decimal point is meant: 1.5");
+  EXPECT_EQ(decimal_comma("-1.234.000,25e3"), "; a decimal point is meant: -1234000.25e3");
+  for (const char* other : {"1.5", "1,2,3", "a,b", ",", "1e,5"}) EXPECT_EQ(decimal_comma(other), "") << other;
+}
+
+TEST(IniValue, HoldsWhatever) {
+  for (const std::string value : {"", "plain", "a = b; c", "runs/a#1", " blank ", "\"quoted\"", "\"", "one\"",
+                                  "back\\slash", "\\\" #\\x23 ", "line\nbreak\r\ttab", "\x7f", "\xc3\xa9", "#", "\\"}) {
+    const std::string written = to_ini_value(value);
+    EXPECT_EQ(written.find_first_of("#\n\r"), std::string::npos) << written;
+    EXPECT_EQ(from_ini_value(written, ""), value) << written;
+  }
+  for (const std::string plain : {"runs/a b", "say \"x\" twice", "C:\\data"}) EXPECT_EQ(to_ini_value(plain), plain);
+  for (const char* bad : {"\"a", "\"a\" b", "\"\\n\"", "\"\\x2\"", "\"\\"})
+    EXPECT_HAS(error_of([&] { from_ini_value(bad, "config.ini: data = "); }), "config.ini: data = ");
 }
 
 TEST(Params, RemembersWhatWasDeclared) {

@@ -377,6 +377,55 @@ INSTANTIATE_TEST_SUITE_P(
              (test.index % 2 == 0 ? "_async" : "_lock_step");
     });
 
+/// A file and columns whose names hold all that means something elsewhere.
+TEST(Simulate, RepeatsARunWhoseNamesAreFullOfSigns) {
+  const Scratch scratch;
+  const std::string file = (scratch / " its \"data\" #1 = a\\b ").string();
+  std::string rows = "subject#,\"a,b\",c:d=e,label\n";
+  for (int n = 0; n < 60; ++n)
+    rows += std::to_string(n % 4) + "," + std::to_string(n % 7) + "," + std::to_string(n % 5) + "," +
+            (n % 7 > 3 ? "up" : "down") + "\n";
+  write_file(file, rows);
+  for (const char* group : {"subject#", "\"a,b\"", "\"c:d=e\""}) {
+    const std::string out = (scratch / ("out #" + std::string(group))).string(), again = out + " again";
+    std::vector<std::string> command = tool("simulate --quiet --nodes 4 --steps 20");
+    command.insert(command.end(), {"--data", file, "--dataset", "csv:label=label,group=" + std::string(group),
+                                   "--partition", "by-column:" + std::string(group), "--out"});
+    std::vector<std::string> repeated = tool("simulate --quiet");
+    repeated.insert(repeated.end(), {"--config", out + "/config.ini", "--out", again});
+    command.push_back(out);
+    expect_ok(run(command));
+    expect_ok(run(repeated));
+    EXPECT_EQ(read_file(again + "/metrics.csv"), read_file(out + "/metrics.csv")) << group;
+    const auto options = [](const std::string& text) { return text.substr(text.find("\ndataset")); };
+    EXPECT_EQ(options(read_file(again + "/config.ini")), options(read_file(out + "/config.ini"))) << group;
+  }
+}
+
+/// Where the results cannot be printed a script must hear of it.
+TEST(Output, ThatCannotBePrintedIsAnError) {
+  for (const char* command : {"list", "--help", "--version", "train --help", "simulate --print-config", "data",
+                              "topology ring -n 4", "simulate --quiet --epochs 1", "train --quiet --epochs 1"}) {
+    for (const char* where : {" >/dev/full", " >&-"}) {
+      const Outcome outcome = run({"sh", "-c", std::string("exec ") + ECL_TOOL + " " + command + where});
+      EXPECT_EQ(outcome.exit_code, 5) << command << where;
+      EXPECT_EQ(outcome.err.rfind("ecl: cannot write to standard output", 0), 0u) << command << where << outcome.err;
+      EXPECT_EQ(count(outcome.err, "\n"), 1u) << outcome.err;
+    }
+  }
+}
+
+/// A file must not take the place of a stdout that is closed: results would be written into it.
+TEST(Output, NeverGoesIntoAFileOfTheRun) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome =
+      run({"sh", "-c", std::string("exec ") + ECL_TOOL + " simulate --epochs 2 --quiet --out " + out + " <&- >&-"});
+  EXPECT_EQ(outcome.exit_code, 5);
+  EXPECT_EQ(count(read_file(out + "/metrics.csv"), "converged"), 0u);
+  EXPECT_EQ(lines_of(read_file(out + "/metrics.csv")).size(), 1u + 2 * 8);
+}
+
 TEST(Simulate, RepeatsARunFromPrintedAndFromKeptOptions) {
   const Scratch scratch;
   const std::string options =

@@ -14,6 +14,8 @@
 namespace ecl {
 namespace {
 
+constexpr std::string_view kBetween = " \t\r,";  // the two numbers of an edge
+
 NodeId parse_node(const TextLines& lines, std::string_view word, NodeId n) {
   const std::int64_t i = lines.integer(word);
   if (i < 0 || i >= n)
@@ -33,9 +35,10 @@ Graph make_file(NodeId n, std::uint64_t, Params& params) {
   std::map<Edge, std::size_t> line_of;
   for (TextLines lines(path, content); lines.next();) {
     std::string_view rest = lines.line().substr(0, lines.line().find('#'));
-    const std::string_view from = next_word(rest), to = next_word(rest);
+    const std::string_view from = next_word(rest, kBetween), to = next_word(rest, kBetween);
     if (from.empty()) continue;
-    if (to.empty() || !next_word(rest).empty()) lines.fail(from, "an edge is two node numbers, `i j`");
+    if (to.empty() || !next_word(rest, kBetween).empty())
+      lines.fail(from, "an edge is two node numbers, `i j` or `i,j`", Exit::usage);
     const Edge edge = std::minmax({parse_node(lines, from, n), parse_node(lines, to, n)});
     const auto& [i, j] = edge;
     if (i == j) lines.fail(to, "node " + std::to_string(i) + " has an edge to itself; remove it", Exit::usage);

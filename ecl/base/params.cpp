@@ -29,12 +29,46 @@ std::string format(double value) {
   return out.str();
 }
 
+/// `text` cut at each comma that does not stand in quotes.
+std::vector<std::string> split_arguments(std::string_view text, const std::string& owner) {
+  std::vector<std::string> parts(text.empty() ? 0 : 1);
+  bool quoted = false;
+  for (const char letter : text) {
+    quoted ^= letter == '"';
+    if (letter == ',' && !quoted)
+      parts.emplace_back();
+    else
+      parts.back() += letter;
+  }
+  if (quoted) throw Error(owner + ": a quote is not closed in " + std::string(text));
+  return parts;
+}
+
+/// What the quotes around a value hold; "" in it is one quote.
+std::string unquoted(const std::string& text) {
+  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return text;
+  std::string inner;
+  for (std::size_t at = 1; at + 1 < text.size(); ++at) {
+    inner += text[at];
+    if (text[at] == '"' && text[at + 1] == '"') ++at;
+  }
+  return inner;
+}
+
+/// Where the key of `key=value` ends; npos if `part` is a value alone.
+std::size_t end_of_key(const std::string& part) {
+  const std::size_t equals = part.find('=');
+  return equals < part.find('"') ? equals : std::string::npos;
+}
+
 template <class Number>
 Number parse_whole(std::string_view text, std::string_view what, const char* kind) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range)
+    throw Error(std::string(what) + ": '" + std::string(text) + "' is beyond what " + kind + " can be here");
   if (error != std::errc{} || end != text.data() + text.size())
-    throw Error(std::string(what) + ": '" + std::string(text) + "' is not " + kind);
+    throw Error(std::string(what) + ": '" + std::string(text) + "' is not " + kind + decimal_comma(text));
   return value;
 }
 
@@ -48,6 +82,18 @@ std::string suggestion(std::string_view name, std::span<const std::string> known
     if (distance < best_distance) best = &candidate, best_distance = distance;
   }
   return best ? ", did you mean '" + *best + "'?" : "";
+}
+
+std::string decimal_comma(std::string_view text) {
+  if (std::count(text.begin(), text.end(), ',') != 1 || text.find_first_not_of("+-0123456789.,eE") != text.npos)
+    return "";
+  std::string written(text);  // 1.000,5: points between the thousands
+  std::erase(written, '.');
+  std::replace(written.begin(), written.end(), ',', '.');
+  double value = 0;
+  const auto [end, error] = std::from_chars(written.data(), written.data() + written.size(), value);
+  if (error != std::errc{} || end != written.data() + written.size()) return "";
+  return "; a decimal point is meant: " + written;
 }
 
 double to_number(std::string_view text, std::string_view what) {
@@ -84,10 +130,10 @@ Params::Params(std::string owner, std::string_view arguments, std::span<const st
     const std::string key = part.substr(0, equals);
     for (const auto& given : keyed_)
       if (given.first == key) throw Error(owner_ + ": parameter '" + key + "' is given twice; give it once");
-    keyed_.emplace_back(key, part.substr(equals + 1));
+    keyed_.emplace_back(key, unquoted(part.substr(equals + 1)));
   };
-  for (const std::string& part : split(arguments, ',')) {
-    const std::size_t equals = part.find('=');
+  for (const std::string& part : split_arguments(arguments, owner_)) {
+    const std::size_t equals = end_of_key(part);
     if (equals == std::string::npos)
       positional_.push_back(part);
     else
@@ -103,13 +149,13 @@ Params::Params(std::string owner, std::string_view arguments, std::span<const st
 
 std::optional<std::string> Params::claim(const std::string& key, bool all_the_rest) {
   for (const auto& [name, value] : keyed_)
-    if (name == key) return value;
+    if (name == key) return last_ = value;
   if (positional_.empty()) return std::nullopt;
-  std::string value = positional_.front();
+  std::string value = unquoted(positional_.front());
   if (all_the_rest)
-    for (std::size_t i = 1; i < positional_.size(); ++i) value += "," + positional_[i];
+    for (std::size_t i = 1; i < positional_.size(); ++i) (value += ',') += unquoted(positional_[i]);
   positional_.erase(positional_.begin(), all_the_rest ? positional_.end() : positional_.begin() + 1);
-  return value;
+  return last_ = value;
 }
 
 std::string Params::required(const std::string& key, const std::string& help) const {
@@ -152,9 +198,13 @@ std::string Params::text(const std::string& key, std::optional<std::string> fall
 }
 
 void Params::finish() const {
-  if (!positional_.empty())
-    throw Error(owner_ + ": value '" + positional_.front() + "' is one too many; it takes " +
-                std::to_string(declared_.size()) + " parameter(s)");
+  if (!positional_.empty()) {
+    std::string what = owner_ + ": value '" + positional_.front() + "' is one too many; it takes ";
+    what += std::to_string(declared_.size()) + " parameter(s)";
+    const std::string point = last_ + "," + positional_.front();
+    what += decimal_comma(point);
+    throw Error(what);
+  }
   std::vector<std::string> known;
   std::string list;
   for (const Declared& parameter : declared_) {

@@ -18,10 +18,14 @@ std::string suggestion(std::string_view name, std::span<const std::string> known
 double to_number(std::string_view text, std::string_view what);
 std::int64_t to_integer(std::string_view text, std::string_view what);
 
+/// What to write instead of a number with a decimal comma, as "; a decimal point is meant: 1.5"; empty if it is none.
+std::string decimal_comma(std::string_view text);
+
 /// `text` cut at each `separator`; an empty text has no parts.
 std::vector<std::string> split(std::string_view text, char separator);
 
-/// A plug-in as the user wrote it: `name`, `name:value,value`, `name:key=value` or a mixture.
+/// A plug-in as the user wrote it: `name`, `name:value,value`, `name:key=value` or a mixture. A value with a comma, an
+/// equals sign or a colon may stand in double quotes (`csv:group="a,b"`), in which "" is one quote.
 struct Choice {
   std::string name;
   std::string arguments;  ///< what follows the first colon; empty if there is none
@@ -67,6 +71,7 @@ class Params {
   std::string owner_;
   std::vector<std::pair<std::string, std::string>> keyed_;
   std::vector<std::string> positional_;  ///< not yet claimed, in order
+  std::string last_;                     ///< the value that was claimed last
   std::vector<Declared> declared_;
 };
 

@@ -44,9 +44,10 @@ class Registry {
                 ")");
   }
 
-  /// Parameters for `choice`, whose errors name this plug-in.
+  /// Parameters for `choice`, whose errors name this plug-in as the user wrote it.
   Params params(const Choice& choice, std::span<const std::string> settings = {}) const {
-    return Params(kind_ + " " + find(choice.name).name, choice.arguments, settings);
+    find(choice.name);
+    return Params(kind_ + " " + choice.name, choice.arguments, settings);
   }
 
  private:

@@ -6,10 +6,12 @@
 #include <limits>
 #include <utility>
 
+#include "ecl/base/params.hpp"
+
 namespace ecl {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r";
+constexpr std::string_view kBlanks = " \t\r";  // next_word's default too
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
@@ -49,7 +51,7 @@ bool TextLines::next() {
 float TextLines::number(std::string_view cell) const {
   if (cell.empty()) fail(cell, "a value is missing");
   const std::optional<double> value = parse_number(cell);
-  if (!value) fail(cell, quoted(cell) + " is not a number, or beyond the range of one");
+  if (!value) fail(cell, quoted(cell) + " is not a number, or beyond the range of one" + decimal_comma(cell));
   if (!(std::abs(*value) <= std::numeric_limits<float>::max())) fail(cell, quoted(cell) + " is not a finite number");
   return static_cast<float>(*value);
 }
@@ -74,9 +76,9 @@ std::string quoted(std::string_view text) {
 
 std::optional<double> parse_number(std::string_view text) { return parse<double>(text); }
 
-std::string_view next_word(std::string_view& rest) {
-  rest.remove_prefix(std::min(rest.size(), rest.find_first_not_of(kBlanks)));
-  const std::string_view word = rest.substr(0, rest.find_first_of(kBlanks));
+std::string_view next_word(std::string_view& rest, std::string_view separators) {
+  rest.remove_prefix(std::min(rest.size(), rest.find_first_not_of(separators)));
+  const std::string_view word = rest.substr(0, rest.find_first_of(separators));
   rest.remove_prefix(word.size());
   return word;
 }

@@ -44,8 +44,8 @@ std::string quoted(std::string_view text);
 std::optional<double> parse_number(std::string_view text);
 inline bool is_number(std::string_view text) { return parse_number(text).has_value(); }
 
-/// Cuts the first word, between blanks, off `rest`; empty if there is none.
-std::string_view next_word(std::string_view& rest);
+/// Cuts the first word, between `separators`, off `rest`; empty if there is none.
+std::string_view next_word(std::string_view& rest, std::string_view separators = " \t\r");
 
 /// The cells of the current line, without blanks around them and without the quotes of "quoted cells", in which a
 /// separator is text. Throws Error (io) for a quote that is not closed.

@@ -1,8 +1,12 @@
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <fcntl.h>
 #include <iostream>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include "ecl/base/build.hpp"
@@ -124,11 +128,30 @@ Exit run(const Arguments& arguments) {
   return Exit::ok;
 }
 
+/// The three standard files are open from here on: where one is closed, the next file that is opened, results perhaps,
+/// would take its place. What is then written to stdout fails, and is found below.
+void open_standard_files() {
+  for (const int handle : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(handle, F_GETFD) == -1) open("/dev/null", handle == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/// A run whose results could not be printed has not done what it was asked for.
+Exit printed(Exit code) {
+  errno = 0;
+  std::cout.flush();
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout;
+  if (!failed) return code;
+  say("cannot write to standard output" + (errno == 0 ? "" : std::string(": ") + std::strerror(errno)) +
+      "; is it closed, or the disk full? Files that the run wrote are not harmed");
+  return code == Exit::ok ? Exit::io : code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_files();
   try {
-    return static_cast<int>(run(Arguments(argv + 1, argv + argc)));
+    return static_cast<int>(printed(run(Arguments(argv + 1, argv + argc))));
   } catch (const ecl::Error& error) {  // the same on every rank, and before any has met MPI
     std::optional<ecl::mpi::Session> end_together;
     if (ecl::mpi::launched()) end_together.emplace();

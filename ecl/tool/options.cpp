@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,9 +11,9 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
-#include "ecl/base/text_lines.hpp"
 #include "ecl/data/placement.hpp"
 #include "ecl/run/directory/run_directory.hpp"
+#include "ecl/tool/ini_value.hpp"
 #include "ecl/tool/parse.hpp"
 
 namespace ecl {
@@ -121,11 +120,7 @@ std::string to_ini(const po::options_description& options, const po::variables_m
       if (shown.empty() && must_be_named(*option))
         throw Error("--" + name + " is empty; name one, or leave the option out");
       if (shown.empty()) return;
-      if (shown.find_first_of("#\n\r") != std::string::npos || std::strchr(" \t", shown.front()) ||
-          std::strchr(" \t", shown.back()))
-        throw Error("--" + name + " " + ecl::quoted(shown) +
-                    ": config.ini cannot hold '#', a line break, or a blank at an end; leave them out");
-      text += name + " = " + shown + "\n";
+      text += name + " = " + to_ini_value(shown) + "\n";
     };
     if (const auto* s = boost::any_cast<std::string>(&value))
       add(*s);
@@ -173,8 +168,10 @@ void read_config(const std::string& path, const Options& options, const std::str
   refuse_placeholders(content, path);
   std::istringstream text(content);
   try {
-    const po::parsed_options parsed = po::parse_config_file(text, options.run, command == "train");
-    for (const po::option& option : parsed.options) {
+    po::parsed_options parsed = po::parse_config_file(text, options.run, command == "train");
+    for (po::option& option : parsed.options) {
+      for (std::string& value : option.value) value = from_ini_value(value, path + ": " + option.string_key + " = ");
+      check_number(option, options.run, path + ": ");
       if (!option.unregistered) continue;
       refuse_simulators({"--" + option.string_key});
       throw po::unknown_option(option.string_key);

@@ -4,21 +4,36 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
+#include "ecl/base/text_lines.hpp"
 
 namespace ecl {
 namespace {
 
 namespace po = boost::program_options;
 
-/// Boost reads -3 as a huge unsigned number.
-void refuse_negative(const po::option& option, const po::options_description& options) {
-  const po::option_description* known = options.find_nothrow(option.string_key, false);
-  if (!known || option.value.empty() || option.value[0].empty() || option.value[0][0] != '-') return;
-  if (dynamic_cast<const po::typed_value<std::uint64_t>*>(known->semantic().get()))
-    throw Error("--" + option.string_key + " " + option.value[0] + " is not a whole number from 0 up");
+template <class T>
+bool takes(const po::option_description& option) {
+  return dynamic_cast<const po::typed_value<T>*>(option.semantic().get()) != nullptr;
 }
 
 }  // namespace
+
+void check_number(const po::option& option, const po::options_description& options, const std::string& where) {
+  const po::option_description* known = options.find_nothrow(option.string_key, false);
+  if (!known || option.value.empty()) return;
+  const std::string& text = option.value[0];
+  const std::string what = where + "--" + option.string_key;
+  if (takes<double>(*known)) {
+    // An infinity or a NaN is a number that no option takes: check() says so.
+    if (!is_number(text)) throw Error(what + ": " + quoted(text) + " is not a number" + decimal_comma(text));
+  } else if (takes<std::uint64_t>(*known)) {
+    if (!text.empty() && text[0] == '-') throw Error(what + " " + text + " is not a whole number from 0 up");
+    to_integer(text, what);
+  } else if (takes<std::int32_t>(*known)) {
+    if (const std::int64_t value = to_integer(text, what); value != static_cast<std::int32_t>(value))
+      throw Error(what + ": '" + text + "' is beyond what a whole number can be here");
+  }
+}
 
 std::vector<std::string> long_names(const po::options_description& options) {
   std::vector<std::string> names;
@@ -63,7 +78,7 @@ void parse_arguments(const std::vector<std::string>& arguments, const po::option
           throw Error("'" + option.value[0] + "' is not an option; options begin with -- (see " + command + " --help)");
         option.string_key = positional[bare++];
       }
-      refuse_negative(option, options);
+      check_number(option, options);
     }
     po::store(parsed, values);
   } catch (const po::error& error) {

@@ -14,6 +14,10 @@ void parse_arguments(const std::vector<std::string>& arguments,
                      const std::vector<std::string>& positional, const std::string& command,
                      boost::program_options::variables_map& values);
 
+/// Throws Error, in ecl's words, unless the option takes no number or its value is one. `where` begins the message.
+void check_number(const boost::program_options::option& option,
+                  const boost::program_options::options_description& options, const std::string& where = "");
+
 /// Turns Boost's complaint into an Error, with a suggestion for an unknown option. `where` begins the message.
 [[noreturn]] void fail(const boost::program_options::error& error,
                        const boost::program_options::options_description& options, const std::string& command,

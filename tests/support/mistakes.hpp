@@ -28,6 +28,8 @@ inline void write_inputs(const std::filesystem::path& directory) {
   write_file(directory / "four.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n");
   write_file(directory / "typo.ini", "epochs = 1\nlerning-rate = 3\n");
   write_file(directory / "empty.ini", "model =\n");
+  write_file(directory / "comma.ini", "lr = 0,5\n");
+  write_file(directory / "quote.ini", "data = \"/data/#1\"\n");
   write_file(directory / "short.txt", "0\n0\n0\n");
   std::filesystem::create_directory(directory / "idx");
   for (const char* set : {"train", "t10k"}) {
@@ -66,6 +68,14 @@ inline const std::vector<Mistake>& mistakes() {
       {"lr_nan", "--lr nan", {"--lr nan"}},
       {"lr_infinite", "--lr inf", {"--lr inf"}},
       {"lr_word", "--lr fast", {"--lr", "'fast'"}},
+      {"lr_comma", "--lr 1,5", {"--lr: '1,5' is not a number; a decimal point is meant: 1.5"}},
+      {"lr_thousands", "--lr 1.000,5", {"--lr: '1.000,5' is not a number; a decimal point is meant: 1000.5"}},
+      {"lr_comma_in_config", "--config {}/comma.ini", {"comma.ini: --lr: '0,5' is not a number", "meant: 0.5"}},
+      {"set_comma", "--set theta=0,5", {"solver ecl: theta: '0,5' is not a number", "meant: 0.5"}},
+      {"schedule_comma", "--lr-schedule linear:0,5", {"--lr-schedule", "a decimal point is meant: 0.5"}},
+      {"epochs_word", "--epochs ten", {"--epochs: 'ten' is not a number"}},
+      {"batch_enormous", "--batch 99999999999999999999", {"--batch: '99999999999999999999' is beyond"}},
+      {"local_steps_enormous", "--local-steps 9999999999", {"--local-steps: '9999999999' is beyond"}},
       {"batch_zero", "--batch 0", {"--batch 0", "at least 1"}},
       {"batch_negative", "--batch -3", {"--batch -3", "whole number"}},
       {"batch_fraction", "--batch 2.5", {"--batch", "'2.5'"}},
@@ -88,6 +98,10 @@ inline const std::vector<Mistake>& mistakes() {
       {"unknown_placement", "--placement clowd", {"--placement", "'clowd'", "device, edge:S, cloud"}},
       {"placement_without_devices", "--placement cloud", {"--placement cloud", "--devices M"}},
       {"more_servers_than_devices", "--placement edge:9 --devices 8", {"--placement edge:9", "8 devices"}},
+      {"by_column_as_written", "--partition by-column:nix", {"partition by-column: ", "no column 'nix'"}},
+      {"by_column_as_written_too", "--partition by_column:", {"partition by_column needs column"}},
+      {"open_quote", "--dataset csv:group=\"a", {"dataset csv: a quote is not closed"}},
+      {"open_quote_in_config", "--config {}/quote.ini", {"quote.ini: data = ", "quotes are not closed", "\\x23"}},
       {"too_many_classes", "--partition classes:11", {"classes", "K = 11", "1 .. 10"}},
       {"unknown_augmentation", "--augment flip", {"--augment flip", "none or crop-flip"}},
       {"augmented_numbers",

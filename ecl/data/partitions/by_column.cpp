@@ -18,7 +18,7 @@ const std::vector<std::int32_t>& column_of(const Dataset& data, const std::strin
   for (const auto& [column, groups] : data.columns) known.push_back(column);
   std::string list;
   for (const std::string& column : known) list += (list.empty() ? "" : ", ") + column;
-  throw Error("partition by_column: this data set has no column '" + name + "'" + suggestion(name, known) +
+  throw Error("partition by-column: this data set has no column '" + name + "'" + suggestion(name, known) +
               " (known: " + list + ")");
 }
 
@@ -30,7 +30,7 @@ Partition make_by_column(const Dataset& data, NodeId nodes, std::uint64_t, Param
   const auto& column = column_of(data, name);
   for (std::size_t n = 0; n < column.size(); ++n) groups[column[n]].push_back(static_cast<std::int32_t>(n));
   if (groups.size() < static_cast<std::size_t>(nodes))
-    throw Error("partition by_column: column '" + name + "' has " + std::to_string(groups.size()) + " groups for " +
+    throw Error("partition by-column: column '" + name + "' has " + std::to_string(groups.size()) + " groups for " +
                 std::to_string(nodes) + " nodes; use at most " + std::to_string(groups.size()) + " nodes");
 
   std::vector<const std::vector<std::int32_t>*> largest_first;
