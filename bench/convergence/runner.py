@@ -78,7 +78,7 @@ class Runner:
             except (OSError, ValueError):
                 return None
             command = " ".join(("ecl",) + job.words + ("--out",))
-            ended = summary["verdict"] in ("finished", "diverged")
+            ended = summary["verdict"] in ("converged", "finished", "diverged")
             if not ended or not summary["command"].startswith(command):
                 return None
             self.summaries[job] = summary
