@@ -341,6 +341,58 @@ TEST(Simulate, DryRunSaysWhatANodeHoldsAndWritesNothing) {
   EXPECT_FALSE(fs::exists(out));
 }
 
+/// The memory that --dry-run names is what the run then takes, where reading takes most and where the model does.
+TEST(Simulate, DryRunKnowsThePeakOfItsMemory) {
+  const Scratch scratch;
+  std::string table = "label";
+  for (int c = 0; c < 50; ++c) table += ",x" + std::to_string(c);
+  for (int row = 0; row < 20'000; ++row) {
+    (table += '\n') += std::to_string(row % 3);
+    for (int c = 0; c < 50; ++c) ((table += ',') += std::to_string((row * 31 + c * 17) % 1000)) += ".25";
+  }
+  write_file(scratch / "table.csv", table);
+  int number = 0;
+  for (const std::string& options :
+       {"simulate --dataset csv:label=label --data " + (scratch / "table.csv").string(),
+        "train --dataset csv:label=label --data " + (scratch / "table.csv").string(),
+        std::string("simulate --model mlp --hidden 1500,1000"), std::string("train --model mlp --hidden 3000,1500")}) {
+    const std::string all = options + " --steps 10 --eval-every 0 --quiet", out = scratch / std::to_string(number++);
+    const Outcome said = run(tool(all + " --dry-run"));
+    const std::size_t at = said.out.find("memory: ");
+    ASSERT_NE(at, std::string::npos) << said.out << said.err;
+    const double named = std::stod(said.out.substr(at + 8)) * 1e6;
+    expect_ok(run(tool(all + " --out " + out)));
+    const double taken = summary_of(out)["peak_memory_bytes"].get<double>();
+    EXPECT_GT(named, 0.8 * taken) << options;
+    EXPECT_LT(named, 1.25 * taken) << options;
+  }
+}
+
+/// What does not fit is named, with its size and how much there is.
+TEST(Memory, ThatIsNotThereIsNamed) {
+  const Scratch scratch;
+  write_file(scratch / "large.csv", std::string(100'000'000, '1'));
+  std::string rows;
+  for (int row = 0; row < 5'000'000; ++row) rows += row % 2 == 0 ? "1,x\n" : "2,y\n";
+  write_file(scratch / "long.csv", rows);
+  std::string wide = "1 1:1\n2 1000000:2\n";
+  for (int row = 0; row < 200; ++row) wide += "1 2:1\n";
+  write_file(scratch / "wide.svm", wide);
+  const auto within = [&](const char* kilobytes, const std::string& options) {
+    return run(
+        {"sh", "-c",
+         std::string("ulimit -v ") + kilobytes + "; exec " + ECL_TOOL + " simulate --nodes 2 --quiet " + options});
+  };
+  const std::string csv = "--dataset csv --data " + scratch.path().string();
+  expect_refusal(within("120000", csv + "/large.csv"), 5, {"reading '", "large.csv' needs 100 MB and ", " are free"});
+  expect_refusal(within("120000", csv + "/long.csv"), 5, {"dataset csv does not fit into memory, of which "});
+  expect_refusal(within("600000", "--dataset libsvm --data " + (scratch / "wide.svm").string()), 5,
+                 {"wide.svm' as 202 rows of 1000000 numbers each needs 808 MB and ", "leave out features"});
+  expect_refusal(
+      within("2000000", "--model mlp --hidden 30000,30000"), 5,
+      {"model mlp, 902280010 parameters on 2 nodes, needs 28.9 GB and ", "use a smaller model, or fewer nodes"});
+}
+
 TEST(Simulate, WritesNullWhereAnAccuracyDoesNotApply) {
   const Scratch scratch;
   short_run(scratch, "a",
@@ -382,12 +434,13 @@ TEST(Simulate, RepeatsARunWhoseNamesAreFullOfSigns) {
   const Scratch scratch;
   const std::string file = (scratch / " its \"data\" #1 = a\\b ").string();
   std::string rows = "subject#,\"a,b\",c:d=e,label\n";
-  for (int n = 0; n < 60; ++n)
-    rows += std::to_string(n % 4) + "," + std::to_string(n % 7) + "," + std::to_string(n % 5) + "," +
-            (n % 7 > 3 ? "up" : "down") + "\n";
+  for (int n = 0; n < 60; ++n) {
+    for (const int value : {n % 4, n % 7, n % 5}) (rows += std::to_string(value)) += ',';
+    rows += n % 7 > 3 ? "up\n" : "down\n";
+  }
   write_file(file, rows);
   for (const char* group : {"subject#", "\"a,b\"", "\"c:d=e\""}) {
-    const std::string out = (scratch / ("out #" + std::string(group))).string(), again = out + " again";
+    const std::string out = (scratch / (std::string("out #") + group)).string(), again = out + " again";
     std::vector<std::string> command = tool("simulate --quiet --nodes 4 --steps 20");
     command.insert(command.end(), {"--data", file, "--dataset", "csv:label=label,group=" + std::string(group),
                                    "--partition", "by-column:" + std::string(group), "--out"});

@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "ecl/base/check.hpp"
+#include "ecl/base/memory.hpp"
 
 namespace ecl {
 namespace {
@@ -88,6 +89,8 @@ Bytes read_file(const std::string& path, const std::string& advice) {
     if (reason == ENOENT || reason == ENOTDIR) throw Error("there is no file '" + path + "'; " + advice);
     throw Error("cannot open '" + path + "': " + std::strerror(reason), Exit::io);
   }
+  if (const auto size = std::filesystem::file_size(path, ignored); !ignored)
+    require_memory(static_cast<double>(size), "reading '" + path + "'", "read a part of it, or on a larger machine");
   Bytes content;
   std::size_t used = 0;
   for (std::size_t got = 1; got > 0; used += got) {

@@ -9,8 +9,15 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/checksum.hpp"
+#include "ecl/base/memory.hpp"
 
 namespace ecl {
+namespace {
+
+constexpr double kVectors = 4;  // of d floats that a node has at least: model, gradient, solver's, a neighbour's
+
+}  // namespace
+
 Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mode(the_spec.parsed_mode()) {
   // Names first: a misspelt one is reported at once, not after a minute of loading.
   const auto& model_entry = models().find(Choice::parse(spec.model).name);
@@ -22,7 +29,9 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
 
   const Placement placement(spec.placement, spec.devices);
   const NodeId devices = placement.devices(nodes);
-  TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, devices, spec.seed});
+  TrainTest data = within_memory("dataset " + spec.dataset, [&] {
+    return load_dataset(Choice::parse(spec.dataset), {spec.data, devices, spec.seed});
+  });
   train_samples = data.train.size();
   train_ = std::make_shared<const Dataset>(std::move(data.train));
   test = std::move(data.test);
@@ -40,6 +49,10 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   Params params = models().params(model_choice, settings);
   model = model_entry.make({train_->features(), train_->classes(), train_->image}, params);
   params.finish();
+  require_memory(kVectors * sizeof(float) * static_cast<double>(model->dim()) * nodes_here(),
+                 "model " + spec.model + ", " + std::to_string(model->dim()) + " parameters" +
+                     (nodes_here() > 1 ? " on " + std::to_string(nodes_here()) + " nodes," : ""),
+                 "use a smaller model" + std::string(nodes_here() > 1 ? ", or fewer nodes" : ""));
   initial.resize(model->dim());
   Random random(spec.seed, Purpose::initial_model);
   model->init(initial, random);
@@ -143,12 +156,17 @@ std::string Experiment::footprint() const {
   Archive state;
   solver->archive(state);
 
-  const std::size_t vector = model->dim() * sizeof(float), message = solver->message_size() * sizeof(float);
+  std::vector<std::int32_t> some(std::min<std::size_t>(test.size(), 512));
+  std::iota(some.begin(), some.end(), 0);
+  model->score(initial, test.subset(some));
+
+  const std::size_t vector = model->dim() * sizeof(float), message = message_floats_ * sizeof(float);
   const std::size_t samples = shard_sizes_[i] * train_->bytes_per_sample(),
                     tests = test.size() * test.bytes_per_sample();
   const std::size_t batch = workspace.batch.features.size() * sizeof(float);
   const std::size_t slots = 6 * message * graph.degree(i) /* three a direction */;
-  const std::size_t sum = 3 * vector + model->scratch_bytes() + batch + state.bytes().size() + slots + samples + tests;
+  const double peak = peak_of_process(static_cast<double>(state.bytes().size()), static_cast<double>(samples),
+                                      static_cast<double>(slots));
   const auto megabytes = [](std::size_t bytes) {
     std::ostringstream text;
     text << std::fixed << std::setprecision(bytes < 1'000'000 ? 3 : 1) << static_cast<double>(bytes) * 1e-6 << " MB";
@@ -165,11 +183,25 @@ std::string Experiment::footprint() const {
        << round_steps() << " steps; mailboxes " << megabytes(slots) << "\n"
        << "  samples      " << shard_sizes_[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
        << megabytes(tests) << "\n"
-       << "together " << megabytes(sum) << " a node, " << megabytes(sum * nodes())
-       << " for all, programs and MPI aside\n"
+       << "memory: " << megabytes(static_cast<std::size_t>(peak)) << " a process at its peak"
+       << (peak <= peak_memory_bytes() ? ", while the data are read" : "") << "\n"
        << "to do: " << steps << " steps on each node, in " << rounds() << (rounds() == 1 ? " round" : " rounds") << ", "
        << evaluations_ << " evaluations; nothing was trained or written\n";
   return text.str();
+}
+
+/// What a run takes at its peak, measured as far as it is the same here: the data were read, the model was made and
+/// ran. To that comes what only a run has. `state`: of a solver; `samples`, `slots`: a node's shard and mailboxes;
+/// bytes.
+double Experiment::peak_of_process(double state, double samples, double slots) const {
+  const double vector = static_cast<double>(model->dim()) * sizeof(float), here = nodes_here();
+  const double nodes_of_ours = here * (vector + state + (spec.momentum > 0 ? vector : 0));
+  const double evaluation = 12 * vector;  // sums in double, those of the consensus error too
+  const double train = static_cast<double>(train_samples * train_->bytes_per_sample());
+  const double now = resident_memory_bytes() - 2 * state;  // footprint() has a solver, and its state once more
+  const double later = here > 1 ? now + nodes_of_ours + here * (slots / 3 + vector) + evaluation
+                                : now - train + samples + nodes_of_ours + slots + evaluation;
+  return std::max({peak_memory_bytes(), here > 1 ? 0 : now + samples /* keep_only() */, later});
 }
 
 void Experiment::keep_only(NodeId i) {

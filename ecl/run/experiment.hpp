@@ -74,6 +74,9 @@ class Experiment {
   StepRule rule() const;
   Shard shard(NodeId i) const;
   Batches make_batches(NodeId i) const;
+  /// Nodes that this process runs.
+  int nodes_here() const { return spec.simulated ? graph.size() : 1; }
+  double peak_of_process(double state, double samples, double slots) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
   std::shared_ptr<const Dataset> train_;

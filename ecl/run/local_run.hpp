@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/memory.hpp"
 #include "ecl/metrics/consensus.hpp"
 #include "ecl/metrics/local_evaluations.hpp"
 #include "ecl/metrics/progress.hpp"

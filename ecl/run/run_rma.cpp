@@ -5,6 +5,7 @@
 #include <optional>
 #include <thread>
 
+#include "ecl/base/memory.hpp"
 #include "ecl/exchange/mpi_port.hpp"
 #include "ecl/metrics/consensus_check.hpp"
 #include "ecl/metrics/evaluations.hpp"

@@ -8,7 +8,8 @@
 namespace ecl {
 
 /// What follows a run's last steps: the nodes exchange, without new gradients, until they agree. This says how often,
-/// the same on all nodes: it is asked with the consensus error, then again after as many exchanges as it said.
+/// the same on all nodes: it is asked with the consensus error, then again after as many exchanges as it said. After an
+/// only round, whose messages nobody has read, there are some in any case.
 class Settling {
  public:
   explicit Settling(const Experiment& experiment);
@@ -23,6 +24,7 @@ class Settling {
  private:
   double limit_, most_s_;
   std::uint64_t most_, done_ = 0;
+  bool unheard_;  ///< of an only round: its messages have not been read
 };
 
 /// When one node makes its next exchange: as soon as it has heard from all neighbours, or in its usual rhythm.

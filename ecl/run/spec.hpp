@@ -51,6 +51,7 @@ struct Spec {
   std::string exchange = "auto";  ///< auto, shared, window, messages: what carries the messages
 
   // simulate only
+  bool simulated = false;      ///< all nodes are in this process
   NodeId nodes = 8;            ///< of a run that is resumed: as many as it had, under `train` too
   double step_time_s = 0.001;  ///< of a node with factor 1
   LinkModel links = {.latency_s = 1e-4, .bandwidth_bytes_s = 1e9, .jitter = 0.1};

@@ -86,12 +86,6 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-double peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return 1024.0 * static_cast<double>(usage.ru_maxrss);
-}
-
 double consensus_error_of(const std::vector<MetricsRow>& rows) {
   std::vector<double> distances;
   for (const MetricsRow& row : rows) distances.push_back(row.consensus_error);
@@ -117,7 +111,7 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
   std::ostringstream text;
   text << std::setprecision(2);
   if (totals.traffic.messages_taken == 0)
-    text << "no node has read a message of another: the nodes trained each alone; train longer, or let --settle be";
+    text << "no node has read a message of another: the nodes trained each alone; train longer";
   else if (summary.verdict == Verdict::finished)
     text << "the nodes do not agree: consensus error " << error << ", above --consensus-error " << limit << ", after "
          << summary.settle_rounds << " exchanges that followed the last step; train longer, try a smaller --lr, or "

@@ -51,8 +51,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment);
 /// A few lines for a person; the warnings go to `err`.
 void print(std::ostream& out, std::ostream& err, const Summary& summary, const Experiment& experiment);
 
-/// CPU seconds of this process so far, and the most memory it ever had.
+/// CPU seconds of this process so far.
 double cpu_seconds();
-double peak_memory_bytes();
 
 }  // namespace ecl

@@ -11,6 +11,7 @@
 
 #include "ecl/base/build.hpp"
 #include "ecl/base/check.hpp"
+#include "ecl/base/memory.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/mpi/comm.hpp"
 #include "ecl/mpi/session.hpp"
@@ -42,6 +43,14 @@ ecl COMMAND --help tells a command's options.
 /// In one piece: mpirun has words of its own for a failure, and would put them in between.
 void say(const std::string& what) { std::cerr << "ecl: " + what + "\n"; }
 
+std::string no_memory(const std::string& what) {
+  try {
+    ecl::out_of_memory(what);
+  } catch (const ecl::Error& error) {
+    return error.what();
+  }
+}
+
 Exit train(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request;
   std::optional<ecl::Error> mistake;
@@ -69,6 +78,9 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order
     if (world.rank() == 0) say(error.what());
     return error.code();
+  } catch (const std::bad_alloc&) {  // this rank alone
+    say(no_memory("rank " + std::to_string(world.rank()) + ": the run"));
+    world.abort(static_cast<int>(Exit::io));
   } catch (const std::exception& error) {  // this rank alone: Session then aborts the job, so speak now
     say("rank " + std::to_string(world.rank()) + ": internal error: " + error.what());
     throw;
@@ -157,6 +169,9 @@ int main(int argc, char** argv) {
     if (ecl::mpi::launched()) end_together.emplace();
     if (ecl::mpi::launch_rank() == 0) say(error.what());
     return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    say(no_memory("the run"));
+    return static_cast<int>(Exit::io);
   } catch (const std::exception& error) {
     say(std::string("internal error: ") + error.what());
     return static_cast<int>(Exit::internal);

@@ -213,6 +213,7 @@ void take_up(const std::string& directory, const std::string& command, const Opt
 Request read_run(const std::string& command, const std::vector<std::string>& arguments) {
   Request request;
   Spec& spec = request.spec;
+  spec.simulated = command == "simulate";
   Options options(command, spec);
   po::options_description all;
   all.add(options.run).add(options.tool);

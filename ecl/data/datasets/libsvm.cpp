@@ -5,6 +5,7 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/gzip.hpp"
+#include "ecl/base/memory.hpp"
 #include "ecl/base/text_lines.hpp"
 #include "ecl/data/datasets/table.hpp"
 
@@ -60,6 +61,10 @@ Table to_table(const SparseRows& rows, const std::string& path) {
                 std::to_string(kMostValues) + " values");
   Table table;
   table.features = static_cast<std::size_t>(rows.features);
+  require_memory(static_cast<double>(count) * sizeof(float),
+                 "'" + path + "' as " + std::to_string(rows.labels.size()) + " rows of " +
+                     std::to_string(rows.features) + " numbers each",
+                 "leave out features or rows");
   table.values.assign(count, 0.0f);
   table.labels = rows.labels;
   for (std::size_t row = 0, at = 0; row < rows.ends.size(); ++row)
