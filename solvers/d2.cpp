@@ -1,8 +1,5 @@
-#include <algorithm>
-
 #include "ecl/contracts/solver.hpp"
-#include "solvers/edge_corrections.hpp"
-#include "solvers/gradient_mean.hpp"
+#include "solvers/corrected_gossip.hpp"
 
 /// D2: decentralised training over decentralised data, gossip that is exact on unlike shards.
 ///
@@ -26,31 +23,17 @@
 namespace ecl {
 namespace {
 
-class D2 final : public Solver {
+class D2 final : public CorrectedGossip {
  public:
-  explicit D2(const SolverSetup& setup) : corrections_(setup, 1), gradient_(setup) {}
-
-  std::size_t message_size() const override { return corrections_.message_size(); }
-  Delivery delivery() const override { return Delivery::lock_step; }
-  void receive(int e, CVec message) override { corrections_.receive(e, message); }
+  explicit D2(const SolverSetup& setup) : CorrectedGossip(setup, 1) {}
 
   void combine(Vec x) override { corrections_.mix(x); }
-
-  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
 
   void end_round(Vec x, int, double step_size) override {
     const float mu = static_cast<float>(step_size);
     const CVec g = gradient_.take(), c = corrections_.sum();
     for (std::size_t d = 0; d < x.size(); ++d) x[d] -= mu * (g[d] + c[d]);
   }
-
-  void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
-  void drop(int e) override { corrections_.drop(e); }
-  void archive(Archive& archive) override { archive(corrections_, gradient_); }
-
- private:
-  EdgeCorrections corrections_;
-  GradientMean gradient_;
 };
 
 }  // namespace

@@ -1,8 +1,5 @@
-#include <algorithm>
-
 #include "ecl/contracts/solver.hpp"
-#include "solvers/edge_corrections.hpp"
-#include "solvers/gradient_mean.hpp"
+#include "solvers/corrected_gossip.hpp"
 
 /// EXTRA: the exact first-order algorithm, gossip with the last two iterates. W~ = (I + W) / 2.
 ///
@@ -21,30 +18,17 @@
 namespace ecl {
 namespace {
 
-class Extra final : public Solver {
+class Extra final : public CorrectedGossip {
  public:
-  explicit Extra(const SolverSetup& setup) : corrections_(setup, 0.5), gradient_(setup) {}
+  explicit Extra(const SolverSetup& setup) : CorrectedGossip(setup, 0.5) {}
 
-  std::size_t message_size() const override { return corrections_.message_size(); }
-  Delivery delivery() const override { return Delivery::lock_step; }
-  void receive(int e, CVec message) override { corrections_.receive(e, message); }
   void combine(Vec x) override { corrections_.update(x); }
-
-  void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
 
   void end_round(Vec x, int, double step_size) override {
     const float mu = static_cast<float>(step_size);
     const CVec g = gradient_.take(), c = corrections_.sum(), pull = corrections_.pull();
     for (std::size_t d = 0; d < x.size(); ++d) x[d] -= pull[d] + mu * (g[d] + c[d]);
   }
-
-  void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
-  void drop(int e) override { corrections_.drop(e); }
-  void archive(Archive& archive) override { archive(corrections_, gradient_); }
-
- private:
-  EdgeCorrections corrections_;
-  GradientMean gradient_;
 };
 
 }  // namespace

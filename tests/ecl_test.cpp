@@ -335,7 +335,7 @@ TEST(Ecl, EqualsTheTextbookFormRoundByRound) {
 
 TEST(Ecl, PerNodeAlphaOnAnIrregularGraphFails) {
   // Why alpha is edge-symmetric: with each node's own alpha the same method rests elsewhere.
-  Spec spec = quadratics(8, 1);
+  Spec spec = quadratics(8, 1'000'000);
   spec.topology = irregular_graph();
   const Simulation simulation(spec);
   const Experiment& experiment = simulation.experiment();

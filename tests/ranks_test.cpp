@@ -234,7 +234,7 @@ void step_together(Loop& loop, Mode mode) {
 class QuadraticRank {
  public:
   QuadraticRank()
-      : spec_(test::quadratics(world().size(), 1)), experiment_(spec_, world().size()), node_(make_node()) {}
+      : spec_(test::quadratics(world().size(), 1'000'000)), experiment_(spec_, world().size()), node_(make_node()) {}
 
   void step() { node_.step(); }
   bool ready() const { return node_.ready(); }

@@ -49,14 +49,10 @@ ReplayNetwork::Mailbox& ReplayNetwork::box_of_peer(NodeId i, int e) {
   return boxes_[index(edge.peer, edge.twin)];
 }
 
-double ReplayPort::now() const { return network_->nodes_[node_].time_s; }
-
-Stamp ReplayPort::arrived(int e) const { return network_->boxes_[network_->index(node_, e)].posted; }
-
-Arrival ReplayPort::take(int e) {
-  auto& node = network_->nodes_[node_];
-  if (!node.takes) network_->misfit(node_);
-  auto& box = network_->boxes_[network_->index(node_, e)];
+Arrival ReplayNetwork::take(NodeId i, int e) {
+  auto& node = nodes_[i];
+  if (!node.takes) misfit(i);
+  auto& box = boxes_[index(i, e)];
   const Stamp number = std::exchange(box.expected, 0);
   if (number == 0) return {};
   ECL_CHECK(!box.waiting.empty() && box.waiting.front().number == number);
@@ -68,18 +64,16 @@ Arrival ReplayPort::take(int e) {
   return {number, box.held.step, box.held.payload};
 }
 
-Arrival ReplayPort::take(int, Stamp) {
+Arrival ReplayNetwork::take(NodeId, int, Stamp) {
   ECL_CHECK(false && "lock step repeats itself: it is not recorded");
   return {};
 }
 
-Vec ReplayPort::outbox(int) { return network_->outbox_; }
-
-void ReplayPort::post(int e, Stamp step) {
-  auto& box = network_->box_of_peer(node_, e);
-  auto& traffic = network_->nodes_[node_].traffic;
+void ReplayNetwork::post(NodeId i, int e, Stamp step) {
+  auto& box = box_of_peer(i, e);
+  auto& traffic = nodes_[i].traffic;
   ++traffic.messages_sent;
-  traffic.bytes_sent += network_->outbox_.size() * sizeof(float);
+  traffic.bytes_sent += outbox_.size() * sizeof(float);
   ++box.posted;
   while (box.wanted < box.posted) {
     if (!box.ahead.next())
@@ -87,9 +81,7 @@ void ReplayPort::post(int e, Stamp step) {
     else if (const Stamp taken = box.ahead.event().taken[box.edge])
       box.wanted = taken;
   }
-  if (box.wanted == box.posted) box.waiting.push_back({box.posted, step, network_->outbox_});
+  if (box.wanted == box.posted) box.waiting.push_back({box.posted, step, outbox_});
 }
-
-const Traffic& ReplayPort::traffic() const { return network_->nodes_[node_].traffic; }
 
 }  // namespace ecl

@@ -6,30 +6,10 @@
 
 #include "ecl/base/floats.hpp"
 #include "ecl/contracts/graph.hpp"
-#include "ecl/contracts/port.hpp"
+#include "ecl/contracts/network_port.hpp"
 #include "ecl/replay/delivery_log.hpp"
 
 namespace ecl {
-
-class ReplayNetwork;
-
-/// One node's port in the replay of a recorded run: a handle on its network. A take yields what the log says.
-class ReplayPort {
- public:
-  ReplayPort(ReplayNetwork& network, NodeId node) : network_(&network), node_(node) {}
-
-  double now() const;  ///< what the recorded clock said at the node's last evaluation
-  Stamp arrived(int e) const;
-  Arrival take(int e);
-  Arrival take(int e, Stamp number);
-  Vec outbox(int e);
-  void post(int e, Stamp step);
-  const Traffic& traffic() const;
-
- private:
-  ReplayNetwork* network_;
-  NodeId node_;
-};
 
 /// The mailboxes of a recorded run in one process. It keeps a message from its post until the take that the reader's
 /// log tells of, and no message that nobody took: looking ahead in the logs says which those are.
@@ -52,11 +32,17 @@ class ReplayNetwork {
   void expect(NodeId i, const DeliveryEvent& event);
   /// It took them. Throws Error (io) if it did not: the log is not of this experiment.
   void check_taken(NodeId i);
+  // What a port asks, of node i and its edge e.
+  double now(NodeId i) const { return nodes_[i].time_s; }  ///< the recorded clock at its last evaluation
+  Stamp arrived(NodeId i, int e) const { return boxes_[index(i, e)].posted; }
+  Arrival take(NodeId i, int e);
+  Arrival take(NodeId i, int e, Stamp number);
+  Vec outbox(NodeId, int) { return outbox_; }
+  void post(NodeId i, int e, Stamp step);
+  const Traffic& traffic(NodeId i) const { return nodes_[i].traffic; }
   void set_clock(NodeId i, double time_s) { nodes_[i].time_s = time_s; }
 
  private:
-  friend class ReplayPort;
-
   struct Message {
     Stamp number = 0, step = 0;
     Floats payload;
@@ -86,6 +72,8 @@ class ReplayNetwork {
   Floats outbox_;  ///< the edges take turns
 };
 
+/// One node's port in the replay of a recorded run: a take yields what the log says.
+using ReplayPort = NetworkPort<ReplayNetwork>;
 static_assert(Port<ReplayPort>);
 
 }  // namespace ecl

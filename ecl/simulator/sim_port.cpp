@@ -117,69 +117,62 @@ Arrival SimNetwork::hand_over(Mailbox& box, std::uint32_t& place) {
   return {message.number, message.step, message.payload};
 }
 
-double SimPort::now() const { return network_->now(); }
-
-Stamp SimPort::arrived(int e) const {
-  const auto& box = network_->boxes_[network_->index(node_, e)];
-  if (network_->mode_ == Mode::async)
-    return box.waiting[0] == SimNetwork::kNoBuffer ? box.taken : network_->buffers_[box.waiting[0]].number;
+Stamp SimNetwork::arrived(NodeId i, int e) const {
+  const auto& box = boxes_[index(i, e)];
+  if (mode_ == Mode::async) return box.waiting[0] == kNoBuffer ? box.taken : buffers_[box.waiting[0]].number;
   // A quick link may bring message k + 1 before k: what counts is the end of the unbroken row.
-  return box.waiting[(box.taken + 1) % 2] == SimNetwork::kNoBuffer ? box.taken : box.taken + 1;
+  return box.waiting[(box.taken + 1) % 2] == kNoBuffer ? box.taken : box.taken + 1;
 }
 
-Arrival SimPort::take(int e) {
-  ECL_CHECK(network_->mode_ == Mode::async);
-  auto& box = network_->boxes_[network_->index(node_, e)];
-  if (box.waiting[0] == SimNetwork::kNoBuffer) return {};
-  return network_->hand_over(box, box.waiting[0]);
+Arrival SimNetwork::take(NodeId i, int e) {
+  ECL_CHECK(mode_ == Mode::async);
+  auto& box = boxes_[index(i, e)];
+  if (box.waiting[0] == kNoBuffer) return {};
+  return hand_over(box, box.waiting[0]);
 }
 
-Arrival SimPort::take(int e, Stamp number) {
-  auto& box = network_->boxes_[network_->index(node_, e)];
-  ECL_CHECK(network_->mode_ == Mode::lock_step && number == box.taken + 1 && arrived(e) == number);
-  return network_->hand_over(box, box.waiting[number % 2]);
+Arrival SimNetwork::take(NodeId i, int e, Stamp number) {
+  auto& box = boxes_[index(i, e)];
+  ECL_CHECK(mode_ == Mode::lock_step && number == box.taken + 1 && arrived(i, e) == number);
+  return hand_over(box, box.waiting[number % 2]);
 }
 
-Vec SimPort::outbox(int e) {
-  const HalfEdge edge = network_->graph_.edges(node_)[e];
-  auto& box = network_->boxes_[network_->index(edge.peer, edge.twin)];
-  if (box.outbox == SimNetwork::kNoBuffer) box.outbox = network_->acquire();
-  return network_->buffers_[box.outbox].payload;
+Vec SimNetwork::outbox(NodeId i, int e) {
+  const HalfEdge edge = graph_.edges(i)[e];
+  auto& box = boxes_[index(edge.peer, edge.twin)];
+  if (box.outbox == kNoBuffer) box.outbox = acquire();
+  return buffers_[box.outbox].payload;
 }
 
-void SimPort::post(int e, Stamp step) {
-  SimNetwork& net = *network_;
-  const HalfEdge edge = net.graph_.edges(node_)[e];
-  const std::size_t at = net.index(edge.peer, edge.twin);
-  auto& box = net.boxes_[at];
-  ECL_CHECK(box.outbox != SimNetwork::kNoBuffer);
-  const std::uint32_t buffer = std::exchange(box.outbox, SimNetwork::kNoBuffer);
-  auto& message = net.buffers_[buffer];
+void SimNetwork::post(NodeId i, int e, Stamp step) {
+  const HalfEdge edge = graph_.edges(i)[e];
+  const std::size_t at = index(edge.peer, edge.twin);
+  auto& box = boxes_[at];
+  ECL_CHECK(box.outbox != kNoBuffer);
+  const std::uint32_t buffer = std::exchange(box.outbox, kNoBuffer);
+  auto& message = buffers_[buffer];
   message.number = ++box.posted;
   message.step = step;
-  Traffic& traffic = net.traffic_[node_];
+  Traffic& traffic = traffic_[i];
   ++traffic.messages_sent;
-  traffic.bytes_sent += net.floats_ * sizeof(float);
+  traffic.bytes_sent += floats_ * sizeof(float);
 
-  Random random(net.links_.seed, Purpose::network, at, message.number);
+  Random random(links_.seed, Purpose::network, at, message.number);
   const auto exponential = [&] { return -std::log1p(-random.uniform()); };
-  message.lost = random.uniform() < net.links_.drop;
-  const bool twice = random.uniform() < net.links_.duplicate;
-  message.torn = random.uniform() < net.links_.tear;
-  if (message.lost && net.mode_ == Mode::async) {
-    net.release(buffer);
+  message.lost = random.uniform() < links_.drop;
+  const bool twice = random.uniform() < links_.duplicate;
+  message.torn = random.uniform() < links_.tear;
+  if (message.lost && mode_ == Mode::async) {
+    release(buffer);
     return;
   }
-  const double arrival_time = net.now_ + net.transit_seconds(exponential());
+  const double arrival_time = now_ + transit_seconds(exponential());
   if (twice) {
-    const std::uint32_t copy = net.acquire();
-    net.buffers_[copy] = net.buffers_[buffer];
-    net.push(
-        {arrival_time + net.transit_seconds(1 + exponential()), ++net.scheduled_, static_cast<std::int32_t>(at), copy});
+    const std::uint32_t copy = acquire();
+    buffers_[copy] = buffers_[buffer];
+    push({arrival_time + transit_seconds(1 + exponential()), ++scheduled_, static_cast<std::int32_t>(at), copy});
   }
-  net.push({arrival_time, ++net.scheduled_, static_cast<std::int32_t>(at), buffer});
+  push({arrival_time, ++scheduled_, static_cast<std::int32_t>(at), buffer});
 }
-
-const Traffic& SimPort::traffic() const { return network_->traffic_[node_]; }
 
 }  // namespace ecl

@@ -8,7 +8,7 @@
 
 #include "ecl/base/archive.hpp"
 #include "ecl/contracts/graph.hpp"
-#include "ecl/contracts/port.hpp"
+#include "ecl/contracts/network_port.hpp"
 
 namespace ecl {
 
@@ -21,26 +21,6 @@ struct LinkModel {
   double duplicate = 0;          ///< ... that it arrives a second time, later
   double tear = 0;               ///< ... that it arrives damaged; the reader detects that and rejects it
   std::uint64_t seed = 1;
-};
-
-class SimNetwork;
-
-/// One simulated node's port: a handle on its network.
-class SimPort {
- public:
-  SimPort(SimNetwork& network, NodeId node) : network_(&network), node_(node) {}
-
-  double now() const;
-  Stamp arrived(int e) const;
-  Arrival take(int e);
-  Arrival take(int e, Stamp number);
-  Vec outbox(int e);
-  void post(int e, Stamp step);
-  const Traffic& traffic() const;
-
- private:
-  SimNetwork* network_;
-  NodeId node_;
 };
 
 /// The simulated world: a virtual clock, the events to come, and every directed edge's mailbox.
@@ -56,6 +36,14 @@ class SimNetwork {
   SimNetwork& operator=(const SimNetwork&) = delete;
 
   double now() const { return now_; }
+  // What a port asks, of node i and its edge e.
+  double now(NodeId) const { return now_; }
+  Stamp arrived(NodeId i, int e) const;
+  Arrival take(NodeId i, int e);
+  Arrival take(NodeId i, int e, Stamp number);
+  Vec outbox(NodeId i, int e);
+  void post(NodeId i, int e, Stamp step);
+  const Traffic& traffic(NodeId i) const { return traffic_[i]; }
   /// Wake node i at `time` (not before now).
   void wake_at(double time, NodeId i) { push({time, ++scheduled_, i, kNoBuffer}); }
   /// Wake node i as soon as a message reaches it.
@@ -67,8 +55,6 @@ class SimNetwork {
   std::optional<NodeId> next();
 
  private:
-  friend class SimPort;
-
   static constexpr std::uint32_t kNoBuffer = 0xffffffff;
 
   struct Event {
@@ -129,6 +115,8 @@ class SimNetwork {
   std::vector<Traffic> traffic_;
 };
 
+/// One simulated node's port.
+using SimPort = NetworkPort<SimNetwork>;
 static_assert(Port<SimPort>);
 
 }  // namespace ecl

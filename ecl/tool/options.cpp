@@ -29,75 +29,112 @@ po::typed_value<T>* field(T& value) {
   return po::value<T>(&value)->default_value(value, shown.str());
 }
 
-struct Options {
-  po::options_description run{"The experiment"};  ///< these make config.ini
-  po::options_description tool{"This call"};
+using Group = po::options_description;
 
-  Options(const std::string& command, Spec& spec) {
-    // clang-format off
-    run.add_options()
-      ("dataset", field(spec.dataset),
-       "digits, fashion-mnist, mnist, cifar10, csv, libsvm, synthetic, quadratic; NAME:key=value,...")
-      ("data", field(spec.data), "directory (or file) that the data set is read from")
-      ("partition", field(spec.partition), "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH")
-      ("placement", field(spec.placement),
-       "device: train where the samples are; edge:S: on S servers, with their nearest devices' samples; cloud: on one")
-      ("devices", field(spec.devices), "that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
-      ("model", field(spec.model), "softmax, mlp, cnn, resnet:N, quadratic; see ecl list")
-      ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
-      ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
-      ("solver", field(spec.solver), "ecl, dpsgd, fedavg, scaffold, ..., local: see ecl list")
-      ("set", po::value<std::vector<std::string>>(&spec.settings)->composing(),
-       "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
-      ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
-      ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
-      ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
-      ("batch", field(spec.batch), "samples per step")
-      ("augment", field(spec.augment),
-       "none; crop-flip: training pictures moved by up to 4 pixels and mirrored at random, anew each epoch")
-      ("local-steps", field(spec.local_steps), "K: steps between two exchanges")
-      ("lr", field(spec.learning_rate), "learning rate")
-      ("lr-schedule", field(spec.schedule), "constant, cosine, linear:FROM, step:AT,FACTOR")
-      ("momentum", field(spec.momentum), "heavy ball, 0 <= momentum < 1")
-      ("weight-decay", field(spec.weight_decay), "lambda of lambda/2 |x|^2")
-      ("seed", field(spec.seed), "of data split, initial model, batches and random graphs")
-      ("node-speed", field(spec.node_speed), "NODE:FACTOR,...: a step of NODE takes FACTOR times as long")
-      ("settle", field(spec.settle),
-       "after the last step the nodes exchange, without new gradients, until they agree: at most so often; 0: never")
-      ("settle-s", field(spec.settle_s), "and for at most so many seconds")
-      ("consensus-error", field(spec.consensus_error),
-       "the nodes agree, and the run has converged, if their models' relative distance to the mean is at most this")
-      ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end")
-      ("checkpoint-every", field(spec.checkpoint_every),
-       "epochs between checkpoints in --out; 0: only when a signal stops the run");
-    if (command == "simulate") run.add_options()
-      ("nodes", field(spec.nodes), "number of nodes; --placement and --devices may say it too")
-      ("step-time-s", field(spec.step_time_s), "virtual seconds of a step on a node of factor 1")
-      ("latency-s", field(spec.links.latency_s), "virtual seconds of a message's way")
-      ("bandwidth-bytes-s", field(spec.links.bandwidth_bytes_s), "of each directed edge; 0: infinite")
-      ("jitter", field(spec.links.jitter), "0 .. 1: share of step and transit times that is exponentially distributed")
-      ("drop", field(spec.links.drop), "probability that a message is lost")
-      ("duplicate", field(spec.links.duplicate), "probability that it arrives twice")
-      ("tear", field(spec.links.tear), "probability that it arrives damaged (detected, rejected)");
-    if (command == "train") tool.add_options()
-      ("exchange", field(spec.exchange),
-       "what carries messages. auto: shared memory within a host, between hosts what waits for nobody; "
-       "shared, window, messages: only that")
-      ("stall-warn-s", field(spec.stall_warn_s), "seconds after which a silent neighbour is named; 0: never");
-    tool.add_options()
-      ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
-      ("resume", po::value<std::string>(), 
-       "DIR: go on with the run in DIR that was stopped or killed, as it was started: no other options")
-      ("config", po::value<std::string>(),
-       "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
-      ("print-config", "print all options as they would be used, and stop")
-      ("dry-run", po::bool_switch(&spec.dry_run), "build everything, say what a node holds and sends, and stop")
-      ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
-      ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")
-      ("help", "this text");
-    if (command == "train") tool.add_options()
-      ("record", po::bool_switch(&spec.record), "keep the order of deliveries in DIR/deliveries/, for ecl replay DIR");
-    // clang-format on
+// clang-format off
+Group data_options(Spec& spec) {
+  Group group("Data");
+  group.add_options()
+    ("dataset", field(spec.dataset),
+     "digits, fashion-mnist, mnist, cifar10, csv, libsvm, synthetic, quadratic; NAME:key=value,...; a value with a "
+     "comma, colon or equals sign in \"quotes\"")
+    ("data", field(spec.data), "directory (or file) that the data set is read from")
+    ("partition", field(spec.partition), "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH")
+    ("placement", field(spec.placement),
+     "device: train where the samples are; edge:S: on S servers, with their nearest devices' samples; cloud: on one")
+    ("devices", field(spec.devices), "that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
+    ("augment", field(spec.augment),
+     "none; crop-flip: training pictures moved by up to 4 pixels and mirrored at random, anew each epoch");
+  return group;
+}
+
+Group training_options(Spec& spec) {
+  Group group("Model and training");
+  group.add_options()
+    ("model", field(spec.model), "softmax, mlp, cnn, resnet:N, quadratic; see ecl list")
+    ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
+    ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
+    ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
+    ("batch", field(spec.batch), "samples per step")
+    ("lr", field(spec.learning_rate), "learning rate")
+    ("lr-schedule", field(spec.schedule), "constant, cosine, linear:FROM, step:AT,FACTOR")
+    ("momentum", field(spec.momentum), "heavy ball, 0 <= momentum < 1")
+    ("weight-decay", field(spec.weight_decay), "lambda of lambda/2 |x|^2")
+    ("seed", field(spec.seed), "of data split, initial model, batches and random graphs");
+  return group;
+}
+
+Group exchange_options(Spec& spec) {
+  Group group("Algorithm and exchange");
+  group.add_options()
+    ("solver", field(spec.solver), "ecl, dpsgd, fedavg, scaffold, ..., local: see ecl list")
+    ("set", po::value<std::vector<std::string>>(&spec.settings)->composing(),
+     "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
+    ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
+    ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
+    ("local-steps", field(spec.local_steps), "K: steps between two exchanges; the last round may be shorter")
+    ("settle", field(spec.settle),
+     "after the last step the nodes exchange, without new gradients, until they agree: at most so often; 0: never")
+    ("settle-s", field(spec.settle_s), "and for at most so many seconds")
+    ("consensus-error", field(spec.consensus_error),
+     "the nodes agree, and the run has converged, if their models' relative distance to the mean is at most this")
+    ("node-speed", field(spec.node_speed), "NODE:FACTOR,...: a step of NODE takes FACTOR times as long");
+  return group;
+}
+
+Group evaluation_options(Spec& spec) {
+  Group group("Evaluations and checkpoints");
+  group.add_options()
+    ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end")
+    ("checkpoint-every", field(spec.checkpoint_every),
+     "epochs between checkpoints in --out; 0: only when a signal stops the run");
+  return group;
+}
+
+Group network_options(Spec& spec) {
+  Group group("The simulated network");
+  group.add_options()
+    ("nodes", field(spec.nodes), "number of nodes; --placement and --devices may say it too")
+    ("step-time-s", field(spec.step_time_s), "virtual seconds of a step on a node of factor 1")
+    ("latency-s", field(spec.links.latency_s), "virtual seconds of a message's way")
+    ("bandwidth-bytes-s", field(spec.links.bandwidth_bytes_s), "of each directed edge; 0: infinite")
+    ("jitter", field(spec.links.jitter), "0 .. 1: share of step and transit times that is exponentially distributed")
+    ("drop", field(spec.links.drop), "probability that a message is lost")
+    ("duplicate", field(spec.links.duplicate), "probability that it arrives twice")
+    ("tear", field(spec.links.tear), "probability that it arrives damaged (detected, rejected)");
+  return group;
+}
+
+Group call_options(const std::string& command, Spec& spec) {
+  Group group("This call");
+  group.add_options()
+    ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
+    ("resume", po::value<std::string>(),
+     "DIR: go on with the run in DIR that was stopped or killed, as it was started: no other options")
+    ("config", po::value<std::string>(),
+     "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
+    ("print-config", "print all options as they would be used, and stop")
+    ("dry-run", po::bool_switch(&spec.dry_run), "build everything, say what a node holds and sends, and stop")
+    ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
+    ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")
+    ("help", "this text");
+  if (command == "train") group.add_options()
+    ("exchange", field(spec.exchange),
+     "what carries messages. auto: shared memory within a host, between hosts what waits for nobody; "
+     "shared, window, messages: only that")
+    ("stall-warn-s", field(spec.stall_warn_s), "seconds after which a silent neighbour is named; 0: never")
+    ("record", po::bool_switch(&spec.record), "keep the order of deliveries in DIR/deliveries/, for ecl replay DIR");
+  return group;
+}
+// clang-format on
+
+struct Options {
+  Group run;  ///< these make config.ini
+  Group tool;
+
+  Options(const std::string& command, Spec& spec) : tool(call_options(command, spec)) {
+    run.add(data_options(spec)).add(training_options(spec)).add(exchange_options(spec)).add(evaluation_options(spec));
+    if (command == "simulate") run.add(network_options(spec));
   }
 };
 
