@@ -258,9 +258,13 @@ class QuadraticRank {
   Node<MpiPort> node_;
 };
 
+/// How soon depends on how late messages are, which a busy machine decides: the ranks go on until they are there.
 TEST(Ranks, AsynchronousEclReachesTheOptimumToFloatPrecision) {
+  constexpr std::uint64_t kFarTooMany = 100 * kMessages;
   QuadraticRank rank;
-  step_together(rank, Mode::async);
+  step_until(
+      rank, [] { return true; },
+      [&] { return rank.steps() % 64 == 0 && (rank.error() < 5e-6 || rank.taken() > kFarTooMany); });
   EXPECT_LT(rank.error(), 1e-5);
 }
 

@@ -111,9 +111,13 @@ class Optimizer {
   std::uint64_t rounds() const { return round_; }
   /// A message waits on every edge that receives any.
   bool heard_from_all() const {
-    for (int e = 0; e < edge_count(); ++e)
-      if (edges_[e].receives && port_.arrived(e) <= edges_[e].taken) return false;
-    return true;
+    return std::none_of(edges_.begin(), edges_.end(),
+                        [this](const EdgeUse& edge) { return edge.receives && !has_news(edge); });
+  }
+  /// A message waits from a neighbour that had steps to make when it last spoke.
+  bool heard_from_training() const {
+    return std::any_of(edges_.begin(), edges_.end(),
+                       [this](const EdgeUse& edge) { return has_news(edge) && edge.heard < rule_.total_steps; });
   }
 
   /// A server whose own steps are done goes on telling its clients: call this when a message may have come. False if
@@ -203,6 +207,9 @@ class Optimizer {
     std::uint64_t refused = 0;
   };
 
+  bool has_news(const EdgeUse& edge) const {
+    return edge.receives && port_.arrived(static_cast<int>(&edge - edges_.data())) > edge.taken;
+  }
   int edge_count() const { return static_cast<int>(edges_.size()); }
 
   /// Hands the solver what arrived; returns how many messages that were.

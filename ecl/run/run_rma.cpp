@@ -172,22 +172,29 @@ class RankRun {
     return true;
   }
 
-  /// The steps are made: exchanges as often as is planned, then looks with all others at the consensus error, which
-  /// plans more or none. False if there is nothing to do at the moment.
+  /// The steps are made. While neighbours still train, an asynchronous rank answers each message of theirs. When all
+  /// have made their steps it exchanges as often as is planned, and looks with all others at the consensus
+  /// error, which plans more or none. False if there is nothing to do at the moment.
   bool settle() {
     if (pace_.left() > 0) return exchange();
-    node_.begin();
-    if (!consensus_.running()) consensus_.begin(node_.x(), settling_since_s_ < 0 ? 0 : now() - settling_since_s_);
-    const auto result = consensus_.poke();
-    if (!result) return false;
-    if (settling_since_s_ < 0) {  // only now have all made their steps
-      settling_since_s_ = now();
-      pace_.start(node_.optimizer().rounds(), trained_s_, kSettle_s);
+    const bool others_train = settling_since_s_ < 0, lock_step = experiment_.mode == Mode::lock_step;
+    if (!consensus_.running()) {
+      if (others_train) pace_.start(node_.optimizer().rounds(), trained_s_, kSettle_s);
+      node_.begin();
+      consensus_.begin(node_.x(), others_train ? 0 : now() - settling_since_s_);
     }
+    const auto result = consensus_.poke();
+    if (!result) {
+      if (!others_train || lock_step || !node_.optimizer().heard_from_training()) return false;
+      node_.settle();
+      return true;
+    }
+    trained_s_ = now();
+    if (others_train) settling_since_s_ = now();
+    if (others_train && !lock_step) return true;  // the models have moved since: look again
     const int exchanges = settling_.next(result->error, result->seconds);
     pace_.plan(exchanges, now());
     settled_ = exchanges == 0;
-    trained_s_ = now();
     return true;
   }
 

@@ -132,34 +132,41 @@ class SimRun final : public LocalRun<SimPort> {
     }
   }
 
-  /// Node i has made its steps: it exchanges as often as is planned, then waits for the others to be looked at.
+  /// Node i has made its steps. While others still train it goes on exchanging (in lock step it waits for them); then
+  /// it exchanges as often as is planned, and waits for the others to be looked at.
   void settle_or_park(NodeId i) {
     Node<SimPort>& node = nodes_[i];
     SettlingPace& pace = paces_[i];
-    const bool lock_step = experiment_.mode == Mode::lock_step;
+    const bool lock_step = experiment_.mode == Mode::lock_step, others_train = settling_since_s_ < 0;
+    if (others_train && agreeing_[i]) {
+      if (!lock_step && node.optimizer().heard_from_training()) node.settle();
+      return network_.park(i);
+    }
     while (pace.left() > 0 && node.ready()) {
       if (!lock_step && !pace.due(node.optimizer().heard_from_all(), network_.now())) return network_.park(i);
-      node.settle();
-      pace.made(network_.now());
-      if (!lock_step && pace.left() > 0) network_.wake_at(pace.next_s(), i);
+      exchange(i);
     }
     if (!node.ready()) return network_.park(i);
     node.begin();
-    if (node.serve()) network_.park(i);
+    node.serve();
+    network_.park(i);
     if (node.optimizer().awaits_clients()) return;
+    if (others_train) pace.start(node.optimizer().rounds(), network_.now(), experiment_.spec.step_time_s);
     agreeing_[i] = 1;
     if (std::count(agreeing_.begin(), agreeing_.end(), 1) == experiment_.nodes()) look_at_consensus();
+  }
+
+  void exchange(NodeId i) {
+    nodes_[i].settle();
+    paces_[i].made(network_.now());
+    if (experiment_.mode == Mode::async) network_.wake_at(paces_[i].next_s(), i);
   }
 
   /// All nodes have made their steps and the exchanges that were planned: plans more, or ends the run.
   void look_at_consensus() {
     std::vector<CVec> models;
     for (const auto& node : nodes_) models.push_back(node.x());
-    if (settling_since_s_ < 0) {
-      settling_since_s_ = network_.now();
-      for (NodeId i = 0; i < experiment_.nodes(); ++i)
-        paces_[i].start(nodes_[i].optimizer().rounds(), network_.now(), experiment_.spec.step_time_s);
-    }
+    if (settling_since_s_ < 0) settling_since_s_ = network_.now();
     last_step_s_ = network_.now();
     const int exchanges = settling_.next(consensus_error(models), network_.now() - settling_since_s_);
     if (exchanges == 0) {

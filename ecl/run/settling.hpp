@@ -7,9 +7,9 @@
 
 namespace ecl {
 
-/// What follows a run's last steps: the nodes exchange, without new gradients, until they agree. This says how often,
-/// the same on all nodes: it is asked with the consensus error, then again after as many exchanges as it said. After an
-/// only round, whose messages nobody has read, there are some in any case.
+/// What follows when all nodes have made their steps: they exchange, without new gradients, until they agree. This says
+/// how often, the same on all nodes: it is asked with the consensus error, then again after as many exchanges as it
+/// said. After an only round, whose messages nobody has read, there are some in any case.
 class Settling {
  public:
   explicit Settling(const Experiment& experiment);
