@@ -33,7 +33,7 @@ std::optional<ConsensusCheck::Result> ConsensusCheck::poke() {
 }
 
 void ConsensusCheck::finish(CVec x) {
-  const auto most = static_cast<std::uint64_t>(comm_.max(static_cast<double>(begun_)));
+  const auto most = static_cast<std::uint64_t>(counts_.max(static_cast<double>(begun_)));
   ECL_CHECK(most - begun_ <= 1);
   if (begun_ < most) begin(x, 0);
   while (running() && !poke()) {

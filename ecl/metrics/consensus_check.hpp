@@ -19,7 +19,8 @@ class ConsensusCheck {
   };
 
   /// Collective.
-  ConsensusCheck(const mpi::Comm& comm, std::size_t dim) : comm_(comm.duplicate()), mean_(dim) {}
+  ConsensusCheck(const mpi::Comm& comm, std::size_t dim)
+      : comm_(comm.duplicate()), counts_(comm.duplicate()), mean_(dim) {}
 
   /// Begins this rank's next check, of its model as it is now.
   void begin(CVec x, double seconds);
@@ -31,6 +32,7 @@ class ConsensusCheck {
 
  private:
   mpi::Comm comm_;
+  mpi::Comm counts_;  ///< for finish(): on comm_ a check of others may be under way, which this rank has yet to begin
   std::uint64_t begun_ = 0;
   std::vector<float> x_;
   std::vector<double> values_, mean_;
