@@ -15,7 +15,7 @@ FASHION = "--dataset fashion-mnist --partition classes:2"
 RUNS = [
     "--partition classes:2",
     "--partition classes:2 --mode lock-step",
-    "--dataset csv:label=label,group=site --data {csv} --partition by-column:site",
+    "--dataset csv:label=label,group=site,test-by=row --data {csv} --partition by-column:site",
     FASHION,
     FASHION + " --model mlp",
     "--nodes 64 --epochs 2",

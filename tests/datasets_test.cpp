@@ -414,7 +414,7 @@ std::string small_csv() {
 
 TEST_F(Files, CsvReadsHeaderLabelsAndGroups) {
   write("table.csv", small_csv());
-  const TrainTest set = load("csv:group=school", directory_.string());
+  const TrainTest set = load("csv:group=school,test-by=row", directory_.string());
   EXPECT_EQ(set.train.size(), 16u);
   EXPECT_EQ(set.test.size(), 4u);
   EXPECT_EQ(set.train.features(), 2);
@@ -430,14 +430,36 @@ TEST_F(Files, CsvReadsHeaderLabelsAndGroups) {
   }
 }
 
+TEST_F(Files, CsvGroupsGoWholeToTheTest) {
+  const std::string file = write("table.csv", small_csv());
+  std::set<std::string> tested;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const TrainTest set = load("csv:kind,group=school,test=0.3", file, seed);
+    EXPECT_EQ(set.groups_to_test, 1u);  // of 4
+    EXPECT_EQ(set.test.size(), 5u);
+    const auto &train = set.train.columns.at("school"), &test = set.test.columns.at("school");
+    for (const std::int32_t school : test) {
+      EXPECT_EQ(school, test[0]);
+      EXPECT_EQ(std::count(train.begin(), train.end(), school), 0);
+    }
+    tested.insert(std::to_string(test[0]));
+  }
+  EXPECT_EQ(tested.size(), 4u) << "the draw does not follow the seed";
+  EXPECT_HAS(error("csv:kind,test-by=group", file), "needs a group column");
+  EXPECT_HAS(error("csv:kind,group=school,test-by=school", file), "it is group or row");
+  const std::string one = write("one.csv", "a,site,kind\n1,s,yes\n2,s,no\n3,s,no\n");
+  EXPECT_HAS(error("csv:kind,group=site", one), "one group");
+  EXPECT_HAS(error("csv:kind,group=site", one), "test-by=row");
+}
+
 TEST_F(Files, CsvSplitDependsOnTheSeedAlone) {
   const std::string file = write("table.csv.gz", gzip(small_csv()));
   const auto values = [&](std::uint64_t seed) {
-    return all_values(load("csv:kind,group=school,standardise=0", file, seed).test);
+    return all_values(load("csv:kind,group=school,test-by=row,standardise=0", file, seed).test);
   };
   EXPECT_EQ(values(1), values(1));
   EXPECT_NE(values(1), values(2));
-  EXPECT_EQ(load("csv:group=school,test=0.5", directory_.string()).test.size(), 10u);
+  EXPECT_EQ(load("csv:group=school,test-by=row,test=0.5", directory_.string()).test.size(), 10u);
 }
 
 TEST_F(Files, CsvVariants) {
@@ -544,7 +566,7 @@ TEST_F(Files, LibsvmErrorsNameThePlace) {
 TEST_F(Files, LibsvmTooLargeToBeDenseIsRefusedBeforeMemoryIsTaken) {
   std::string text = "1 1000000:1\n";
   for (int n = 0; n < 3000; ++n) text += "0 1:1\n";
-  EXPECT_HAS(error("libsvm", write("wide.svm", text)), "3001 samples of 1000000 features are too many");
+  EXPECT_HAS(error("libsvm", write("wide.svm", text)), "2401 samples of 1000000 features are too many");
 }
 
 TEST_F(Files, LibsvmRandomDamageNeverCrashes) {

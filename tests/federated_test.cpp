@@ -158,7 +158,7 @@ TEST(Federated, ScaffoldForgetsLostMessages) {
 double mean_accuracy(Simulation& simulation) {
   double sum = 0;
   for (const auto& node : simulation.nodes())
-    sum += simulation.experiment().model->score(node.x(), simulation.experiment().test).accuracy;
+    sum += simulation.experiment().model->score(node.x(), simulation.experiment().data.test_of(0)).accuracy;
   return sum / simulation.experiment().nodes();
 }
 

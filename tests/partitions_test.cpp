@@ -84,7 +84,8 @@ const std::vector<Case> kCases = {
 
 TEST(Partitions, EachOneOfTheRegistryIsTestedHere) {
   for (const auto& entry : partitions().entries())
-    EXPECT_TRUE(std::any_of(kCases.begin(), kCases.end(), [&](const Case& c) { return c.name == entry.name; }))
+    EXPECT_TRUE(entry.name == "own" ||  // deals nothing: sites_test
+                std::any_of(kCases.begin(), kCases.end(), [&](const Case& c) { return c.name == entry.name; }))
         << entry.name << " is in registry.def and not in kCases";
 }
 

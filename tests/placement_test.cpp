@@ -49,10 +49,8 @@ TEST(Placement, CountsWhatLeavesADevice) {
   const Dataset data = digits();
   const PlacedData device = placed("device", kDevices), edge = placed("edge:4", 4), cloud = placed("cloud", 1);
   EXPECT_EQ(device.samples_moved, 0u);
-  EXPECT_EQ(device.raw_bytes_moved, 0u);
   EXPECT_EQ(edge.samples_moved, data.size());
   EXPECT_EQ(cloud.samples_moved, data.size());
-  EXPECT_EQ(edge.raw_bytes_moved, data.size() * data.bytes_per_sample());
   const Dataset pictures(784, 10, std::vector<std::uint8_t>(784), {{0, 1}}, {3});
   const Dataset table(7, 2, std::vector<float>(7), {1});
   EXPECT_EQ(pictures.bytes_per_sample(), 784u + 4);
@@ -142,7 +140,7 @@ TEST(Placement, WeightsKeepTheOptimumTheCentralOne) {
   spec.placement = "edge:4", spec.devices = 32;
   test::Simulation simulation(spec);
   std::set<std::size_t> sizes;
-  for (const auto& rows : simulation.experiment().placed.partition) sizes.insert(rows.size());
+  for (const std::size_t size : simulation.experiment().data.shard_sizes()) sizes.insert(size);
   EXPECT_GT(sizes.size(), 1u);
   simulation.run(12000);
   EXPECT_LT(simulation.error(simulation.experiment().optimum), 1e-5);

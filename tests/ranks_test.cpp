@@ -17,6 +17,7 @@
 #include "ecl/exchange/mpi_port.hpp"
 #include "ecl/mpi/error.hpp"
 #include "ecl/node/optimizer.hpp"
+#include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
 #include "support/files.hpp"
@@ -234,7 +235,9 @@ void step_together(Loop& loop, Mode mode) {
 class QuadraticRank {
  public:
   QuadraticRank()
-      : spec_(test::quadratics(world().size(), 1'000'000)), experiment_(spec_, world().size()), node_(make_node()) {}
+      : spec_(test::quadratics(world().size(), 1'000'000)),
+        experiment_(spec_, world().size(), sites_, world().rank()),
+        node_(make_node()) {}
 
   void step() { node_.step(); }
   bool ready() const { return node_.ready(); }
@@ -253,6 +256,7 @@ class QuadraticRank {
   }
 
   Spec spec_;
+  MpiSites sites_{world()};
   Experiment experiment_;
   Workspace workspace_;
   Node<MpiPort> node_;

@@ -197,6 +197,10 @@ std::string Params::text(const std::string& key, std::optional<std::string> fall
   return given ? *given : *fallback;
 }
 
+bool Params::given(const std::string& key) const {
+  return std::any_of(keyed_.begin(), keyed_.end(), [&](const auto& pair) { return pair.first == key; });
+}
+
 void Params::finish() const {
   if (!positional_.empty()) {
     std::string what = owner_ + ": value '" + positional_.front() + "' is one too many; it takes ";

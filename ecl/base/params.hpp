@@ -55,6 +55,9 @@ class Params {
   /// Takes all the values without a key that are left, commas included: paths and lists ("128,64").
   std::string text(const std::string& key, std::optional<std::string> fallback, const std::string& help);
 
+  /// Whether `key=value` was given.
+  bool given(const std::string& key) const;
+
   /// Throws Error for the first parameter that was given and not read: lists the known ones.
   void finish() const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -11,7 +12,9 @@
 namespace ecl {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r";  // next_word's default too
+constexpr std::string_view kBlanks = " \t\r";                // next_word's default too
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // of some spreadsheets
+constexpr std::size_t kChunk = std::size_t{1} << 20;
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
@@ -33,19 +36,40 @@ std::optional<Number> parse(std::string_view text) {
 
 TextLines::TextLines(std::string path, std::span<const std::uint8_t> content)
     : path_(std::move(path)), rest_(reinterpret_cast<const char*>(content.data()), content.size()) {
-  if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);  // the byte order mark of some spreadsheets
+  if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
+}
+
+TextLines::TextLines(std::string path, std::unique_ptr<ByteStream> stream)
+    : path_(std::move(path)), stream_(std::move(stream)), buffer_(kChunk) {
+  while (rest_.size() < kByteOrderMark.size() && read_on()) continue;
+  if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
+}
+
+/// Puts more of the stream behind rest_; false at its end.
+bool TextLines::read_on() {
+  if (!stream_) return false;
+  const std::size_t kept = rest_.size();
+  if (kept > 0) std::memmove(buffer_.data(), rest_.data(), kept);
+  if (kept == buffer_.size()) buffer_.resize(2 * kept);
+  const std::size_t got =
+      stream_->read({reinterpret_cast<std::uint8_t*>(buffer_.data()) + kept, buffer_.size() - kept});
+  rest_ = {buffer_.data(), kept + got};
+  if (got == 0) stream_.reset();
+  return got > 0;
 }
 
 bool TextLines::next() {
-  while (!rest_.empty()) {
-    const std::size_t end = rest_.find('\n');
+  while (true) {
+    std::size_t end = rest_.find('\n');
+    for (std::size_t seen = rest_.size(); end == std::string_view::npos && read_on(); seen = rest_.size())
+      end = rest_.find('\n', seen);
+    if (rest_.empty()) return false;
     line_ = rest_.substr(0, end);
     rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
     ++number_;
     if (line_.ends_with('\r')) line_.remove_suffix(1);
     if (!trimmed(line_).empty()) return true;
   }
-  return false;
 }
 
 float TextLines::number(std::string_view cell) const {
@@ -85,6 +109,12 @@ std::string_view next_word(std::string_view& rest, std::string_view separators) 
 
 std::vector<std::string_view> split_cells(const TextLines& lines, char separator) {
   std::vector<std::string_view> cells;
+  split_cells(lines, separator, cells);
+  return cells;
+}
+
+void split_cells(const TextLines& lines, char separator, std::vector<std::string_view>& cells) {
+  cells.clear();
   std::string_view rest = lines.line();
   for (bool more = true; more;) {
     std::size_t end = rest.find(separator);
@@ -100,7 +130,6 @@ std::vector<std::string_view> split_cells(const TextLines& lines, char separator
     cells.push_back(cell);
     if (more) rest.remove_prefix(end + 1);
   }
-  return cells;
 }
 
 }  // namespace ecl

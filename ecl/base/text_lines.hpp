@@ -1,23 +1,29 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ecl/base/byte_stream.hpp"
 #include "ecl/base/check.hpp"
 
 /// Reading text that a user wrote: lines, words, cells, numbers.
 namespace ecl {
 
-/// A text file line by line; its errors name file, line and column. Keeps a view: `content` must outlive it.
+/// A text file line by line; its errors name file, line and column.
 class TextLines {
  public:
+  /// Keeps a view: `content` must outlive it.
   TextLines(std::string path, std::span<const std::uint8_t> content);
+  /// Keeps a megabyte of the stream at a time, and a whole line if that is longer.
+  TextLines(std::string path, std::unique_ptr<ByteStream> stream);
 
-  /// Goes to the next line that is not blank; false at the end. Call once before the first line.
+  /// Goes to the next line that is not blank; false at the end. Call once before the first line. Views of the line
+  /// before are no longer good.
   bool next();
   std::string_view line() const { return line_; }      ///< without its end
   std::size_t line_number() const { return number_; }  ///< of line(), from 1, blank lines counted
@@ -32,7 +38,11 @@ class TextLines {
   [[noreturn]] void fail(std::string_view cell, const std::string& what, Exit code = Exit::io) const;
 
  private:
+  bool read_on();
+
   std::string path_;
+  std::unique_ptr<ByteStream> stream_;
+  std::vector<char> buffer_;  ///< of the stream
   std::string_view rest_, line_;
   std::size_t number_ = 0;
 };
@@ -50,5 +60,7 @@ std::string_view next_word(std::string_view& rest, std::string_view separators =
 /// The cells of the current line, without blanks around them and without the quotes of "quoted cells", in which a
 /// separator is text. Throws Error (io) for a quote that is not closed.
 std::vector<std::string_view> split_cells(const TextLines& lines, char separator);
+/// The same into `cells`, whose memory is used again.
+void split_cells(const TextLines& lines, char separator, std::vector<std::string_view>& cells);
 
 }  // namespace ecl

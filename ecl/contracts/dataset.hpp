@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +24,19 @@ struct ImageShape {
 /// How bytes become features: (byte / 255 - mean) / deviation.
 struct Normalisation {
   float mean, deviation;
+};
+
+/// What the parts of a sample are called: what a model's user needs to know of the data.
+struct Schema {
+  std::vector<std::string> columns;   ///< of the file, in its order; empty without a header
+  std::string label;                  ///< the label's column
+  std::vector<std::string> features;  ///< the columns that are features; empty without a header
+  std::vector<std::string> classes;   ///< by class number; empty where classes have no names but their numbers
+};
+
+/// Feature f becomes (value - mean[f]) / deviation[f]; empty: features are as they were.
+struct Scale {
+  std::vector<double> mean, deviation;
 };
 
 /// Labelled samples. Features are kept as floats, or as bytes that are scaled when they are read (images: a quarter of
@@ -50,11 +65,23 @@ class Dataset {
   /// The same for the rows first .. first+count-1.
   void gather(std::size_t first, std::size_t count, float* out) const;
 
+  /// Of the channels of byte features; none for floats.
+  std::vector<Normalisation> channels() const;
+
   /// The value of feature f where its byte is 0: black, in a picture. 0 where features are kept as floats.
   float black(int f) const { return scales_.empty() ? 0 : scales_[f / plane()].offset; }
 
   /// The number of sample `row` in the data set as it was loaded: subsets keep it.
   std::int32_t number(std::int32_t row) const { return numbers_.empty() ? row : numbers_[row]; }
+  /// Says those numbers, one per sample, where a reader kept some rows only.
+  void number_samples(std::vector<std::int32_t> numbers);
+
+  /// Class c becomes number_of[c], one of `classes`.
+  void relabel(std::span<const std::int32_t> number_of, int classes);
+  /// Scales features that are kept as floats, in place; what would be beyond a float becomes the largest one.
+  void scale(const Scale& scale);
+  /// Adds features of value 0, of float samples, until there are so many.
+  void widen(int features);
 
   /// CRC-32 of features and labels as they are stored, going on from `before`.
   std::uint32_t checksum(std::uint32_t before = 0) const;
@@ -63,13 +90,14 @@ class Dataset {
   Dataset subset(std::span<const std::int32_t> rows) const;
 
   ImageShape image;  ///< its sizes multiply to features(), if it is one
+  Schema schema;
 
   /// Columns that are not features, by name: one group number per sample. Natural shards (`by-column`).
   std::map<std::string, std::vector<std::int32_t>> columns;
 
  private:
   /// value = byte * factor + offset
-  struct Scale {
+  struct ByteScale {
     float factor, offset;
   };
   int plane() const { return features_ / static_cast<int>(scales_.size()); }
@@ -79,25 +107,49 @@ class Dataset {
   int classes_ = 0;
   std::vector<float> values_;        // one of these two is empty
   std::vector<std::uint8_t> bytes_;  //
-  std::vector<Scale> scales_;        // of the bytes, a channel each
+  std::vector<ByteScale> scales_;    // of the bytes, a channel each
   std::vector<std::int32_t> labels_;
   std::vector<std::int32_t> numbers_;  // empty: 0, 1, 2 ...
 };
 
-struct TrainTest {
-  Dataset train, test;
+/// What features are scaled by.
+enum class Scaling {
+  none,   ///< nothing
+  all,    ///< mean and deviation over the training rows of all sites
+  own,    ///< over those of each site, by itself
+  table,  ///< those of a file from an earlier run
 };
 
-/// What a dataset's loader is told.
+/// What a reader made of files, or load_dataset() of them.
+struct TrainTest {
+  Dataset train, test;
+  std::string source = {};          ///< the file, for messages
+  Scaling scaling = Scaling::none;  ///< that is yet to be done
+  std::string scaling_table = {};   ///< its file
+  bool any_features = false;        ///< the number of features is but the largest index seen
+  bool dealt = false;               ///< `train` holds what DatasetRequest::deal kept, not all
+  std::size_t train_samples = 0;    ///< all of them; 0: what `train` holds
+  std::size_t groups_to_test = 0;   ///< whole groups that were drawn for the test
+};
+
+/// What a reader is told.
 struct DatasetRequest {
-  std::string directory;  ///< --data; empty: where the system keeps this set, if it does
-  NodeId nodes;           ///< of the run: synthetic sets scale with it
+  std::string data;  ///< --data; empty: where the system keeps this set, if it does
+  NodeId nodes;      ///< of the run: synthetic sets scale with it
   std::uint64_t seed;
+  std::string test = {};            ///< --test: where the test samples are; empty: the data set says
+  std::optional<NodeId> site = {};  ///< whose own data these are; none: everybody's
+  /// From the labels and columns of all training samples (no features): the rows to keep, ascending. Empty: all. A
+  /// reader may leave it to its caller.
+  std::function<std::vector<std::int32_t>(const Dataset&)> deal = {};
 };
 
 /// Throws Error (usage) if a file is not there, Error (io) if its content is damaged; both name file and place.
 using DatasetFactory = TrainTest(const DatasetRequest&, Params&);
 const Registry<DatasetFactory>& datasets();
+/// What one site's files hold. Its classes and scaling mean something once the sites have agreed (data/agreement.hpp).
+TrainTest read_dataset(const Choice& choice, const DatasetRequest& request);
+/// The same for data that are all in one place: ready to be trained on.
 TrainTest load_dataset(const Choice& choice, const DatasetRequest& request);
 
 /// Who holds what: the sample numbers of each node, ascending. Disjoint, complete, no node empty.

@@ -105,7 +105,6 @@ PlacedData place(const Placement& placement, const Choice& partition, const Data
   }
   for (auto& rows : placed.partition) std::sort(rows.begin(), rows.end());
   placed.samples_moved = data.size();
-  placed.raw_bytes_moved = data.size() * data.bytes_per_sample();
   return placed;
 }
 

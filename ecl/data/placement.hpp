@@ -51,7 +51,6 @@ struct PlacedData {
   NodeId devices = 0;
   Partition partition;              ///< per node: the samples of its devices
   std::uint64_t samples_moved = 0;  ///< that left the device they were on
-  std::uint64_t raw_bytes_moved = 0;
 };
 
 /// Deals `data` to the devices as `partition` says, and each device's share to its node. Throws Error.

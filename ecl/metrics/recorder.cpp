@@ -64,11 +64,12 @@ void Recorder::sync() {
 }
 
 std::string to_csv(const MetricsRow& row) {
-  char accuracy[32] = "", train_loss[32] = "", line[512];
+  char loss[32] = "", accuracy[32] = "", train_loss[32] = "", line[512];
+  if (!std::isnan(row.loss)) std::snprintf(loss, sizeof loss, "%.9g", row.loss);
   if (!std::isnan(row.accuracy)) std::snprintf(accuracy, sizeof accuracy, "%.4f", row.accuracy);
   if (!std::isnan(row.train_loss)) std::snprintf(train_loss, sizeof train_loss, "%.9g", row.train_loss);
-  std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%.9g,%s,%.9g,%llu,%llu,%llu,%g,%g,%s,%llu", row.time_s, row.node,
-                static_cast<unsigned long long>(row.step), row.epoch, row.loss, accuracy, row.consensus_error,
+  std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%s,%s,%.9g,%llu,%llu,%llu,%g,%g,%s,%llu", row.time_s, row.node,
+                static_cast<unsigned long long>(row.step), row.epoch, loss, accuracy, row.consensus_error,
                 static_cast<unsigned long long>(row.traffic.bytes_sent),
                 static_cast<unsigned long long>(row.traffic.messages_sent),
                 static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99, train_loss,

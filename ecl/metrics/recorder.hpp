@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,8 +21,8 @@ struct MetricsRow {
   NodeId node = 0;
   std::uint64_t step = 0;
   double epoch = 0;
-  double loss = 0;             ///< on the test set
-  double accuracy = 0;         ///< on the test set, per cent; NaN: does not apply
+  double loss = 0;             ///< on the node's test samples; NaN: it has none
+  double accuracy = 0;         ///< on them, per cent; NaN: does not apply
   double consensus_error = 0;  ///< |x_i - mean| / |mean|
   double train_loss = 0;       ///< mean over the mini-batches since the last evaluation
   Traffic traffic;
@@ -40,7 +41,8 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
                    double train_loss) {
   const Optimizer<P>& optimizer = node.optimizer();
   const double time_s = optimizer.port().now();
-  const Score score = model.score(node.x(), test);
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const Score score = test.size() == 0 ? Score{kNone, kNone} : model.score(node.x(), test);
   return {.time_s = time_s,
           .node = id,
           .step = optimizer.steps(),

@@ -1,8 +1,10 @@
 #include "ecl/mpi/comm.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <string>
 #include <thread>
@@ -93,6 +95,30 @@ void Comm::gather_all(const void* mine, std::size_t bytes, void* all) const {
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Iallgather(mine, count, MPI_BYTE, all, count, MPI_BYTE, handle_, &request), "MPI_Iallgather");
   wait(request);
+}
+
+std::vector<std::string> Comm::gather_all(const std::string& mine) const {
+  const auto length = static_cast<std::uint64_t>(mine.size());
+  std::vector<std::uint64_t> lengths(size_);
+  gather_all(&length, sizeof length, lengths.data());
+  std::vector<int> counts, places;
+  std::uint64_t total = 0;
+  for (const std::uint64_t bytes : lengths) {
+    places.push_back(static_cast<int>(total));
+    total += bytes;
+    if (total > static_cast<std::uint64_t>(std::numeric_limits<int>::max()))  // the same on every rank
+      throw ecl::Error("internal error: the ranks have more than 2 GiB to say to each other", Exit::internal);
+    counts.push_back(static_cast<int>(bytes));
+  }
+  std::string all(total, '\0');
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Iallgatherv(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, all.data(), counts.data(), places.data(),
+                        MPI_BYTE, handle_, &request),
+        "MPI_Iallgatherv");
+  wait(request);
+  std::vector<std::string> texts;
+  for (int rank = 0; rank < size_; ++rank) texts.push_back(all.substr(places[rank], counts[rank]));
+  return texts;
 }
 
 void Comm::together(const std::function<void()>& phase) const {

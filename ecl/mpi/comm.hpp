@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <functional>
 #include <mpi.h>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace ecl::mpi {
 
@@ -47,6 +49,9 @@ class Comm {
   double max(double value) const;
   /// `bytes` of each rank, in the order of the ranks, on every rank; collective.
   void gather_all(const void* mine, std::size_t bytes, void* all) const;
+
+  /// Texts of any length, in the order of the ranks, on every rank; collective. Throws where all of them are 2 GiB.
+  std::vector<std::string> gather_all(const std::string& mine) const;
 
   /// Runs `phase` on every rank. If it throws ecl::Error on any, every rank throws the error of the lowest such rank:
   /// one message, one exit code, and nobody is left waiting. Collective.

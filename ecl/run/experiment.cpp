@@ -16,38 +16,38 @@ namespace {
 
 constexpr double kVectors = 4;  // of d floats that a node has at least: model, gradient, solver's, a neighbour's
 
-}  // namespace
-
-Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mode(the_spec.parsed_mode()) {
-  // Names first: a misspelt one is reported at once, not after a minute of loading.
-  const auto& model_entry = models().find(Choice::parse(spec.model).name);
-  const Choice model_choice = Choice::parse(spec.model);
+/// The spec, if it names what there is: a misspelt name is reported at once, not after a minute of loading.
+const Spec& checked_names(const Spec& spec) {
+  models().find(Choice::parse(spec.model).name);
   solvers().find(Choice::parse(spec.solver).name);
   partitions().find(Choice::parse(spec.partition).name);
   topologies().find(Choice::parse(spec.topology).name);
   Schedule::parse(spec.schedule);
+  return spec;
+}
 
-  const Placement placement(spec.placement, spec.devices);
-  const NodeId devices = placement.devices(nodes);
-  TrainTest data = within_memory("dataset " + spec.dataset, [&] {
-    return load_dataset(Choice::parse(spec.dataset), {spec.data, devices, spec.seed});
-  });
-  train_samples = data.train.size();
-  train_ = std::make_shared<const Dataset>(std::move(data.train));
-  test = std::move(data.test);
-  if (augmentation_named(spec.augment) != Augmentation::none && train_->image.channels == 0)
+}  // namespace
+
+Experiment::Experiment(const Spec& the_spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank)
+    : spec(checked_names(the_spec)), mode(the_spec.parsed_mode()), data(the_spec, nodes, sites, rank), rank_(rank) {
+  sites.together([&] { build(nodes); });
+  data.forget_others();
+}
+
+void Experiment::build(NodeId nodes) {
+  if (augmentation_named(spec.augment) != Augmentation::none && data.example().image.channels == 0)
     throw Error("--augment " + spec.augment + ": the samples of dataset " + spec.dataset +
                 " are no pictures; leave the option out");
-  placed = place(placement, Choice::parse(spec.partition), *train_, nodes, spec.seed);
-  for (const auto& rows : placed.partition) shard_sizes_.push_back(rows.size());
   // After the data, which bound the number of nodes: a graph of too many takes long, or all memory.
   graph = make_graph(Choice::parse(spec.topology), nodes, spec.seed);
   slowness = node_speeds(spec.node_speed, nodes);
 
+  const Choice choice = Choice::parse(spec.model);
   std::vector<std::string> settings;
   if (!spec.hidden.empty()) settings.push_back("hidden=" + spec.hidden);
-  Params params = models().params(model_choice, settings);
-  model = model_entry.make({train_->features(), train_->classes(), train_->image}, params);
+  Params params = models().params(choice, settings);
+  const Dataset& samples = data.example();
+  model = models().find(choice.name).make({samples.features(), samples.classes(), samples.image}, params);
   params.finish();
   require_memory(kVectors * sizeof(float) * static_cast<double>(model->dim()) * nodes_here(),
                  "model " + spec.model + ", " + std::to_string(model->dim()) + " parameters" +
@@ -56,15 +56,10 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
   initial.resize(model->dim());
   Random random(spec.seed, Purpose::initial_model);
   model->init(initial, random);
-  optimum = model->optimum(*train_);
+  if (data.everything()) optimum = model->optimum(*data.everything());
+  count_steps();
 
-  double samples_per_step = 0;  // a shard smaller than the batch is the batch
-  for (const std::size_t held : shard_sizes_)
-    samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));
-  const double steps_per_epoch = static_cast<double>(train_samples) / samples_per_step;
-  steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(spec.epochs * steps_per_epoch));
-  epochs_per_step = 1 / steps_per_epoch;
-  const auto solver = make_solver(0);  // its parameters are checked before anything is written
+  const auto solver = make_solver(rank_.value_or(0));  // its parameters are checked before anything is written
   message_floats_ = solver->message_size();
   if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
@@ -74,6 +69,15 @@ Experiment::Experiment(const Spec& the_spec, NodeId nodes) : spec(the_spec), mod
     throw Error("topology " + spec.topology +
                 " has one-way edges, on which lock step does not know when a message has been read; " +
                 "use --mode async, or an undirected topology such as ring");
+}
+
+void Experiment::count_steps() {
+  double samples_per_step = 0;  // a shard smaller than the batch is the batch
+  for (const std::size_t held : data.shard_sizes())
+    samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));
+  const double steps_per_epoch = static_cast<double>(data.train_samples()) / samples_per_step;
+  steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(spec.epochs * steps_per_epoch));
+  epochs_per_step = 1 / steps_per_epoch;
   const double epochs = static_cast<double>(steps) * epochs_per_step;
   if (spec.eval_every > 0) evaluations_ = std::max<std::uint64_t>(1, std::llround(epochs / spec.eval_every));
   evaluations_ = std::min(evaluations_, steps);
@@ -104,7 +108,7 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
   if (augmentation_named(spec.augment) != Augmentation::none)
     throw Error("solver " + spec.solver + " takes exact steps on the samples as they are; leave out --augment " +
                 spec.augment);
-  ProximalStep step = model->proximal_step(shard(i));
+  ProximalStep step = model->proximal_step(data.shard(i));
   if (!step) throw Error("model " + spec.model + " has no exact proximal step; use --solver ecl");
   if (spec.weight_decay == 0) return step;
   return [step = std::move(step), decay = spec.weight_decay](CVec pull, double curvature, Vec w) {
@@ -112,13 +116,8 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
   };
 }
 
-Shard Experiment::shard(NodeId i) const {
-  const double weight = static_cast<double>(shard_sizes_[i]) * nodes() / static_cast<double>(train_samples);
-  return {train_, placed.partition[i], weight};
-}
-
 Batches Experiment::make_batches(NodeId i) const {
-  return {shard(i), spec.batch, spec.seed, i, augmentation_named(spec.augment)};
+  return {data.shard(i), spec.batch, spec.seed, i, augmentation_named(spec.augment)};
 }
 
 DeliveryOrigin Experiment::delivery_origin(NodeId i) const {
@@ -126,28 +125,37 @@ DeliveryOrigin Experiment::delivery_origin(NodeId i) const {
           .nodes = nodes(),
           .edges = graph.degree(i),
           .config = checksum(std::as_bytes(std::span(spec.config))),
-          .data = train_->subset(placed.partition[i]).checksum(test.checksum())};
+          .data = data.checksum_of(i)};
 }
 
 std::string Experiment::describe() const {
-  const auto [smallest, largest] = std::minmax_element(shard_sizes_.begin(), shard_sizes_.end());
+  const auto [smallest, largest] = std::ranges::minmax_element(data.shard_sizes());
   std::ostringstream text;
-  text << "data      " << spec.dataset << ", " << train_samples << " training samples, " << test.size() << " to test, "
+  text << "data      " << spec.dataset << ", " << data.train_samples() << " training samples, " << data.test_samples()
+       << " to test"
+       << (data.groups_to_test() > 0 ? " (" + std::to_string(data.groups_to_test()) + " whole groups), " : ", ")
        << spec.partition << ": " << *smallest << " .. " << *largest << " a node, augmentation " << spec.augment << "\n"
-       << "placement " << spec.placement << ", " << placed.devices << " devices, " << placed.samples_moved
+       << "placement " << spec.placement << ", " << data.devices() << " devices, " << data.samples_moved()
        << " samples moved\n"
        << "model     " << spec.model << ", " << model->dim() << " parameters\n"
        << "graph     " << spec.topology << ", " << nodes() << " nodes, " << graph.edge_count() << " edges\n"
-       << "solver    " << spec.solver << ", " << make_solver(0)->message_size() * sizeof(float) << " bytes a message, "
-       << spec.mode << "\n"
+       << "solver    " << spec.solver << ", " << message_floats_ * sizeof(float) << " bytes a message, " << spec.mode
+       << "\n"
        << "run       " << steps << " steps on each node, " << rounds() << " rounds, " << evaluations_
        << " evaluations\n";
   return text.str();
 }
 
+NodeId Experiment::largest_node() const {
+  const auto& sizes = data.shard_sizes();
+  return static_cast<NodeId>(std::ranges::max_element(sizes) - sizes.begin());
+}
+
 std::string Experiment::footprint() const {
-  const NodeId i = static_cast<NodeId>(std::ranges::max_element(shard_sizes_) - shard_sizes_.begin());
-  Batches batches(shard(i), spec.batch, spec.seed, i);
+  const auto& sizes = data.shard_sizes();
+  const NodeId i = largest_node();
+  const Dataset& test = data.test_of(i);
+  Batches batches(data.shard(i), spec.batch, spec.seed, i);
   Workspace workspace;
   batches.next(workspace.batch);
   workspace.gradient.resize(model->dim());
@@ -161,12 +169,11 @@ std::string Experiment::footprint() const {
   model->score(initial, test.subset(some));
 
   const std::size_t vector = model->dim() * sizeof(float), message = message_floats_ * sizeof(float);
-  const std::size_t samples = shard_sizes_[i] * train_->bytes_per_sample(),
+  const std::size_t samples = sizes[i] * data.example().bytes_per_sample(),
                     tests = test.size() * test.bytes_per_sample();
   const std::size_t batch = workspace.batch.features.size() * sizeof(float);
   const std::size_t slots = 6 * message * graph.degree(i) /* three a direction */;
-  const double peak = peak_of_process(static_cast<double>(state.bytes().size()), static_cast<double>(samples),
-                                      static_cast<double>(slots));
+  const double peak = peak_of_process(static_cast<double>(state.bytes().size()), static_cast<double>(slots));
   const auto megabytes = [](std::size_t bytes) {
     std::ostringstream text;
     text << std::fixed << std::setprecision(bytes < 1'000'000 ? 3 : 1) << static_cast<double>(bytes) * 1e-6 << " MB";
@@ -181,7 +188,7 @@ std::string Experiment::footprint() const {
        << "  solver       " << megabytes(state.bytes().size()) << " (" << spec.solver << ")\n"
        << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours every "
        << round_steps() << " steps; mailboxes " << megabytes(slots) << "\n"
-       << "  samples      " << shard_sizes_[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
+       << "  samples      " << sizes[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
        << megabytes(tests) << "\n"
        << "memory: " << megabytes(static_cast<std::size_t>(peak)) << " a process at its peak"
        << (peak <= peak_memory_bytes() ? ", while the data are read" : "") << "\n"
@@ -191,24 +198,14 @@ std::string Experiment::footprint() const {
 }
 
 /// What a run takes at its peak, measured as far as it is the same here: the data were read, the model was made and
-/// ran. To that comes what only a run has. `state`: of a solver; `samples`, `slots`: a node's shard and mailboxes;
-/// bytes.
-double Experiment::peak_of_process(double state, double samples, double slots) const {
+/// ran. To that comes what only a run has. `state`: of a solver; `slots`: a node's mailboxes; bytes.
+double Experiment::peak_of_process(double state, double slots) const {
   const double vector = static_cast<double>(model->dim()) * sizeof(float), here = nodes_here();
   const double nodes_of_ours = here * (vector + state + (spec.momentum > 0 ? vector : 0));
-  const double evaluation = 12 * vector;  // sums in double, those of the consensus error too
-  const double train = static_cast<double>(train_samples * train_->bytes_per_sample());
+  const double evaluation = 12 * vector;                   // sums in double, those of the consensus error too
   const double now = resident_memory_bytes() - 2 * state;  // footprint() has a solver, and its state once more
-  const double later = here > 1 ? now + nodes_of_ours + here * (slots / 3 + vector) + evaluation
-                                : now - train + samples + nodes_of_ours + slots + evaluation;
-  return std::max({peak_memory_bytes(), here > 1 ? 0 : now + samples /* keep_only() */, later});
-}
-
-void Experiment::keep_only(NodeId i) {
-  train_ = std::make_shared<const Dataset>(train_->subset(placed.partition[i]));
-  for (auto& rows : placed.partition) std::vector<std::int32_t>().swap(rows);
-  placed.partition[i].resize(shard_sizes_[i]);
-  std::iota(placed.partition[i].begin(), placed.partition[i].end(), 0);
+  const double mailboxes = here > 1 ? here * (slots / 3 + vector) : slots;
+  return std::max(peak_memory_bytes(), now + nodes_of_ours + mailboxes + evaluation);
 }
 
 }  // namespace ecl

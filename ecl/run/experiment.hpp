@@ -1,26 +1,31 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
+#include "ecl/contracts/sites.hpp"
 #include "ecl/contracts/solver.hpp"
-#include "ecl/data/placement.hpp"
 #include "ecl/node/node.hpp"
 #include "ecl/replay/delivery_log.hpp"
+#include "ecl/run/run_data.hpp"
 #include "ecl/run/spec.hpp"
 
 namespace ecl {
 
-/// A Spec made concrete for a number of nodes: what both runners share. The same on every rank.
+/// A Spec made concrete for a number of nodes: what all runners share. The same on every rank, but for the data: a rank
+/// holds its own node's.
 class Experiment {
  public:
-  /// Loads, splits and builds everything; throws Error for whatever is wrong with the spec.
-  Experiment(const Spec& spec, NodeId nodes);
+  /// Loads, splits and builds everything. `rank`: the node of this process; none: all nodes are here. `sites`: through
+  /// whom the processes agree on what the data mean. Collective over them; throws Error, the same in all, for whatever
+  /// is wrong with the spec.
+  Experiment(const Spec& spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank = std::nullopt);
 
   NodeId nodes() const { return graph.size(); }
+  NodeId first_here() const { return rank_.value_or(0); }  ///< the lowest node of this process
   /// Evaluations of a run; the k-th (from 1) is due when a node has done evaluation_step(k) steps.
   std::uint64_t evaluations() const { return evaluations_; }
   std::uint64_t evaluation_step(std::uint64_t k) const;
@@ -40,47 +45,55 @@ class Experiment {
     return Node<P>(std::move(optimizer), make_batches(i), initial, *model, workspace);
   }
 
+  /// Node i as it would be without neighbours, on `single`, a graph of one node: plain SGD on its own samples.
+  template <Port P>
+  Node<P> make_lone_node(NodeId i, const Graph& single, P port, Workspace& workspace) const {
+    Shard shard = data.shard(i);
+    shard.weight = 1;
+    Batches batches(std::move(shard), spec.batch, spec.seed, i, augmentation_named(spec.augment));
+    auto solver = ecl::make_solver(Choice::parse("local"),
+                                   {single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum});
+    Optimizer<P> optimizer(std::move(port), std::move(solver), single, 0, rule(), Mode::lock_step);
+    return Node<P>(std::move(optimizer), std::move(batches), initial, *model, workspace);
+  }
+
   /// Whose log node i's recording is, and of what; on a rank only for its own node.
   DeliveryOrigin delivery_origin(NodeId i) const;
 
   /// A few lines on what was built, for --verbose.
   std::string describe() const;
 
-  /// CRC-32 of the samples that are held: what to train and to test on.
-  std::uint32_t data_checksum() const { return test.checksum(train_->checksum()); }
-
-  /// What a node holds and sends, in bytes, and all of them together: for --dry-run. Runs one batch through the model.
+  /// The node that holds most samples.
+  NodeId largest_node() const;
+  /// What that node holds and sends, in bytes: for --dry-run, where it is in this process. Runs one batch through the
+  /// model.
   std::string footprint() const;
 
-  /// Forgets all training samples but node i's.
-  void keep_only(NodeId i);
+  Batches make_batches(NodeId i) const;
 
   const Spec& spec;
   Mode mode;
   Graph graph;
-  std::size_t train_samples;
-  PlacedData placed;  ///< its partition: emptied for other nodes by keep_only()
+  RunData data;
   /// Of every node. An epoch is as many samples as one pass over all the data, shared equally: so a decentralised run
   /// sees as many as a central one of the same epochs, and no node idles because its shard is small.
   std::uint64_t steps;
   double epochs_per_step;
-  Dataset test;
   std::unique_ptr<Model> model;
   std::vector<float> initial;    ///< the same first model for all nodes
   std::vector<float> optimum;    ///< where the problem has a closed form, else empty
   std::vector<double> slowness;  ///< step time factor per node
 
  private:
+  void build(NodeId nodes);
+  void count_steps();
   StepRule rule() const;
-  Shard shard(NodeId i) const;
-  Batches make_batches(NodeId i) const;
   /// Nodes that this process runs.
-  int nodes_here() const { return spec.simulated ? graph.size() : 1; }
-  double peak_of_process(double state, double samples, double slots) const;
+  int nodes_here() const { return rank_ ? 1 : graph.size(); }
+  double peak_of_process(double state, double slots) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
-  std::shared_ptr<const Dataset> train_;
-  std::vector<std::size_t> shard_sizes_;
+  std::optional<NodeId> rank_;
   std::uint64_t evaluations_ = 1;
   std::size_t message_floats_ = 0;
 };

@@ -56,7 +56,8 @@ class LocalRun {
   }
 
   MetricsRow row(NodeId i) {
-    return measure(nodes_[i], i, *experiment_.model, experiment_.test, experiment_.epochs_per_step, losses_[i].take());
+    return measure(nodes_[i], i, *experiment_.model, experiment_.data.test_of(i), experiment_.epochs_per_step,
+                   losses_[i].take());
   }
   /// Node i's part in evaluation k, as it stands.
   void evaluate(NodeId i, std::uint64_t k) { evaluations_.add(k, nodes_[i].x(), row(i)); }
@@ -75,6 +76,9 @@ class LocalRun {
       summary.gradient_samples += static_cast<double>(node.optimizer().steps() * node.batch_size());
     summary.settle_rounds = nodes_[0].optimizer().settled();
     summary.rows = last_rows_;
+    if (experiment_.spec.own_data())
+      for (NodeId i = 0; i < experiment_.nodes(); ++i)
+        summary.sites.push_back(report_site(experiment_, i, mean, nodes_[i].x(), verdict == Verdict::finished));
     judge(summary, experiment_, mean);
     return summary;
   }

@@ -8,6 +8,7 @@
 #include "ecl/base/checksum.hpp"
 #include "ecl/base/gzip.hpp"
 #include "ecl/base/params.hpp"
+#include "ecl/data/site_path.hpp"
 #include "ecl/replay/delivery_report.hpp"
 #include "ecl/replay/replay_port.hpp"
 #include "ecl/run/directory/run_directory.hpp"
@@ -312,7 +313,12 @@ void check_origins(const Recording& recording, const Experiment& experiment, con
 
 Exit run_replay(const Spec& spec, const std::string& directory) {
   const Recording recording(directory);
-  Experiment experiment(spec, recording.nodes());
+  if (names_host(spec.data) || names_host(spec.test))
+    throw Error("'" + directory +
+                "' is of a run whose data are on several machines ({host} in --data): it cannot be "
+                "repeated on one");
+  LocalSites sites;
+  Experiment experiment(spec, recording.nodes(), sites);
   check_origins(recording, experiment, directory);
   ReplayRun run(experiment, recording);
   const RunDirectory out(spec, recording.nodes());  // last of all: whatever is refused leaves nothing behind

@@ -5,7 +5,11 @@
 #include <optional>
 #include <thread>
 
+#include "ecl/base/build.hpp"
+#include "ecl/base/host.hpp"
 #include "ecl/base/memory.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/data/agreement.hpp"
 #include "ecl/exchange/mpi_port.hpp"
 #include "ecl/metrics/consensus_check.hpp"
 #include "ecl/metrics/evaluations.hpp"
@@ -18,6 +22,7 @@
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/directory/run_lock.hpp"
 #include "ecl/run/lost_ranks.hpp"
+#include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/settling.hpp"
@@ -116,7 +121,8 @@ class RankRun {
     progress_.finish();
   }
 
-  Summary summary() {
+  /// Collective.
+  Summary summary(Sites& sites) {
     Summary summary;
     const Optimizer<MpiPort>& optimizer = node_.optimizer();
     const bool diverged = comm_.max(diverged_) > 0;
@@ -131,6 +137,9 @@ class RankRun {
     summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
     summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
     summary.rows = last_rows_;
+    if (experiment_.spec.own_data())
+      summary.sites = gather_reports(
+          sites, {report_site(experiment_, rank_, mean(), node_.x(), summary.verdict == Verdict::finished)});
     if (rank_ == 0) judge(summary, experiment_, evaluations_.mean());
     return summary;
   }
@@ -236,8 +245,8 @@ class RankRun {
   }
 
   MetricsRow row() {
-    MetricsRow row =
-        measure(node_, rank_, *experiment_.model, experiment_.test, experiment_.epochs_per_step, loss_.take());
+    MetricsRow row = measure(node_, rank_, *experiment_.model, experiment_.data.test_of(rank_),
+                             experiment_.epochs_per_step, loss_.take());
     row.time_s += before_s_;
     if (log_) log_->evaluated(row.step, node_.optimizer().begun(), row.time_s, node_.x(), stopping_early_);
     return row;
@@ -431,6 +440,18 @@ struct Job {
   std::optional<RankRun> run;
 };
 
+/// What must be the same on all ranks. Data of each rank's own may lie anywhere.
+std::string settings_of(const Spec& spec) {
+  std::string text = "ecl " + version() + "\n";
+  for (const std::string& line : split(spec.config, '\n'))
+    if (!spec.own_data() || line.rfind("data = ", 0) != 0) text += line + '\n';
+  text += "out = " + spec.out + "\nexchange = " + spec.exchange + '\n';
+  for (const auto& [name, given] :
+       {std::pair{"resume", spec.resume}, std::pair{"record", spec.record}, std::pair{"dry-run", spec.dry_run}})
+    if (given) text += std::string(name) + '\n';
+  return text;
+}
+
 /// Collective. Throws what Comm::together throws, on every rank.
 Exit carry_out(Job& job, const Spec& spec) {
   Survivors& survivors = job.survivors;
@@ -439,12 +460,13 @@ Exit carry_out(Job& job, const Spec& spec) {
   comm.watch([&] {  // outside the training loop there is no going on
     for (const int rank : survivors.newly_dead()) give_up(comm, survivors, spec, rank);
   });
+  MpiSites sites(comm);
+  agree_on_settings(sites, "rank " + std::to_string(comm.rank()) + " on " + host_name(), settings_of(spec));
   comm.together([&] {
     if (spec.resume && comm.rank() == 0) job.lock.emplace(spec.out);
-    experiment = std::make_unique<Experiment>(spec, comm.size());
-    if (spec.dry_run && comm.rank() == 0) std::cout << experiment->footprint();
-    experiment->keep_only(comm.rank());
   });
+  experiment = std::make_unique<Experiment>(spec, comm.size(), sites, comm.rank());
+  if (spec.dry_run && comm.rank() == experiment->largest_node()) std::cout << experiment->footprint();
   if (spec.dry_run) return Exit::ok;
   if (spec.verbose && comm.rank() == 0)
     std::cerr << "MPI       " << mpi::library_version() << (mpi::oversubscribed() ? ", more ranks than cores" : "")
@@ -467,7 +489,7 @@ Exit carry_out(Job& job, const Spec& spec) {
   });
   if (spec.record) comm.together([&] { run.record(spec.out); });
   run.train();
-  const Summary summary = run.summary();
+  const Summary summary = run.summary(sites);
   comm.together([&] {
     run.check_written();
     if (comm.rank() != 0) return;

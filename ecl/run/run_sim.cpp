@@ -252,7 +252,8 @@ class SimRun final : public LocalRun<SimPort> {
 Exit run_sim(const Spec& spec) {
   std::optional<RunLock> lock;
   if (spec.resume) lock.emplace(spec.out);
-  Experiment experiment(spec, spec.nodes);
+  LocalSites sites;
+  Experiment experiment(spec, spec.nodes, sites);
   if (spec.dry_run) {
     std::cout << experiment.footprint();
     return Exit::ok;

@@ -6,6 +6,7 @@
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/data/placement.hpp"
+#include "ecl/data/site_path.hpp"
 #include "ecl/exchange/transports.hpp"
 #include "ecl/node/augmentation.hpp"
 
@@ -21,7 +22,31 @@ void require(bool holds, const std::string& option, double value, const std::str
 
 }  // namespace
 
+bool Spec::own_tests() const { return own_data() && (test.empty() || is_pattern(test, "--test")); }
+
+/// Who has data of its own says where each node finds them.
+static void check_own_data(const Spec& spec) {
+  const bool pattern = is_pattern(spec.data, "--data"), test_pattern = is_pattern(spec.test, "--test");
+  if (pattern && !spec.own_data())
+    throw Error("--data " + spec.data + " names files of each node's own, so there is nothing to deal; leave out " +
+                "--partition " + spec.partition);
+  if (test_pattern && !spec.own_data())
+    throw Error("--test " + spec.test + " names files of each node's own; that goes with --data of each node's own, " +
+                "with {node} in it");
+  if (!spec.own_data()) return;
+  if (spec.data.empty()) throw Error("--partition own: name each node's file with --data, as in 'visits-{node}.csv'");
+  if (spec.placement != "device" || spec.devices != 0)
+    throw Error("--placement and --devices move samples, and data of each node's own stay; leave them out");
+  if (spec.simulated && !pattern)
+    throw Error(
+        "--partition own: under ecl simulate all nodes are on this machine; tell their files apart with {node} "
+        "in --data");
+  if (spec.simulated && (names_host(spec.data) || names_host(spec.test)))
+    throw Error("{host} names a machine of a run over several; under ecl simulate use {node}");
+}
+
 void check(const Spec& spec) {
+  check_own_data(spec);
   if (spec.mode != "async" && spec.mode != "lock-step")
     throw Error("--mode: unknown mode '" + spec.mode + "' (known: async, lock-step)");
   if (spec.record && spec.mode != "async")

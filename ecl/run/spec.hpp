@@ -17,7 +17,8 @@ struct Spec {
   std::string config;   ///< all options as an ini text, for config.ini
 
   std::string dataset = "digits", data;
-  std::string partition = "iid";
+  std::string test;                  ///< where the test samples are; empty: the data set says
+  std::string partition = "iid";     ///< own: each node reads files of its own
   std::string placement = "device";  ///< device, edge:S or cloud
   NodeId devices = 0;                ///< that hold the samples at first; 0: as many as nodes
   std::string model = "softmax", hidden;
@@ -43,8 +44,9 @@ struct Spec {
   std::string out;
   bool resume = false;  ///< `out` holds a run that goes on
   bool quiet = false, verbose = false;
-  bool dry_run = false;  ///< build everything, say what a node holds, train nothing
-  bool record = false;   ///< train only: the delivery order, for ecl replay
+  bool dry_run = false;        ///< build everything, say what a node holds, train nothing
+  bool record = false;         ///< train only: the delivery order, for ecl replay
+  bool compare_local = false;  ///< at the end each node trains once more, alone
 
   // train only
   double stall_warn_s = 60;       ///< a neighbour silent for longer is named; 0: never
@@ -56,6 +58,10 @@ struct Spec {
   double step_time_s = 0.001;  ///< of a node with factor 1
   LinkModel links = {.latency_s = 1e-4, .bandwidth_bytes_s = 1e9, .jitter = 0.1};
 
+  /// Every node reads files of its own.
+  bool own_data() const { return partition == "own"; }
+  /// Every node has test samples of its own, too.
+  bool own_tests() const;
   Mode parsed_mode() const { return mode == "lock-step" ? Mode::lock_step : Mode::async; }
 };
 

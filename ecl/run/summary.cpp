@@ -21,13 +21,13 @@ using Json = nlohmann::ordered_json;
 Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 /// What the rows of the last evaluation say about the network as a whole: sums, but for the staleness, which is the
-/// mean of the nodes' medians and the largest of their 99 % quantiles.
+/// mean of the nodes' medians and the largest of their 99 % quantiles. Accuracies are of nodes with the same test set.
 struct Totals {
   double accuracy_mean = 0, accuracy_min = 1e300, consensus_error = 0, stale_p50 = 0, stale_p99 = 0;
   std::uint64_t steps = 0, refused = 0;
   Traffic traffic;
 
-  explicit Totals(const std::vector<MetricsRow>& rows) {
+  Totals(const std::vector<MetricsRow>& rows, const Experiment& experiment) {
     for (const MetricsRow& row : rows) {
       accuracy_mean += row.accuracy;
       accuracy_min = std::isnan(row.accuracy) ? row.accuracy : std::min(accuracy_min, row.accuracy);
@@ -41,6 +41,7 @@ struct Totals {
     accuracy_mean /= nodes;
     stale_p50 /= nodes;
     consensus_error = consensus_error_of(rows);
+    if (experiment.data.own_tests()) accuracy_mean = accuracy_min = std::nan("");
   }
 };
 
@@ -95,7 +96,12 @@ double consensus_error_of(const std::vector<MetricsRow>& rows) {
 /// Of the nodes' average model.
 static void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
   const std::vector<float> x(mean.begin(), mean.end());
-  summary.consensus = experiment.model->score(x, experiment.test);
+  if (!experiment.data.own_tests())
+    summary.consensus = experiment.model->score(x, experiment.data.test_of(experiment.first_here()));
+  else if (!summary.sites.empty())
+    summary.consensus = over_all_sites(summary.sites, &SiteReport::consensus);
+  else
+    summary.consensus.loss = std::nan("");  // sites are lost, and what they would have said
   if (experiment.optimum.empty()) return;
   const std::vector<double> optimum(experiment.optimum.begin(), experiment.optimum.end());
   summary.distance_to_optimum = relative_distance(x, optimum);
@@ -105,7 +111,7 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
   score_consensus(summary, experiment, mean);
   const double error = consensus_error_of(summary.rows), limit = experiment.spec.consensus_error;
   if (summary.verdict == Verdict::finished && error <= limit) summary.verdict = Verdict::converged;
-  const Totals totals(summary.rows);
+  const Totals totals(summary.rows, experiment);
   const bool over = summary.verdict == Verdict::converged || summary.verdict == Verdict::finished;
   if (!over || !experiment.exchanges()) return;
   std::ostringstream text;
@@ -121,7 +127,7 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
 
 std::string to_json(const Summary& summary, const Experiment& experiment) {
   const Spec& spec = experiment.spec;
-  const Totals totals(summary.rows);
+  const Totals totals(summary.rows, experiment);
   const Json json = {
       {"verdict", name(summary.verdict)},
       {"command", spec.command},
@@ -129,15 +135,17 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"dataset", spec.dataset},
       {"partition", spec.partition},
       {"placement", spec.placement},
-      {"devices", experiment.placed.devices},
-      {"samples_moved", experiment.placed.samples_moved},
-      {"raw_bytes_moved", experiment.placed.raw_bytes_moved},
+      {"devices", experiment.data.devices()},
+      {"samples_moved", experiment.data.samples_moved()},
+      {"raw_bytes_moved", experiment.data.raw_bytes_moved()},
       {"solver", spec.solver},
       {"topology", spec.topology},
       {"mode", spec.mode},
       {"model", spec.model},
       {"dimension", experiment.model->dim()},
-      {"train_samples", experiment.train_samples},
+      {"train_samples", experiment.data.train_samples()},
+      {"test_samples", experiment.data.test_samples()},
+      {"groups_to_test", experiment.data.groups_to_test()},
       {"seconds", summary.seconds},
       {"wall_seconds", summary.wall_seconds},
       {"cpu_seconds", summary.cpu_seconds},
@@ -151,6 +159,10 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"gradient_samples", summary.gradient_samples},
       {"test_accuracy_mean", or_null(totals.accuracy_mean)},
       {"test_accuracy_min", or_null(totals.accuracy_min)},
+      {"accuracy_own",
+       summary.sites.empty() ? Json(nullptr) : or_null(over_all_sites(summary.sites, &SiteReport::own).accuracy)},
+      {"accuracy_alone",
+       summary.sites.empty() ? Json(nullptr) : or_null(over_all_sites(summary.sites, &SiteReport::alone).accuracy)},
       {"test_accuracy_consensus", or_null(summary.consensus.accuracy)},
       {"test_loss_consensus", or_null(summary.consensus.loss)},
       {"consensus_error", or_null(totals.consensus_error)},
@@ -171,8 +183,20 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
   return json.dump(2) + "\n";
 }
 
+/// Of sites that are each tested on their own samples.
+static void print_sites(std::ostream& out, const Summary& summary, const Experiment& experiment) {
+  out << std::fixed << std::setprecision(2) << "over the " << experiment.data.test_samples() << " test samples of "
+      << summary.sites.size() << " sites";
+  if (experiment.data.groups_to_test() > 0) out << " (" << experiment.data.groups_to_test() << " whole groups)";
+  out << ": average model " << summary.consensus.accuracy << " %, each node's own model "
+      << over_all_sites(summary.sites, &SiteReport::own).accuracy << " %";
+  if (experiment.spec.compare_local && summary.exit_code() == Exit::ok)
+    out << ", each alone " << over_all_sites(summary.sites, &SiteReport::alone).accuracy << " %";
+  out << '\n';
+}
+
 void print(std::ostream& out, std::ostream& err, const Summary& summary, const Experiment& experiment) {
-  const Totals totals(summary.rows);
+  const Totals totals(summary.rows, experiment);
   char line[256];
   const auto add = [&](auto... arguments) {
     std::snprintf(line, sizeof line, arguments...);
@@ -186,6 +210,7 @@ void print(std::ostream& out, std::ostream& err, const Summary& summary, const E
   if (!std::isnan(totals.accuracy_mean))
     add("test accuracy: mean %.2f %%, worst node %.2f %%, average model %.2f %%", totals.accuracy_mean,
         totals.accuracy_min, summary.consensus.accuracy);
+  if (!summary.sites.empty() && experiment.data.own_tests()) print_sites(out, summary, experiment);
   if (std::isfinite(summary.consensus.loss))
     add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
         static_cast<double>(totals.traffic.bytes_sent) / 1e6);

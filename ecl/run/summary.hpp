@@ -8,6 +8,7 @@
 #include "ecl/base/check.hpp"
 #include "ecl/metrics/recorder.hpp"
 #include "ecl/run/experiment.hpp"
+#include "ecl/run/site_report.hpp"
 
 namespace ecl {
 
@@ -34,7 +35,8 @@ struct Summary {
   std::vector<std::string> warnings;          ///< why the run may not be what its user meant
   std::vector<NodeId> nodes_lost;             ///< they died; what follows is of the others
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
-  Score consensus;                            ///< of the nodes' average model
+  std::vector<SiteReport> sites;              ///< of a run with own data, in node order
+  Score consensus;                            ///< of the nodes' average model, over all test samples
   std::optional<double> distance_to_optimum;  ///< of the average model, relative; where the optimum is known
 
   Exit exit_code() const;

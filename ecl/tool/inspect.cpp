@@ -145,7 +145,7 @@ void data_command(const Arguments& arguments) {
   if (placement.moves())
     std::printf("%s over %d devices, %s: %llu samples left their device, %.1f MB as stored\n\n", spec.partition.c_str(),
                 devices, spec.placement.c_str(), static_cast<unsigned long long>(placed.samples_moved),
-                static_cast<double>(placed.raw_bytes_moved) / 1e6);
+                static_cast<double>(placed.samples_moved * data.train.bytes_per_sample()) / 1e6);
   else
     std::printf("%s over %d nodes\n\n", spec.partition.c_str(), nodes);
   print_shards(partition, data.train);

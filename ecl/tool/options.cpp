@@ -12,6 +12,7 @@
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/data/placement.hpp"
+#include "ecl/data/site_path.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/tool/ini_value.hpp"
 #include "ecl/tool/parse.hpp"
@@ -38,8 +39,13 @@ Group data_options(Spec& spec) {
     ("dataset", field(spec.dataset),
      "digits, fashion-mnist, mnist, cifar10, csv, libsvm, synthetic, quadratic; NAME:key=value,...; a value with a "
      "comma, colon or equals sign in \"quotes\"")
-    ("data", field(spec.data), "directory (or file) that the data set is read from")
-    ("partition", field(spec.partition), "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH")
+    ("data", field(spec.data),
+     "file or directory that the data set is read from; with {node} (or {host}) in it each node reads only its own: "
+     "'visits-{node}.csv'")
+    ("test", field(spec.test),
+     "file or directory of the samples to test on; with {node} each node's own. Else the data set draws them: test=0.2")
+    ("partition", field(spec.partition),
+     "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH; own: nothing is dealt, as {node} says too")
     ("placement", field(spec.placement),
      "device: train where the samples are; edge:S: on S servers, with their nearest devices' samples; cloud: on one")
     ("devices", field(spec.devices), "that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
@@ -87,7 +93,9 @@ Group evaluation_options(Spec& spec) {
   group.add_options()
     ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end")
     ("checkpoint-every", field(spec.checkpoint_every),
-     "epochs between checkpoints in --out; 0: only when a signal stops the run");
+     "epochs between checkpoints in --out; 0: only when a signal stops the run")
+    ("compare-local", po::bool_switch(&spec.compare_local),
+     "with own data: at the end each node trains once more, alone, for sites.csv");
   return group;
 }
 
@@ -166,6 +174,8 @@ std::string to_ini(const po::options_description& options, const po::variables_m
     else if (const auto* f = boost::any_cast<double>(&value)) {
       char digits[32];  // the fewest that give the same double again
       add({digits, std::to_chars(digits, digits + sizeof digits, *f).ptr});
+    } else if (const auto* b = boost::any_cast<bool>(&value)) {
+      if (*b) add("true");
     } else if (const auto* u = boost::any_cast<std::uint64_t>(&value))
       add(std::to_string(*u));
     else if (const auto* i = boost::any_cast<int>(&value))
@@ -276,6 +286,8 @@ Request read_run(const std::string& command, const std::vector<std::string>& arg
   if (given(values, "steps") && given(values, "epochs") && spec.steps != 0)
     throw Error("--steps and --epochs both say how long to train; give one");
   if (values.count("config")) read_config(values["config"].as<std::string>(), options, command, values, spec);
+  if (is_pattern(spec.data, "--data") && !given(values, "partition"))
+    values.find("partition")->second.value() = boost::any(spec.partition = "own");
   if (!given(values, "nodes")) spec.nodes = Placement(spec.placement, spec.devices).nodes(spec.nodes);
   request.print_config = values.count("print-config") > 0;
   spec.config = to_ini(options.run, values, spec);

@@ -23,7 +23,9 @@ inline std::string in_directory(std::string text, const std::filesystem::path& d
 /// The files that the mistakes name.
 inline void write_inputs(const std::filesystem::path& directory) {
   write_file(directory / "pieces.txt", "0 1\n2 3\n");
-  write_file(directory / "torn.csv", "a,b,label\n1,2,x\n3,oops,y\n");
+  std::string torn = "a,b,label\n1,2,x\n3,oops,y\n";
+  for (int row = 0; row < 40; ++row) torn += "4,5,x\n";
+  write_file(directory / "torn.csv", torn);
   write_file(directory / "junk.csv", std::string("\x00\xff\x13garbage\x01", 11));
   write_file(directory / "four.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n");
   write_file(directory / "typo.ini", "epochs = 1\nlerning-rate = 3\n");

@@ -100,7 +100,7 @@ class Simulation {
  public:
   explicit Simulation(const Spec& spec, const Wrap& wrap = {})
       : spec_(spec),
-        experiment_(spec_, spec.nodes),
+        experiment_(spec_, spec.nodes, sites_),
         network_(experiment_.graph, experiment_.make_solver(0)->message_size(), spec.links, experiment_.mode),
         alive_(spec.nodes, 1) {
     for (NodeId i = 0; i < spec.nodes; ++i) {
@@ -213,6 +213,7 @@ class Simulation {
   }
 
   Spec spec_;
+  LocalSites sites_;
   Experiment experiment_;
   SimNetwork network_;
   Workspace workspace_;

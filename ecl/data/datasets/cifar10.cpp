@@ -64,10 +64,11 @@ Dataset load_files(const fs::path& directory, const std::vector<std::string>& na
 }  // namespace
 
 TrainTest make_cifar10(const DatasetRequest& request, Params&) {
-  const fs::path directory = find_files(request.directory);
+  const fs::path directory = find_files(request.data);
+  const fs::path tested = request.test.empty() ? directory : find_files(request.test);
   return {load_files(directory, {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
                                  "data_batch_5.bin"}),
-          load_files(directory, {"test_batch.bin"})};
+          load_files(tested, {"test_batch.bin"}), request.data};
 }
 
 }  // namespace ecl

@@ -1,16 +1,19 @@
 // Tables of numbers with a label column: comma (or semicolon, or tab) separated, plain or gzip.
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <optional>
+#include <utility>
 
 #include "ecl/base/check.hpp"
-#include "ecl/base/gzip.hpp"
+#include "ecl/base/memory.hpp"
 #include "ecl/base/text_lines.hpp"
 #include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
 namespace {
 
+constexpr const char* kAdvice = "name the .csv file, or a directory that holds one, with --data";
 constexpr const char *kLast = "last", *kNone = "none";  // unless columns have these names
 
 using Cells = std::vector<std::string_view>;
@@ -35,16 +38,22 @@ bool is_header(const Cells& first, const std::optional<Cells>& second) {
   return false;
 }
 
-/// What to read, and where the columns are once the first line is known.
+/// What to read, and where the columns are.
 struct Layout {
   std::string label, group;  ///< as the user wrote them
   char separator = ',';
+  bool has_header = false;
+  std::vector<std::string> header;
   std::size_t columns = 0, label_at = 0;
   std::optional<std::size_t> group_at;
+
+  bool is_feature(std::size_t column) const { return column != label_at && column != group_at; }
+  std::size_t features() const { return columns - 1 - group_at.has_value(); }
 };
 
 /// A column by the name in the header, or by its number from 1; none if there is no such column.
-std::optional<std::size_t> find_column(const std::string& wanted, const Cells& header, std::size_t columns) {
+std::optional<std::size_t> find_column(const std::string& wanted, const std::vector<std::string>& header,
+                                       std::size_t columns) {
   const auto at = std::find(header.begin(), header.end(), wanted);
   if (at != header.end()) return static_cast<std::size_t>(at - header.begin());
   for (std::size_t c = 0; c < columns; ++c)
@@ -52,63 +61,137 @@ std::optional<std::size_t> find_column(const std::string& wanted, const Cells& h
   return std::nullopt;
 }
 
-[[noreturn]] void no_column(const std::string& wanted, const Cells& header, std::size_t columns,
-                            const std::string& path) {
-  const std::vector<std::string> known(header.begin(), header.end());
+[[noreturn]] void no_column(const std::string& wanted, const Layout& layout, const std::string& path) {
+  const auto& known = layout.header;
   throw Error("dataset csv: '" + path + "' has no column '" + wanted + "'" + suggestion(wanted, known) +
               (known.empty() ? " (it has no header; its columns are" : " (use a name of its header, or") + " 1 .. " +
-              std::to_string(columns) + ")");
+              std::to_string(layout.columns) + ")");
 }
 
-void resolve(Layout& layout, const Cells& header, std::size_t columns, const std::string& path) {
+void resolve(Layout& layout, const std::string& path) {
+  const std::size_t columns = layout.columns;
   if (columns < 2) throw Error("'" + path + "' has one column; it needs features and a label", Exit::io);
-  layout.columns = columns;
-  const auto label = find_column(layout.label, header, columns);
-  if (!label && layout.label != kLast) no_column(layout.label, header, columns, path);
+  const auto label = find_column(layout.label, layout.header, columns);
+  if (!label && layout.label != kLast) no_column(layout.label, layout, path);
   layout.label_at = label.value_or(columns - 1);
-  layout.group_at = find_column(layout.group, header, columns);
-  if (!layout.group_at && layout.group != kNone) no_column(layout.group, header, columns, path);
+  layout.group_at = find_column(layout.group, layout.header, columns);
+  if (!layout.group_at && layout.group != kNone) no_column(layout.group, layout, path);
   if (layout.group_at == layout.label_at)
     throw Error("dataset csv: label and group are the same column; by-column:label needs no group");
+  if (layout.features() == 0) throw Error("'" + path + "' has no column left for features", Exit::io);
 }
 
-void add_row(Table& table, const Layout& layout, const TextLines& lines, const Cells& cells) {
-  if (cells.size() != layout.columns)
-    lines.fail(lines.line(), "this line has " + std::to_string(cells.size()) + " columns and the first line has " +
-                                 std::to_string(layout.columns));
-  for (std::size_t c = 0; c < cells.size(); ++c) {
-    const bool is_text = c == layout.label_at || c == layout.group_at;
-    if (!is_text) {
-      table.values.push_back(lines.number(cells[c]));
-    } else {
-      if (cells[c].empty()) lines.fail(cells[c], "a label or group is missing");
-      if (is_number(cells[c])) lines.number(cells[c]);  // rejects NaN and infinities
-      (c == layout.label_at ? table.labels : table.columns[layout.group]).push_back(cells[c]);
+/// A csv file: its layout at once, its rows when they are asked for.
+class CsvFile {
+ public:
+  CsvFile(std::string path, Layout layout) : path_(std::move(path)), layout_(std::move(layout)) {
+    TextLines lines = open();
+    if (!lines.next()) throw Error("'" + path_ + "' is empty", Exit::io);
+    layout_.separator = separator_of(lines.line());
+    const Cells first = split_cells(lines, layout_.separator);
+    layout_.columns = first.size();
+    const std::vector<std::string> names(first.begin(), first.end());  // the next line may move the first
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    std::optional<Cells> second;
+    if (lines.next()) second = split_cells(lines, layout_.separator);
+    layout_.has_header = is_header(views, second);
+    if (layout_.has_header) layout_.header = names;
+    resolve(layout_, path_);
+  }
+
+  const std::string& path() const { return path_; }
+  const Layout& layout() const { return layout_; }
+
+  /// Labels and groups of all rows; the number of cells of each is checked.
+  TableIndex index() const {
+    TableIndex index;
+    each_row([&](const TextLines& lines, const Cells& cells) {
+      if (cells.size() != layout_.columns)
+        lines.fail(lines.line(), "this line has " + std::to_string(cells.size()) + " columns and the first line has " +
+                                     std::to_string(layout_.columns));
+      index.labels.push_back(index.label_names.add(name(lines, cells[layout_.label_at])));
+      if (layout_.group_at) index.groups.push_back(index.group_names.add(name(lines, cells[*layout_.group_at])));
+    });
+    if (index.labels.empty()) throw Error("'" + path_ + "' has a header and no samples", Exit::io);
+    return index;
+  }
+
+  /// Appends the features of the rows that `train` and `test` name, ascending, to `to_train` and `to_test`; a row in
+  /// neither is not looked at.
+  void read(const std::vector<std::int32_t>& train, const std::vector<std::int32_t>& test, std::vector<float>& to_train,
+            std::vector<float>& to_test) const {
+    to_train.reserve(train.size() * layout_.features());
+    to_test.reserve(test.size() * layout_.features());
+    std::int32_t row = 0;
+    auto next_train = train.begin(), next_test = test.begin();
+    each_row([&](const TextLines& lines, const Cells& cells) {
+      std::vector<float>* to = nullptr;
+      if (next_train != train.end() && *next_train == row) to = &to_train, ++next_train;
+      if (next_test != test.end() && *next_test == row) to = &to_test, ++next_test;
+      ++row;
+      for (std::size_t c = 0; to && c < cells.size(); ++c)
+        if (layout_.is_feature(c)) to->push_back(lines.number(cells[c]));
+    });
+  }
+
+ private:
+  TextLines open() const { return {path_, open_file(path_, kAdvice)}; }
+
+  template <class Use>
+  void each_row(Use use) const {
+    TextLines lines = open();
+    if (layout_.has_header) lines.next();
+    for (Cells cells; lines.next();) {
+      split_cells(lines, layout_.separator, cells);
+      use(lines, cells);
     }
   }
+
+  /// A label's or group's cell.
+  static std::string_view name(const TextLines& lines, std::string_view cell) {
+    if (cell.empty()) lines.fail(cell, "a label or group is missing");
+    if (is_number(cell)) lines.number(cell);  // rejects NaN and infinities
+    return cell;
+  }
+
+  std::string path_;
+  Layout layout_;
+};
+
+Schema schema_of(const Layout& layout, Schema schema) {
+  schema.columns = layout.header;
+  for (std::size_t c = 0; c < layout.header.size(); ++c)
+    if (layout.is_feature(c)) schema.features.push_back(layout.header[c]);
+  schema.label = layout.header.empty() ? std::to_string(layout.label_at + 1) : layout.header[layout.label_at];
+  return schema;
 }
 
-Table parse_csv(Layout& layout, TextLines lines) {
-  const auto next_cells = [&]() -> std::optional<Cells> {
-    if (!lines.next()) return std::nullopt;
-    return split_cells(lines, layout.separator);
-  };
-  TextLines look_ahead = lines;
-  if (!look_ahead.next()) throw Error("'" + lines.path() + "' is empty", Exit::io);
-  layout.separator = separator_of(look_ahead.line());
-  const Cells first = split_cells(look_ahead, layout.separator);
-  std::optional<Cells> second;
-  if (look_ahead.next()) second = split_cells(look_ahead, layout.separator);
+void check_size(const CsvFile& file, std::size_t rows) {
+  const std::uint64_t values = static_cast<std::uint64_t>(rows) * file.layout().features();
+  if (values > kMostValues)
+    throw Error("'" + file.path() + "' has " + std::to_string(values) + " values to keep in memory, more than " +
+                std::to_string(kMostValues));
+  require_memory(static_cast<double>(values) * sizeof(float), "'" + file.path() + "' in memory",
+                 "leave out columns or rows");
+}
 
-  const bool header = is_header(first, second);
-  resolve(layout, header ? first : Cells{}, first.size(), lines.path());
-  Table table;
-  table.features = layout.columns - 1 - layout.group_at.has_value();
-  if (table.features == 0) throw Error("'" + lines.path() + "' has no column left for features", Exit::io);
-  if (header) lines.next();
-  while (const auto cells = next_cells()) add_row(table, layout, lines, *cells);
-  if (table.labels.empty()) throw Error("'" + lines.path() + "' has a header and no samples", Exit::io);
-  return table;
+/// The rows of `file`, all of them, as a test set beside those of `train`.
+Dataset read_test(const std::string& path, const CsvFile& train) {
+  const Layout& layout = train.layout();
+  Layout same;
+  same.label = layout.label, same.group = layout.group;
+  const CsvFile file(path, same);
+  const Layout& found = file.layout();
+  if (found.columns != layout.columns || found.header != layout.header)
+    throw Error("'" + path + "', the test samples, has not the columns of '" + train.path() +
+                "'; both need the same, in the same order");
+  const TableIndex index = file.index();
+  std::vector<std::int32_t> rows(index.labels.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  std::vector<float> values, none;
+  check_size(file, rows.size());
+  file.read({}, rows, none, values);
+  return make_half(index, rows, found.features(), std::move(values), layout.group);
 }
 
 }  // namespace
@@ -116,15 +199,36 @@ Table parse_csv(Layout& layout, TextLines lines) {
 TrainTest make_csv(const DatasetRequest& request, Params& params) {
   Layout layout;
   layout.label = params.text("label", kLast, "label column, a name of the header or a number from 1");
-  layout.group = params.text("group", kNone, "column for by-column partitions, not a feature");
-  const double test = params.number("test", 0.2, 0.001, 0.9, "fraction of the samples for the test");
-  const bool standardise = params.integer("standardise", 1, 0, 1, "1: features to mean 0, deviation 1; 0: as they are");
+  layout.group = params.text("group", kNone, "column that is no feature: for by-column partitions, and test-by=group");
+  const TestDraw draw = read_test_draw(params, request, layout.group != kNone);
+  TrainTest data;
+  read_scaling(params, request, data);
   const std::string endings[] = {".csv"};
-  const std::string path = find_table(request, "csv", endings);
-  const Bytes content = read_file(path, "name the .csv file, or a directory that holds one, with --data");
-  Table table = parse_csv(layout, TextLines(path, content));
-  const RowSplit split = split_rows(table.labels.size(), test, request.seed, path);
-  return finish_table(std::move(table), split, standardise, path);
+  const CsvFile file(find_table(request, "csv", endings), layout);
+  data.source = file.path();
+
+  const TableIndex index = file.index();
+  RowSplit split;
+  if (request.test.empty()) {
+    split = draw_test(index, draw, request, file.path());
+  } else {
+    split.train.resize(index.labels.size());
+    std::iota(split.train.begin(), split.train.end(), 0);
+  }
+  TablePlan plan = plan_rows(index, std::move(split), request, layout.group);
+  check_size(file, plan.train.size() + plan.test.size());
+  std::vector<float> train, test;
+  file.read(plan.train, plan.test, train, test);
+  const std::size_t features = file.layout().features();
+  data.train = make_half(index, plan.train, features, std::move(train), layout.group);
+  data.test = request.test.empty() ? make_half(index, plan.test, features, std::move(test), layout.group)
+                                   : read_test(request.test, file);
+  data.train.schema = schema_of(file.layout(), data.train.schema);
+  data.train_samples = plan.train_samples;
+  data.groups_to_test = plan.groups_to_test;
+  data.dealt = static_cast<bool>(request.deal);
+  if (data.dealt) data.train.number_samples(std::move(plan.kept));
+  return data;
 }
 
 }  // namespace ecl

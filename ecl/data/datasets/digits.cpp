@@ -4,10 +4,12 @@
 #include "ecl/base/text_lines.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/data/datasets/digits_data.hpp"
+#include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
 
-TrainTest make_digits(const DatasetRequest&, Params&) {
+TrainTest make_digits(const DatasetRequest& request, Params&) {
+  refuse_files(request, "digits");
   constexpr int kPixels = 64;
   // Of value / 16, over all samples. The byte constructor divides by 255, which the factor undoes.
   constexpr float kFullScale = 16.0f / 255.0f, kMean = 0.3053f, kDeviation = 0.3760f;

@@ -55,8 +55,11 @@ std::string find_idx(const std::string& directory, const std::string& name, cons
   throw Error("there is no file '" + plain + "' (nor with .gz); " + advice);
 }
 
-Dataset load_half(const std::string& directory, const std::string& half, float mean, float deviation, int classes,
-                  const std::string& advice) {
+Dataset load_half(const std::string& directory, const std::string& half, const IdxDataset& set) {
+  const std::string& advice = set.advice;
+  const int classes = set.classes;
+  if (std::error_code ignored; !std::filesystem::is_directory(directory, ignored))
+    throw Error("there is no directory '" + directory + "'; " + advice);
   const std::string images_path = find_idx(directory, half + "-images-idx3-ubyte", advice);
   const std::string labels_path = find_idx(directory, half + "-labels-idx1-ubyte", advice);
   IdxImages images = parse_idx_images(read_file(images_path, advice), images_path);
@@ -64,7 +67,8 @@ Dataset load_half(const std::string& directory, const std::string& half, float m
   if (images.count != labels.size())
     fail(labels_path,
          "it has " + std::to_string(labels.size()) + " labels for " + std::to_string(images.count) + " images");
-  Dataset data(images.height * images.width, classes, std::move(images.pixels), {{mean, deviation}}, std::move(labels));
+  Dataset data(images.height * images.width, classes, std::move(images.pixels), {{set.mean, set.deviation}},
+               std::move(labels));
   data.image = {1, images.height, images.width};
   return data;
 }
@@ -95,15 +99,13 @@ std::vector<std::int32_t> parse_idx_labels(const Bytes& content, int classes, co
   return labels;
 }
 
-TrainTest load_idx_directory(const std::string& directory, float mean, float deviation, int classes,
-                             const std::string& advice) {
-  if (std::error_code ignored; !std::filesystem::is_directory(directory, ignored))
-    throw Error("there is no directory '" + directory + "'; " + advice);
-  TrainTest loaded{load_half(directory, "train", mean, deviation, classes, advice),
-                   load_half(directory, "t10k", mean, deviation, classes, advice)};
+TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, const IdxDataset& set) {
+  const std::string& tested = request.test.empty() ? directory : request.test;
+  TrainTest loaded{load_half(directory, "train", set), load_half(tested, "t10k", set)};
   if (loaded.train.features() != loaded.test.features())
-    fail(directory, "its training images have " + std::to_string(loaded.train.features()) +
-                        " pixels and its test images " + std::to_string(loaded.test.features()));
+    fail(tested, "its training images have " + std::to_string(loaded.train.features()) +
+                     " pixels and its test images " + std::to_string(loaded.test.features()));
+  loaded.source = directory;
   return loaded;
 }
 

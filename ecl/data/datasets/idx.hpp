@@ -23,10 +23,15 @@ IdxImages parse_idx_images(Bytes content, const std::string& path);
 /// `content`: a whole labels file (magic 0x00000801). Throws as above, and for a label outside 0 .. classes-1.
 std::vector<std::int32_t> parse_idx_labels(const Bytes& content, int classes, const std::string& path);
 
-/// Loads the four files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
-/// t10k-labels-idx1-ubyte, each plain or with ".gz", from `directory`. A pixel's value becomes
-/// (byte / 255 - mean) / deviation. `advice` ends the message for a file that is not there. Throws Error.
-TrainTest load_idx_directory(const std::string& directory, float mean, float deviation, int classes,
-                             const std::string& advice = "name its directory with --data");
+/// What the loaders of a data set in this format say of it.
+struct IdxDataset {
+  float mean, deviation;  ///< a pixel's value becomes (byte / 255 - mean) / deviation
+  int classes;
+  std::string advice;  ///< ends the message for a file that is not there
+};
+
+/// Loads train-images-idx3-ubyte and train-labels-idx1-ubyte, each plain or with ".gz", from `directory`, and
+/// t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte from `request.test`, or from the same. Throws Error.
+TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, const IdxDataset& set);
 
 }  // namespace ecl

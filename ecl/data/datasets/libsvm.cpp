@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
+#include <utility>
 
 #include "ecl/base/check.hpp"
-#include "ecl/base/gzip.hpp"
 #include "ecl/base/memory.hpp"
 #include "ecl/base/text_lines.hpp"
 #include "ecl/data/datasets/table.hpp"
@@ -19,14 +19,14 @@ struct SparseRows {
   };
   std::vector<Value> values;
   std::vector<std::size_t> ends;  ///< of each row, in values
-  std::vector<std::string_view> labels;
+  TableIndex index;
   std::int64_t features = 0;
 };
 
 void add_row(SparseRows& rows, const TextLines& lines, std::string_view text) {
   const std::string_view label = next_word(text);
   lines.number(label);  // rejects what is no class number
-  rows.labels.push_back(label);
+  rows.index.labels.push_back(rows.index.label_names.add(label));
   std::int64_t last = 0;
   for (std::string_view word = next_word(text); !word.empty(); word = next_word(text)) {
     const std::size_t colon = word.find(':');
@@ -43,34 +43,42 @@ void add_row(SparseRows& rows, const TextLines& lines, std::string_view text) {
   rows.ends.push_back(rows.values.size());
 }
 
-void parse_libsvm(SparseRows& rows, TextLines lines) {
-  const std::size_t before = rows.labels.size();
+SparseRows parse_libsvm(const std::string& path) {
+  SparseRows rows;
+  TextLines lines(path, open_file(path, "name the file, or a directory that holds one .libsvm file, with --data"));
   while (lines.next()) {
     const std::string_view text = lines.line().substr(0, lines.line().find('#'));  // svmlight's comments
     if (text.find_first_not_of(" \t\r") != std::string_view::npos) add_row(rows, lines, text);
   }
-  if (rows.labels.size() == before) throw Error("'" + lines.path() + "' is empty", Exit::io);
+  if (rows.index.labels.empty()) throw Error("'" + path + "' is empty", Exit::io);
+  return rows;
 }
 
-Table to_table(const SparseRows& rows, const std::string& path) {
-  if (rows.features == 0) throw Error("'" + path + "' has no features, only labels", Exit::io);
-  const std::uint64_t count = static_cast<std::uint64_t>(rows.features) * rows.labels.size();
+/// The rows that `wanted` names as rows of `features` numbers.
+Dataset to_dense(const SparseRows& rows, const std::vector<std::int32_t>& wanted, std::size_t features,
+                 const std::string& path) {
+  const std::uint64_t count = static_cast<std::uint64_t>(features) * wanted.size();
   if (count > kMostValues)
-    throw Error("'" + path + "': " + std::to_string(rows.labels.size()) + " samples of " +
-                std::to_string(rows.features) + " features are too many: ecl keeps them dense, at most " +
-                std::to_string(kMostValues) + " values");
-  Table table;
-  table.features = static_cast<std::size_t>(rows.features);
-  require_memory(static_cast<double>(count) * sizeof(float),
-                 "'" + path + "' as " + std::to_string(rows.labels.size()) + " rows of " +
-                     std::to_string(rows.features) + " numbers each",
-                 "leave out features or rows");
-  table.values.assign(count, 0.0f);
-  table.labels = rows.labels;
-  for (std::size_t row = 0, at = 0; row < rows.ends.size(); ++row)
-    for (; at < rows.ends[row]; ++at)
-      table.values[row * table.features + static_cast<std::size_t>(rows.values[at].feature)] = rows.values[at].value;
-  return table;
+    throw Error("'" + path + "': " + std::to_string(wanted.size()) + " samples of " + std::to_string(features) +
+                " features are too many: ecl keeps them dense, at most " + std::to_string(kMostValues) + " values");
+  require_memory(
+      static_cast<double>(count) * sizeof(float),
+      "'" + path + "' as " + std::to_string(wanted.size()) + " rows of " + std::to_string(features) + " numbers each",
+      "leave out features or rows");
+  std::vector<float> values(count, 0.0f);
+  float* out = values.data();
+  for (const std::int32_t row : wanted) {
+    for (std::size_t at = row == 0 ? 0 : rows.ends[row - 1]; at < rows.ends[row]; ++at)
+      out[rows.values[at].feature] = rows.values[at].value;
+    out += features;
+  }
+  return make_half(rows.index, wanted, features, std::move(values), "");
+}
+
+std::vector<std::int32_t> all_of(const SparseRows& rows) {
+  std::vector<std::int32_t> numbers(rows.ends.size());
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
 }
 
 /// The test file beside `path` (a9a and a9a.t), plain or gzip; empty if there is none.
@@ -84,31 +92,31 @@ std::string find_test(const std::string& path) {
 }  // namespace
 
 TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
-  const double test = params.number("test", 0.2, 0.001, 0.9, "fraction for the test if there is no file PATH.t");
-  const bool standardise = params.integer("standardise", 1, 0, 1, "1: features to mean 0, deviation 1; 0: as they are");
+  const TestDraw draw = read_test_draw(params, request, false);
+  TrainTest data;
+  read_scaling(params, request, data);
   const std::string endings[] = {".libsvm", ".svm"};
-  const std::string path = find_table(request, "libsvm", endings);
-  const std::string test_path = find_test(path);
+  const std::string path = data.source = find_table(request, "libsvm", endings);
+  const std::string test_path = request.test.empty() ? find_test(path) : request.test;
 
-  SparseRows rows;
-  const Bytes content = read_file(path, "name the file, or a directory that holds one .libsvm file, with --data");
-  parse_libsvm(rows, TextLines(path, content));
-  const auto train_count = static_cast<std::int32_t>(rows.labels.size());
-  const Bytes test_content = test_path.empty() ? Bytes{} : read_file(test_path);
-  if (!test_path.empty()) parse_libsvm(rows, TextLines(test_path, test_content));
-
-  Table table = to_table(rows, path);
+  SparseRows rows = parse_libsvm(path);
+  const SparseRows tested = test_path.empty() ? SparseRows{} : parse_libsvm(test_path);
+  const auto features = static_cast<std::size_t>(std::max(rows.features, tested.features));
+  if (features == 0) throw Error("'" + path + "' has no features, only labels", Exit::io);
   RowSplit split;
-  if (test_path.empty()) {
-    split = split_rows(table.labels.size(), test, request.seed, path);
-  } else {
-    split.train.resize(train_count);
-    split.test.resize(table.labels.size() - train_count);
-    std::iota(split.train.begin(), split.train.end(), 0);
-    std::iota(split.test.begin(), split.test.end(), train_count);
-  }
-  rows = {};
-  return finish_table(std::move(table), split, standardise, path);
+  if (test_path.empty())
+    split = draw_test(rows.index, draw, request, path);
+  else
+    split.train = all_of(rows);
+  TablePlan plan = plan_rows(rows.index, std::move(split), request, "");
+  data.train = to_dense(rows, plan.train, features, path);
+  data.test = test_path.empty() ? to_dense(rows, plan.test, features, path)
+                                : to_dense(tested, all_of(tested), features, test_path);
+  data.any_features = true;
+  data.train_samples = plan.train_samples;
+  data.dealt = static_cast<bool>(request.deal);
+  if (data.dealt) data.train.number_samples(std::move(plan.kept));
+  return data;
 }
 
 }  // namespace ecl

@@ -7,8 +7,9 @@ namespace ecl {
 TrainTest make_mnist(const DatasetRequest& request, Params&) {
   const std::string advice =
       "get it with scripts/fetch-data mnist, and name the directory of train-images-idx3-ubyte ... with --data";
-  if (request.directory.empty()) throw Error("dataset mnist: no directory is given; " + advice);
-  return load_idx_directory(request.directory, 0.1307f, 0.3081f, 10, advice);
+  if (request.data.empty()) throw Error("dataset mnist: no directory is given; " + advice);
+  return load_idx_directory(request.data, request,
+                            {.mean = 0.1307f, .deviation = 0.3081f, .classes = 10, .advice = advice});
 }
 
 }  // namespace ecl

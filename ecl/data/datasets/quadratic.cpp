@@ -37,6 +37,7 @@ TrainTest make_quadratic(const DatasetRequest& request, Params& params) {
   const double heterogeneity = params.number("heterogeneity", 5, 0, 1e6, "deviation of the samples' optima");
   std::int64_t samples = params.integer("samples", 0, 0, 1'000'000'000, "quadratics; 0: one per node");
   if (samples == 0) samples = std::max<std::int64_t>(1, request.nodes);
+  refuse_files(request, "quadratic");
   if (samples * 3 * dimension > kMostValues)
     throw Error("dataset quadratic: samples * 3 * dimension must be at most " + std::to_string(kMostValues));
 

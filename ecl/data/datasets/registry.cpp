@@ -6,15 +6,3 @@
 #define ECL_JOINT '-'
 #define ECL_ENTRIES "ecl/data/datasets/registry.def"
 #include "ecl/base/registry_table.inc"
-
-namespace ecl {
-
-TrainTest load_dataset(const Choice& choice, const DatasetRequest& request) {
-  const auto& entry = datasets().find(choice.name);
-  Params params = datasets().params(choice);
-  TrainTest loaded = entry.make(request, params);
-  params.finish();
-  return loaded;
-}
-
-}  // namespace ecl

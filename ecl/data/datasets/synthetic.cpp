@@ -45,6 +45,7 @@ TrainTest make_synthetic(const DatasetRequest& request, Params& params) {
   shape.features = params.integer("features", 20, 1, kMostFeatures, "features of a sample");
   shape.classes = params.integer("classes", 10, 2, 10'000, "classes");
   shape.spread = params.number("spread", 1.5, 0, 1e6, "deviation of a class around its centre; the centres have 1");
+  refuse_files(request, "synthetic");
   if (samples * shape.features > kMostValues || shape.classes * shape.features > kMostValues)
     throw Error("dataset synthetic: samples * features and classes * features must be at most " +
                 std::to_string(kMostValues));

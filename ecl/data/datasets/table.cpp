@@ -13,48 +13,36 @@
 namespace ecl {
 namespace {
 
-constexpr std::int32_t kMostClasses = 10'000;
-
-template <class Key>
-Numbered number_keys(const std::vector<Key>& keys) {
-  std::vector<Key> distinct(keys);
-  std::sort(distinct.begin(), distinct.end());
-  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-  Numbered result;
-  result.count = static_cast<std::int32_t>(distinct.size());
-  result.numbers.reserve(keys.size());
-  for (const Key& key : keys)
-    result.numbers.push_back(
-        static_cast<std::int32_t>(std::lower_bound(distinct.begin(), distinct.end(), key) - distinct.begin()));
-  return result;
-}
-
 bool ends_as(const std::string& name, const std::string& ending) {
   return name.ends_with(ending) || name.ends_with(ending + ".gz");
 }
 
-void standardise_features(Table& table, std::span<const std::int32_t> train) {
-  const std::size_t features = table.features;
-  std::vector<double> mean(features, 0.0), square(features, 0.0);
-  for (const std::int32_t row : train)
-    for (std::size_t f = 0; f < features; ++f) mean[f] += table.values[row * features + f];
-  for (double& value : mean) value /= static_cast<double>(train.size());
-  for (const std::int32_t row : train)
-    for (std::size_t f = 0; f < features; ++f) {
-      const double distance = table.values[row * features + f] - mean[f];
-      square[f] += distance * distance;
-    }
-  std::vector<double>& scale = square;
-  for (std::size_t f = 0; f < features; ++f) {
-    const double deviation = std::sqrt(square[f] / static_cast<double>(train.size()));
-    // Below this the differences are rounding errors of the mean, not data.
-    scale[f] = deviation > 1e-9 * std::abs(mean[f]) ? 1 / deviation : 1.0;
-  }
-  constexpr double kLimit = std::numeric_limits<float>::max();  // a test row may be far outside the training range
-  for (std::size_t at = 0; at < table.values.size(); ++at) {
-    const double value = (table.values[at] - mean[at % features]) * scale[at % features];
-    table.values[at] = static_cast<float>(std::clamp(value, -kLimit, kLimit));
-  }
+/// Some of 0 .. count-1: at least `least`, never all.
+std::vector<std::int32_t> draw(std::size_t count, double fraction, std::size_t least, Random random) {
+  std::vector<std::int32_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  shuffle(order, random);
+  const auto wanted = static_cast<std::size_t>(std::llround(fraction * static_cast<double>(count)));
+  order.resize(std::min(std::max(wanted, least), count - 1));
+  return order;
+}
+
+/// The numbering by sorted spelling of names that came in any order.
+std::vector<std::int32_t> ranks_of(const std::vector<std::string>& names) {
+  std::vector<std::int32_t> order(names.size()), rank(names.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) { return names[a] < names[b]; });
+  for (std::size_t r = 0; r < order.size(); ++r) rank[order[r]] = static_cast<std::int32_t>(r);
+  return rank;
+}
+
+/// number_of[numbers[row]] of each row.
+std::vector<std::int32_t> numbered(const std::vector<std::int32_t>& numbers, const std::vector<std::int32_t>& rows,
+                                   const std::vector<std::int32_t>& number_of) {
+  std::vector<std::int32_t> result;
+  result.reserve(rows.size());
+  for (const std::int32_t row : rows) result.push_back(number_of[numbers[row]]);
+  return result;
 }
 
 }  // namespace
@@ -62,10 +50,14 @@ void standardise_features(Table& table, std::span<const std::int32_t> train) {
 std::string find_table(const DatasetRequest& request, const std::string& dataset,
                        std::span<const std::string> endings) {
   namespace fs = std::filesystem;
-  const std::string& path = request.directory;
+  const std::string& path = request.data;
   if (path.empty()) throw Error("dataset " + dataset + ": no file is given; name it with --data FILE");
   std::error_code failed;
-  if (!fs::is_directory(path, failed)) return path;
+  if (!fs::is_directory(path, failed)) {
+    if (fs::exists(path, failed) && !fs::is_regular_file(path, failed))
+      throw Error("'" + path + "' is no regular file; a table is read twice: write it to a file first");
+    return path;
+  }
   std::vector<std::string> found;
   for (fs::directory_iterator at(path, failed), end; !failed && at != end; at.increment(failed)) {
     const std::string name = at->path().filename().string();
@@ -81,42 +73,122 @@ std::string find_table(const DatasetRequest& request, const std::string& dataset
               "; name the file itself with --data");
 }
 
-Numbered number_names(std::span<const std::string_view> names) {
-  if (!std::all_of(names.begin(), names.end(), is_number))
-    return number_keys(std::vector<std::string_view>(names.begin(), names.end()));
-  std::vector<double> values;
-  values.reserve(names.size());
-  for (const std::string_view name : names) values.push_back(*parse_number(name));
-  return number_keys(values);
+void refuse_files(const DatasetRequest& request, const std::string& dataset) {
+  for (const auto& [option, path] : {std::pair{"--data ", request.data}, std::pair{"--test ", request.test}})
+    if (!path.empty())
+      throw Error("dataset " + dataset + " reads no file; leave out " + option + path +
+                  ", or name the data set that the file is of: --dataset csv, libsvm, ...");
 }
 
-RowSplit split_rows(std::size_t rows, double fraction, std::uint64_t seed, const std::string& path) {
-  if (rows < 2 || rows > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()))
+std::int32_t Names::add(std::string_view name) {
+  if (const auto found = numbers_.find(name); found != numbers_.end()) return found->second;
+  const auto number = static_cast<std::int32_t>(names_.size());
+  numbers_.emplace(name, number);
+  names_.emplace_back(name);
+  return number;
+}
+
+NameTable tabulate(const std::vector<std::string>& names) {
+  const bool by_value = std::all_of(names.begin(), names.end(), [](const auto& name) { return is_number(name); });
+  std::vector<std::pair<double, std::string>> keys;
+  for (const std::string& name : names) keys.emplace_back(by_value ? *parse_number(name) : 0.0, name);
+  auto distinct = keys;
+  std::sort(distinct.begin(), distinct.end());
+  const auto same = [&](const auto& a, const auto& b) { return by_value ? a.first == b.first : a.second == b.second; };
+  distinct.erase(std::unique(distinct.begin(), distinct.end(), same), distinct.end());
+  NameTable table;
+  for (const auto& [value, name] : distinct) table.names.push_back(name);
+  const auto before = [&](const auto& a, const auto& b) { return by_value ? a.first < b.first : a.second < b.second; };
+  for (const auto& key : keys)
+    table.numbers.push_back(
+        static_cast<std::int32_t>(std::lower_bound(distinct.begin(), distinct.end(), key, before) - distinct.begin()));
+  return table;
+}
+
+TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grouped) {
+  const std::string by = params.text("test-by", "",
+                                     "group: whole groups for the test; row: any rows. Default: group "
+                                     "where there is one");
+  if (!by.empty() && by != "group" && by != "row")
+    throw Error("dataset parameter test-by is '" + by + "'; it is group or row");
+  if (by == "group" && !grouped) throw Error("test-by=group needs a group column: add group=COLUMN");
+  const bool given = params.given("test");
+  if (given && !request.test.empty())
+    throw Error("the data set's test=... and --test " + request.test + " both name the test samples; give one");
+  return {params.number("test", 0.2, 0.001, 0.9, "fraction of the samples for the test, without --test"),
+          grouped && by != "row"};
+}
+
+RowSplit draw_test(const TableIndex& index, const TestDraw& test, const DatasetRequest& request,
+                   const std::string& path) {
+  const std::size_t rows = index.labels.size(), least = request.site ? 0 : 1;
+  if (rows <= least || rows > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()))
     throw Error("'" + path + "' has " + std::to_string(rows) + " samples; training and test need at least one each",
                 Exit::io);
-  std::vector<std::int32_t> order(rows);
-  std::iota(order.begin(), order.end(), 0);
-  Random random(seed, Purpose::dataset);
-  shuffle(order, random);
-  const auto wanted = static_cast<std::size_t>(std::llround(fraction * static_cast<double>(rows)));
-  const auto cut = order.begin() + static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(wanted, 1, rows - 1));
-  RowSplit split{{cut, order.end()}, {order.begin(), cut}};
-  std::sort(split.train.begin(), split.train.end());
-  std::sort(split.test.begin(), split.test.end());
+  const std::size_t units = test.by_group ? index.group_names.all().size() : rows;
+  if (units <= least)
+    throw Error("'" + path +
+                "' has one group, which cannot be both for training and for the test; draw the test rows "
+                "from any group with test-by=row, or name them with --test");
+  const std::vector<std::int32_t> drawn =
+      draw(units, test.fraction, least, Random(request.seed, Purpose::dataset, request.site.value_or(0)));
+  std::vector<bool> tested(units, false);
+  // Groups by the rank of their names: the draw does not depend on the order of the rows.
+  std::vector<std::int32_t> rank = test.by_group ? ranks_of(index.group_names.all()) : std::vector<std::int32_t>();
+  for (const std::int32_t unit : drawn) tested[unit] = true;
+  RowSplit split;
+  split.groups_to_test = test.by_group ? drawn.size() : 0;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto unit = test.by_group ? static_cast<std::size_t>(rank[index.groups[row]]) : row;
+    (tested[unit] ? split.test : split.train).push_back(static_cast<std::int32_t>(row));
+  }
   return split;
 }
 
-TrainTest finish_table(Table table, const RowSplit& split, bool standardise, const std::string& path) {
-  Numbered labels = number_names(table.labels);
-  if (labels.count < 2) throw Error("'" + path + "': every sample has the same label; name the label column", Exit::io);
-  if (labels.count > kMostClasses)
-    throw Error("'" + path + "': the labels have " + std::to_string(labels.count) + " different values, more than " +
-                    std::to_string(kMostClasses) + "; a label must be one of a few classes",
-                Exit::io);
-  if (standardise) standardise_features(table, split.train);
-  Dataset all(static_cast<int>(table.features), labels.count, std::move(table.values), std::move(labels.numbers));
-  for (const auto& [name, groups] : table.columns) all.columns[name] = number_names(groups).numbers;
-  return {all.subset(split.train), all.subset(split.test)};
+TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetRequest& request,
+                    const std::string& group_column) {
+  TablePlan plan{.train = std::move(split.train),
+                 .test = std::move(split.test),
+                 .kept = {},
+                 .train_samples = 0,
+                 .groups_to_test = split.groups_to_test};
+  plan.train_samples = plan.train.size();
+  if (!request.deal) return plan;
+  const NameTable classes = tabulate(index.label_names.all());
+  Dataset labels(0, static_cast<int>(classes.names.size()), std::vector<float>(),
+                 numbered(index.labels, plan.train, classes.numbers));
+  if (!index.groups.empty())
+    labels.columns[group_column] = numbered(index.groups, plan.train, tabulate(index.group_names.all()).numbers);
+  plan.kept = request.deal(labels);
+  std::vector<std::int32_t> rows;
+  rows.reserve(plan.kept.size());
+  for (const std::int32_t number : plan.kept) rows.push_back(plan.train[number]);
+  plan.train = std::move(rows);
+  return plan;
+}
+
+Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, std::size_t features,
+                  std::vector<float> values, const std::string& group_column) {
+  const auto& names = index.label_names.all();
+  Dataset half(static_cast<int>(features), static_cast<int>(names.size()), std::move(values),
+               numbered(index.labels, rows, ranks_of(names)));
+  half.schema.classes = names;
+  std::sort(half.schema.classes.begin(), half.schema.classes.end());
+  if (!index.groups.empty())
+    half.columns[group_column] = numbered(index.groups, rows, tabulate(index.group_names.all()).numbers);
+  return half;
+}
+
+void read_scaling(Params& params, const DatasetRequest& request, TrainTest& data) {
+  const std::string text =
+      params.text("standardise", "1",
+                  "1: features to mean 0, deviation 1 over all sites; own: over each site's; 0: as they are; "
+                  "FILE: as the model/inputs.json of an earlier run says");
+  if (text == "0") return;
+  data.scaling = text == "1" ? Scaling::all : text == "own" ? Scaling::own : Scaling::table;
+  data.scaling_table = text;
+  if (data.scaling == Scaling::own && !request.site)
+    throw Error("standardise=own is for sites with data of their own: --data with {node} in it");
 }
 
 }  // namespace ecl

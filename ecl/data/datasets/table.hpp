@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "ecl/contracts/dataset.hpp"
@@ -13,39 +14,79 @@
 namespace ecl {
 
 /// The file that a table is read from: --data itself, or the only file in it whose name ends as one of `endings`
-/// (each also with ".gz"). Throws Error (usage) if there is none, or more than one.
+/// (each also with ".gz"). Throws Error (usage) if there is none, or more than one, or it is no regular file: tables
+/// are read twice.
 std::string find_table(const DatasetRequest& request, const std::string& dataset, std::span<const std::string> endings);
 
-/// Numbers for names: the distinct names sorted, as numbers if all of them are, else as text; 0 for the first.
-struct Numbered {
-  std::vector<std::int32_t> numbers;  ///< one per name given
-  std::int32_t count = 0;             ///< distinct names
-};
-Numbered number_names(std::span<const std::string_view> names);
-
-/// A whole table in memory, before it is split.
-struct Table {
-  std::size_t features = 0;
-  std::vector<float> values;                                     ///< rows * features, row-major
-  std::vector<std::string_view> labels;                          ///< as written, one per row
-  std::map<std::string, std::vector<std::string_view>> columns;  ///< see Dataset::columns
-};
+/// For a data set that reads no file. Throws Error if --data or --test names one.
+void refuse_files(const DatasetRequest& request, const std::string& dataset);
 
 /// The largest table in memory: values, of 4 bytes each.
 inline constexpr std::uint64_t kMostValues = std::uint64_t{1} << 31;
 inline constexpr std::int64_t kMostFeatures = 1'000'000;
 
-/// Sample numbers, ascending.
-struct RowSplit {
-  std::vector<std::int32_t> train, test;
+/// Distinct texts, numbered as they come.
+class Names {
+ public:
+  std::int32_t add(std::string_view name);
+  const std::vector<std::string>& all() const { return names_; }
+
+ private:
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> numbers_;
+  std::vector<std::string> names_;
 };
 
-/// `fraction` of the rows, chosen by the seed, at least one, is for the test. Throws Error (io) below two rows.
-RowSplit split_rows(std::size_t rows, double fraction, std::uint64_t seed, const std::string& path);
+/// Sorted distinct names, by value if all are numbers, and which of them each of `names` is: the numbering of classes.
+struct NameTable {
+  std::vector<std::string> names;
+  std::vector<std::int32_t> numbers;
+};
+NameTable tabulate(const std::vector<std::string>& names);
 
-/// Table to data sets: labels are numbered, features (if `standardise`) shifted and scaled to mean 0 and deviation 1
-/// over the training rows; a feature that is constant there is only shifted. Throws Error (io) for a label column that
-/// cannot be classes.
-TrainTest finish_table(Table table, const RowSplit& split, bool standardise, const std::string& path);
+/// What a first look at a table finds: of each row its label, and the group that it belongs to.
+struct TableIndex {
+  std::vector<std::int32_t> labels, groups;  ///< by row, into the names; no groups without a group column
+  Names label_names, group_names;
+};
+
+/// How the test rows are drawn, as `test` and `test-by` of a data set say.
+struct TestDraw {
+  double fraction = 0.2;
+  bool by_group = false;
+};
+/// Reads the parameters; `grouped`: there is a group column. Throws Error if both they and --test name the test rows.
+TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grouped);
+
+/// Row numbers of the file, ascending.
+struct RowSplit {
+  std::vector<std::int32_t> train, test;
+  std::size_t groups_to_test = 0;
+};
+
+/// A part of the rows for the test, chosen by the seed (and the site): of all rows, or of all groups where they stay
+/// together. Of everybody's data at least one and not all; a site's own may be too few for a test. Throws Error.
+RowSplit draw_test(const TableIndex& index, const TestDraw& draw, const DatasetRequest& request,
+                   const std::string& path);
+
+/// What to do with the rows of a table once they are known, but for their features.
+struct TablePlan {
+  std::vector<std::int32_t> train, test;  ///< row numbers to read, ascending
+  std::vector<std::int32_t> kept;         ///< where request.deal kept some: which of the training rows
+  std::size_t train_samples = 0;          ///< all
+  std::size_t groups_to_test = 0;
+};
+TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetRequest& request,
+                    const std::string& group_column);
+
+/// A half of the table as a Dataset: `values` of the index's rows `rows`. Classes are numbered by all their spellings,
+/// in the order of the text.
+Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, std::size_t features,
+                  std::vector<float> values, const std::string& group_column);
+
+/// Reads the parameter `standardise` into `data`. Throws Error.
+void read_scaling(Params& params, const DatasetRequest& request, TrainTest& data);
 
 }  // namespace ecl

@@ -8,6 +8,7 @@
 
 #include "ecl/base/files.hpp"
 #include "ecl/base/gzip.hpp"
+#include "ecl/base/host.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/text_lines.hpp"
 
@@ -31,6 +32,27 @@ std::string to_npy(const std::vector<double>& values) {
     text.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
   }
   return text;
+}
+
+/// What the model expects: names, classes, and how features are scaled.
+std::string inputs_json(const Experiment& experiment) {
+  const Dataset& example = experiment.data.example();
+  const Schema& schema = example.schema;
+  const Scale& scale = experiment.data.scale();
+  const auto [channels, height, width] = example.image;
+  Json pixels = Json::array();
+  for (const auto [mean, deviation] : example.channels()) pixels.push_back({{"mean", mean}, {"deviation", deviation}});
+  const Json json = {{"dataset", experiment.spec.dataset},
+                     {"feature_count", example.features()},
+                     {"features", schema.features},
+                     {"label", schema.label},
+                     {"class_count", example.classes()},
+                     {"classes", schema.classes},
+                     {"image", channels == 0 ? Json(nullptr) : Json{channels, height, width}},
+                     {"pixels", pixels},
+                     {"mean", scale.mean},
+                     {"deviation", scale.deviation}};
+  return json.dump(1) + "\n";
 }
 
 /// Whether a new run may begin in `directory`: nothing is there, but for a config.ini that a killed run did not finish.
@@ -83,8 +105,6 @@ std::string RunDirectory::path(const std::string& file) const {
 
 void RunDirectory::write_status(const Status& status, const Experiment& experiment) const {
   if (directory_.empty()) return;
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
   const auto resume = resume_command(experiment);
   const bool over = ended(status.state);
   const Json json = {
@@ -95,7 +115,7 @@ void RunDirectory::write_status(const Status& status, const Experiment& experime
       {"seconds", status.seconds},
       {"checkpoint", status.checkpoint == 0 ? Json(nullptr) : Json(status.checkpoint)},
       {"nodes", experiment.nodes()},
-      {"host", host},
+      {"host", host_name()},
       {"pid", getpid()},
       {"resume", over || !resume ? Json(nullptr) : Json(*resume)},
   };
@@ -113,6 +133,9 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
     offset += slice.size();
   }
   write_atomically(path("model/parameters.json"), parts.dump(1) + "\n");
+  write_atomically(path("model/inputs.json"), inputs_json(experiment));
+  if (!summary.sites.empty())
+    write_atomically(path("sites.csv"), to_csv(summary.sites, experiment.data.example().schema));
   write_atomically(path("summary.json"), to_json(summary, experiment));
   write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
                experiment);
@@ -157,11 +180,11 @@ std::string fingerprint(const Experiment& experiment) {
   std::ostringstream text;
   text << "ecl " << command_of(experiment.spec.command) << "\nnodes = " << experiment.nodes() << '\n';
   for (const std::string& line : split(experiment.spec.config, '\n'))
-    if (line.rfind("data = ", 0) != 0) text << line << '\n';
+    if (line.rfind("data = ", 0) != 0 && line.rfind("test = ", 0) != 0) text << line << '\n';
   char checksum[16];
-  std::snprintf(checksum, sizeof checksum, "%08x", experiment.data_checksum());
-  text << "parameters = " << experiment.model->dim() << "\ntraining samples = " << experiment.train_samples
-       << "\ntest samples = " << experiment.test.size() << "\nchecksum of the data = " << checksum << '\n';
+  std::snprintf(checksum, sizeof checksum, "%08x", experiment.data.checksum());
+  text << "parameters = " << experiment.model->dim() << "\ntraining samples = " << experiment.data.train_samples()
+       << "\ntest samples = " << experiment.data.test_samples() << "\nchecksum of the data = " << checksum << '\n';
   return text.str();
 }
 

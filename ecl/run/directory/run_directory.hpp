@@ -49,7 +49,7 @@ StartedRun started_run(const std::string& directory, const std::string& command)
 std::optional<std::string> resume_command(const Experiment& experiment);
 
 /// What a checkpoint of this run belongs to: command, nodes, options, data, as lines of text. The place of the data
-/// (--data) is left out: they may move.
+/// (--data, --test) is left out: they may move.
 std::string fingerprint(const Experiment& experiment);
 
 }  // namespace ecl

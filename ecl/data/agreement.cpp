@@ -1,0 +1,298 @@
+#include "ecl/data/agreement.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "ecl/base/archive.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/gzip.hpp"
+#include "ecl/base/params.hpp"
+#include "ecl/base/text_lines.hpp"
+#include "ecl/data/datasets/table.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr std::size_t kMostClasses = 10'000;
+constexpr std::size_t kColumnsAtOnce = std::size_t{1} << 16;  // of sums that travel together
+
+/// What a site says of its table.
+struct Description {
+  std::string place, source;
+  std::uint64_t features = 0, train = 0, test = 0, groups_to_test = 0;
+  bool any_features = false;
+  std::vector<std::string> columns, classes;
+
+  void archive(Archive& archive) {
+    archive(place, source, features, train, test, groups_to_test, any_features);
+    archive.list(columns), archive.list(classes);
+  }
+  std::string named() const { return place + (source.empty() ? "" : " ('" + source + "')"); }
+};
+
+template <class T>
+std::string to_bytes(T& value) {
+  Archive archive;
+  archive(value);
+  return archive.bytes();
+}
+
+template <class T>
+T from_bytes(const std::string& bytes) {
+  Archive archive(bytes, "what a site said");
+  T value;
+  archive(value);
+  archive.finish();
+  return value;
+}
+
+std::vector<Description> describe(Sites& sites, std::span<const TrainTest> held, std::span<const std::string> places) {
+  std::vector<std::string> mine;
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    const TrainTest& data = held[i];
+    Description text{.place = places[i],
+                     .source = data.source,
+                     .features = static_cast<std::uint64_t>(data.train.features()),
+                     .train = data.train_samples > 0 ? data.train_samples : data.train.size(),
+                     .test = data.test.size(),
+                     .groups_to_test = data.groups_to_test,
+                     .any_features = data.any_features,
+                     .columns = data.train.schema.columns,
+                     .classes = data.train.schema.classes};
+    const auto& tested = data.test.schema.classes;
+    text.classes.insert(text.classes.end(), tested.begin(), tested.end());
+    mine.push_back(to_bytes(text));
+  }
+  std::vector<Description> all;
+  for (const std::string& bytes : sites.gather(std::move(mine))) all.push_back(from_bytes<Description>(bytes));
+  return all;
+}
+
+bool equal_but_for(const std::vector<std::string>& longer, const std::vector<std::string>& shorter, std::size_t at) {
+  return std::equal(longer.begin() + static_cast<std::ptrdiff_t>(at) + 1, longer.end(),
+                    shorter.begin() + static_cast<std::ptrdiff_t>(at), shorter.end());
+}
+
+/// How the columns differ; empty if they do not.
+std::string difference(const Description& site, const Description& first) {
+  const auto &ours = site.columns, &theirs = first.columns;
+  if (ours.empty() != theirs.empty())
+    return std::string("has ") + (ours.empty() ? "no header" : "a header") + ", and " + first.named() + " has " +
+           (ours.empty() ? "one" : "none");
+  if (ours.empty())
+    return site.features == first.features || (site.any_features && first.any_features)
+               ? ""
+               : "has " + std::to_string(site.features) + " features a sample, and " + first.named() + " has " +
+                     std::to_string(first.features);
+  const auto at = static_cast<std::size_t>(std::mismatch(ours.begin(), ours.end(), theirs.begin(), theirs.end()).first -
+                                           ours.begin());
+  if (at == ours.size() && at == theirs.size()) return "";
+  const std::string column = "column " + std::to_string(at + 1);
+  if (at < ours.size() && equal_but_for(ours, theirs, at))
+    return column + ", '" + ours[at] + "', is one that " + first.named() + " does not have";
+  if (at < theirs.size() && equal_but_for(theirs, ours, at))
+    return "lacks " + column + " of " + first.named() + ", '" + theirs[at] + "'";
+  return column + " is " + (at < ours.size() ? "'" + ours[at] + "'" : "missing") + ", and that of " + first.named() +
+         " is " + (at < theirs.size() ? "'" + theirs[at] + "'" : "missing");
+}
+
+void refuse_other_columns(const std::vector<Description>& all) {
+  for (const Description& site : all)
+    if (const std::string what = difference(site, all[0]); !what.empty())
+      throw Error(site.named() + ": " + what + "; all sites need the same columns in the same order");
+}
+
+/// Numbers the classes of `held` by the names that any site has.
+void agree_on_classes(std::span<TrainTest> held, const std::vector<Description>& all) {
+  std::vector<std::string> names;
+  for (const Description& site : all) names.insert(names.end(), site.classes.begin(), site.classes.end());
+  if (names.empty()) return;  // the format says what the classes are
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  const NameTable classes = tabulate(names);
+  const std::size_t count = classes.names.size();
+  const std::string where = all.size() == 1 ? "'" + all[0].source + "': " : "";
+  if (count < 2)
+    throw Error(where + "every sample" + (all.size() == 1 ? "" : " of all sites") + " has the same label, " +
+                    ecl::quoted(names[0]) + "; name the label column",
+                Exit::io);
+  if (count > kMostClasses)
+    throw Error(where + "the labels have " + std::to_string(count) + " different values, more than " +
+                    std::to_string(kMostClasses) + "; a label must be one of a few classes",
+                Exit::io);
+  const auto number = [&](const std::string& name) {
+    return classes.numbers[std::lower_bound(names.begin(), names.end(), name) - names.begin()];
+  };
+  for (TrainTest& data : held)
+    for (Dataset* half : {&data.train, &data.test}) {
+      std::vector<std::int32_t> number_of;
+      for (const std::string& name : half->schema.classes) number_of.push_back(number(name));
+      half->relabel(number_of, static_cast<int>(count));
+      half->schema.classes = classes.names;
+    }
+}
+
+/// Sums over each column: `add(row, sums)` for every training row of a site, added over the sites in their order.
+template <class Add>
+std::vector<double> sum_over_sites(Sites& sites, std::span<const SiteRows> held, std::size_t features, Add add) {
+  std::vector<std::vector<double>> own;
+  for (const SiteRows& site : held) {
+    std::vector<double>& sums = own.emplace_back(features, 0.0);
+    std::vector<float> row(features);
+    for (const std::int32_t at : site.rows) {
+      site.data->gather({&at, 1}, row.data());
+      add(row, sums);
+    }
+  }
+  std::vector<double> total(features, 0.0);
+  for (std::size_t first = 0; first < features; first += kColumnsAtOnce) {
+    const std::size_t count = std::min(kColumnsAtOnce, features - first);
+    std::vector<std::string> mine;
+    for (const auto& sums : own)
+      mine.emplace_back(reinterpret_cast<const char*>(sums.data() + first), count * sizeof(double));
+    for (const std::string& bytes : sites.gather(std::move(mine)))
+      for (std::size_t f = 0; f < count; ++f) {
+        double value = 0;
+        std::memcpy(&value, bytes.data() + f * sizeof value, sizeof value);
+        total[first + f] += value;
+      }
+  }
+  return total;
+}
+
+std::vector<std::int32_t> all_rows(const Dataset& data) {
+  std::vector<std::int32_t> rows(data.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+/// The scaling of an earlier run: its model/inputs.json.
+Scale read_scale(const std::string& path, const Dataset& data) {
+  const Bytes text = read_file(path, "standardise=FILE names the model/inputs.json of an earlier run");
+  const auto json = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
+  const auto fail = [&](const std::string& what) -> Error {
+    return Error("'" + path + "' " + what + "; standardise=FILE names the model/inputs.json of an earlier run");
+  };
+  Scale scale;
+  try {
+    scale = {json.at("mean").get<std::vector<double>>(), json.at("deviation").get<std::vector<double>>()};
+    const auto names = json.at("features").get<std::vector<std::string>>();
+    const auto differs =
+        std::mismatch(names.begin(), names.end(), data.schema.features.begin(), data.schema.features.end());
+    if (!names.empty() && !data.schema.features.empty() && names != data.schema.features)
+      throw fail("is of other features: " + (differs.first != names.end() ? ecl::quoted(*differs.first) : "one fewer") +
+                 " where the data have " +
+                 (differs.second != data.schema.features.end() ? ecl::quoted(*differs.second) : "no more"));
+  } catch (const nlohmann::json::exception&) {
+    throw fail("holds no table of means and deviations");
+  }
+  const auto usable = [](const std::vector<double>& values, bool positive) {
+    return std::all_of(values.begin(), values.end(),
+                       [&](double value) { return std::isfinite(value) && (!positive || value > 0); });
+  };
+  if (scale.mean.size() != static_cast<std::size_t>(data.features()) || scale.deviation.size() != scale.mean.size())
+    throw fail("has means of " + std::to_string(scale.mean.size()) + " features, and the data have " +
+               std::to_string(data.features()));
+  if (!usable(scale.mean, false) || !usable(scale.deviation, true)) throw fail("holds a value that cannot be used");
+  return scale;
+}
+
+}  // namespace
+
+void agree_on_settings(Sites& sites, const std::string& place, const std::string& settings) {
+  struct Start {
+    std::string place, settings;
+    void archive(Archive& archive) { archive(place, settings); }
+  } mine{place, settings};
+  std::optional<Start> first;
+  for (const std::string& bytes : sites.gather({to_bytes(mine)})) {
+    const Start start = from_bytes<Start>(bytes);
+    if (!first) first = start;
+    if (start.settings == first->settings) continue;
+    const auto ours = split(start.settings, '\n'), theirs = split(first->settings, '\n');
+    const auto [here, there] = std::mismatch(ours.begin(), ours.end(), theirs.begin(), theirs.end());
+    const auto said = [](auto line, auto end) { return line == end ? "without it" : "with '" + *line + "'"; };
+    const bool other_data = here != ours.end() && here->starts_with("data = ");
+    throw Error(start.place + " was started " + said(here, ours.end()) + " and " + first->place + " " +
+                said(there, theirs.end()) +
+                (other_data ? "; if each has data of its own, name them with {node} in --data, or say --partition own"
+                            : "; start all with the same options and the same build of ecl"));
+  }
+}
+
+SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places) {
+  const std::vector<Description> all = describe(sites, held, places);
+  refuse_other_columns(all);
+  agree_on_classes(held, all);
+  std::uint64_t features = 0;
+  for (const Description& site : all) features = std::max(features, site.features);
+  for (TrainTest& data : held)
+    if (data.any_features)
+      for (Dataset* half : {&data.train, &data.test}) half->widen(static_cast<int>(features));
+  SiteSizes sizes;
+  for (const Description& site : all) {
+    sizes.train.push_back(site.train), sizes.test.push_back(site.test);
+    sizes.groups_to_test.push_back(site.groups_to_test);
+  }
+  if (std::all_of(sizes.test.begin(), sizes.test.end(), [](std::size_t rows) { return rows == 0; }))
+    throw Error(
+        "no site has a sample to test on: they are too small for the test draw; name test samples with --test, "
+        "or let the draw take more with the data set's test=0.5");
+  return sizes;
+}
+
+Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held) {
+  const auto features = static_cast<std::size_t>(held[0].data->features());
+  std::vector<std::string> counts;
+  for (const SiteRows& site : held) counts.push_back(std::to_string(site.rows.size()));
+  double samples = 0;
+  for (const std::string& count : sites.gather(std::move(counts))) samples += std::stod(count);
+
+  Scale scale;
+  scale.mean = sum_over_sites(sites, held, features, [](const std::vector<float>& row, std::vector<double>& sums) {
+    for (std::size_t f = 0; f < row.size(); ++f) sums[f] += row[f];
+  });
+  for (double& value : scale.mean) value /= samples;
+  scale.deviation =
+      sum_over_sites(sites, held, features, [&](const std::vector<float>& row, std::vector<double>& sums) {
+        for (std::size_t f = 0; f < row.size(); ++f) {
+          const double distance = row[f] - scale.mean[f];
+          sums[f] += distance * distance;
+        }
+      });
+  for (std::size_t f = 0; f < features; ++f) {
+    const double deviation = std::sqrt(scale.deviation[f] / samples);
+    // Below this the differences are rounding errors of the mean, not data.
+    scale.deviation[f] = deviation > 1e-9 * std::abs(scale.mean[f]) ? deviation : 1.0;
+  }
+  return scale;
+}
+
+Scale scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
+  Scale common;
+  const Scaling scaling = held[0].scaling;
+  if (scaling == Scaling::none) return common;
+  if (scaling == Scaling::all) common = agree_on_scale(sites, rows);
+  if (scaling == Scaling::table) sites.together([&] { common = read_scale(held[0].scaling_table, held[0].train); });
+  LocalSites alone;
+  for (TrainTest& data : held) {
+    Scale own;
+    if (scaling == Scaling::own) {
+      const std::vector<std::int32_t> its_rows = all_rows(data.train);
+      const SiteRows site{&data.train, its_rows};
+      own = agree_on_scale(alone, {&site, 1});
+      if (common.mean.empty()) common = own;
+    }
+    const Scale& scale = scaling == Scaling::own ? own : common;
+    data.train.scale(scale), data.test.scale(scale);
+    data.scaling = Scaling::none;
+  }
+  return common;
+}
+
+}  // namespace ecl

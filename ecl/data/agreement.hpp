@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ecl/contracts/dataset.hpp"
+#include "ecl/contracts/sites.hpp"
+
+/// What the sites of a run agree on before its first step, in this order. No sample is shown: settings, names, counts,
+/// and sums over columns are all that leaves a site. Each function is called in all processes at the same point; where
+/// sites differ all throw the same Error, which names the first that does.
+namespace ecl {
+
+/// 1. All sites were started alike. `settings`: lines of text, the same for all sites of this process. `place` is its
+/// name in messages: "rank 3 on node17".
+void agree_on_settings(Sites& sites, const std::string& place, const std::string& settings);
+
+/// What the sites said of their sizes, by site.
+struct SiteSizes {
+  std::vector<std::size_t> train, test, groups_to_test;
+};
+
+/// 2. The columns are the same (names and order, or their number where there is no header); the classes are the union
+/// of all sites' label names, sorted (by value if all are numbers); sparse sites get the features of the widest.
+/// `held`: the data of this process's sites, which are changed to fit; `places` their names.
+SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places);
+
+/// The training rows of one site.
+struct SiteRows {
+  const Dataset* data;
+  std::span<const std::int32_t> rows;
+};
+
+/// 3. Mean and deviation of each feature over the training rows of all sites: from each site's sum, then from its sum
+/// of squared distances to the common mean, both in double and added in the order of the sites, so that it does not
+/// matter who holds which. A feature that is constant gets deviation 1. `held`: of this process's sites.
+Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held);
+
+/// Does the scaling that the readers of `held` ask for, and returns it (that of the first, if it is each site's own).
+/// `rows`: of each of this process's sites.
+Scale scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
+
+}  // namespace ecl

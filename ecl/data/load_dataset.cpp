@@ -1,0 +1,31 @@
+#include <numeric>
+
+#include "ecl/base/check.hpp"
+#include "ecl/contracts/dataset.hpp"
+#include "ecl/data/agreement.hpp"
+
+namespace ecl {
+
+TrainTest read_dataset(const Choice& choice, const DatasetRequest& request) {
+  const auto& entry = datasets().find(choice.name);
+  Params params = datasets().params(choice);
+  TrainTest read = entry.make(request, params);
+  params.finish();
+  if (read.train.size() == 0) throw Error("dataset " + choice.text() + ": there is no sample to train on", Exit::io);
+  if (read.train_samples == 0) read.train_samples = read.train.size();
+  return read;
+}
+
+TrainTest load_dataset(const Choice& choice, const DatasetRequest& request) {
+  TrainTest data = read_dataset(choice, request);
+  LocalSites here;
+  const std::string place = "the data";
+  agree_on_tables(here, {&data, 1}, {&place, 1});
+  std::vector<std::int32_t> rows(data.train.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  const SiteRows site{&data.train, rows};
+  scale_features(here, {&data, 1}, {&site, 1});
+  return data;
+}
+
+}  // namespace ecl

@@ -1,0 +1,159 @@
+#include "ecl/run/run_data.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/host.hpp"
+#include "ecl/base/memory.hpp"
+#include "ecl/data/placement.hpp"
+#include "ecl/data/site_path.hpp"
+
+namespace ecl {
+namespace {
+
+std::vector<std::int32_t> first_rows(std::size_t count) {
+  std::vector<std::int32_t> rows(count);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+}  // namespace
+
+/// What the constructor works on.
+struct RunData::Reading {
+  std::vector<TrainTest> held;  ///< of each node here; or the one data set that is dealt, or this rank's part of it
+  PlacedData placed;            ///< of the data that are dealt
+};
+
+RunData::RunData(const Spec& spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank)
+    : rank_(rank), first_(rank.value_or(0)), own_(spec.own_data()), own_tests_(spec.own_tests()), shards_(nodes) {
+  Reading reading;
+  sites.together([&] { reading = read(spec, nodes); });
+  agree(sites, reading);
+  make_shards(reading);
+}
+
+std::string RunData::place_of(NodeId i) const {
+  return rank_ ? "rank " + std::to_string(i) + " on " + host_name() : "node " + std::to_string(i);
+}
+
+RunData::Reading RunData::read(const Spec& spec, NodeId nodes) {
+  Reading reading;
+  devices_ = Placement(spec.placement, spec.devices).devices(nodes);
+  return within_memory("dataset " + spec.dataset, [&] {
+    if (own_)
+      for (NodeId i = first_; i < first_ + here(); ++i) reading.held.push_back(read_site(spec, nodes, i));
+    else
+      reading.held.push_back(read_all(spec, nodes, reading));
+    return std::move(reading);
+  });
+}
+
+/// Node i's own files.
+TrainTest RunData::read_site(const Spec& spec, NodeId nodes, NodeId i) const {
+  DatasetRequest request{site_path(spec.data, i, host_name()), nodes, spec.seed};
+  request.test = site_path(spec.test, i, host_name());
+  request.site = i;
+  try {
+    TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
+    if (!own_tests_ && i != first_) data.test = data.test.subset({});  // there is one test set, and it is here already
+    return data;
+  } catch (const Error& error) {
+    throw Error(place_of(i) + ": " + error.what(), error.code());
+  }
+}
+
+/// The data set that is dealt. Readers that can let each rank keep its own part only.
+TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Reading& reading) {
+  const Placement placement(spec.placement, spec.devices);
+  const auto deal = [&](const Dataset& labels) {
+    reading.placed = place(placement, Choice::parse(spec.partition), labels, nodes, spec.seed);
+    return rank_ ? reading.placed.partition[*rank_] : first_rows(labels.size());
+  };
+  DatasetRequest request{spec.data, devices_, spec.seed};
+  request.test = spec.test;
+  request.deal = deal;
+  TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
+  if (!data.dealt) deal(data.train);
+  return data;
+}
+
+void RunData::agree(Sites& sites, Reading& reading) {
+  auto& held = reading.held;
+  std::vector<std::string> places;
+  for (std::size_t h = 0; h < held.size(); ++h) places.push_back(place_of(first_ + static_cast<NodeId>(h)));
+  const SiteSizes sizes = agree_on_tables(sites, held, places);
+  groups_to_test_ = own_ ? std::accumulate(sizes.groups_to_test.begin(), sizes.groups_to_test.end(), std::size_t{0})
+                         : sizes.groups_to_test[0];
+  test_sizes_ = own_tests_ ? sizes.test : std::vector<std::size_t>{sizes.test[0]};
+  if (own_)
+    shard_sizes_ = sizes.train;
+  else
+    for (const auto& rows : reading.placed.partition) shard_sizes_.push_back(rows.size());
+  samples_moved_ = reading.placed.samples_moved;
+
+  // Each node's rows by themselves, wherever they are: then the sums do not depend on that.
+  const bool dealt_here = !own_ && !(rank_ && held[0].dealt);
+  std::vector<SiteRows> rows;
+  std::vector<std::vector<std::int32_t>> all;
+  for (const TrainTest& data : held) all.push_back(first_rows(data.train.size()));
+  if (dealt_here)
+    for (const auto& of_node : reading.placed.partition) rows.push_back({&held[0].train, of_node});
+  else
+    for (std::size_t h = 0; h < held.size(); ++h) rows.push_back({&held[h].train, all[h]});
+  LocalSites alone;
+  scale_ = scale_features(dealt_here ? alone : sites, held, rows);
+}
+
+void RunData::make_shards(Reading& reading) {
+  auto& held = reading.held;
+  if (own_tests_)
+    for (TrainTest& data : held) tests_.push_back(std::move(data.test));
+  else
+    tests_.push_back(std::move(held[0].test));
+  std::vector<std::shared_ptr<const Dataset>> trains;
+  for (TrainTest& data : held) trains.push_back(std::make_shared<const Dataset>(std::move(data.train)));
+  const bool part_only = own_ || (rank_ && held[0].dealt);
+  if (!part_only) everything_ = trains[0];
+  for (NodeId i = first_; i < first_ + here(); ++i) {
+    const double weight = static_cast<double>(shard_sizes_[i]) * static_cast<double>(shards_.size()) /
+                          static_cast<double>(train_samples());
+    shards_[i] = {own_ ? trains[i - first_] : trains[0],
+                  part_only ? first_rows(shard_sizes_[i]) : std::move(reading.placed.partition[i]), weight};
+  }
+}
+
+void RunData::forget_others() {
+  if (!rank_ || !everything_) return;
+  Shard& own = shards_[*rank_];
+  own.data = std::make_shared<const Dataset>(everything_->subset(own.rows));
+  own.rows = first_rows(own.rows.size());
+  everything_.reset();
+}
+
+std::size_t RunData::train_samples() const {
+  return std::accumulate(shard_sizes_.begin(), shard_sizes_.end(), std::size_t{0});
+}
+
+std::size_t RunData::test_samples() const {
+  return std::accumulate(test_sizes_.begin(), test_sizes_.end(), std::size_t{0});
+}
+
+std::uint32_t RunData::checksum() const {
+  std::uint32_t sum = 0;
+  const Dataset* last = nullptr;
+  for (const Shard& shard : shards_) {
+    if (shard.data && shard.data.get() != last) sum = shard.data->checksum(sum);
+    if (shard.data) last = shard.data.get();
+  }
+  for (const Dataset& test : tests_) sum = test.checksum(sum);
+  return sum;
+}
+
+std::uint32_t RunData::checksum_of(NodeId i) const {
+  return shards_[i].data->subset(shards_[i].rows).checksum(test_of(i).checksum());
+}
+
+}  // namespace ecl

@@ -1,0 +1,110 @@
+#include "ecl/run/site_report.hpp"
+
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "ecl/simulator/sim_port.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+/// Trains node i as long as in the run, on its own samples, without neighbours.
+std::vector<float> train_alone(const Experiment& experiment, NodeId i) {
+  const Graph single(1, {}, "alone");
+  SimNetwork network(single, 0, {}, Mode::lock_step);
+  Workspace workspace;
+  auto node = experiment.make_lone_node(i, single, SimPort(network, 0), workspace);
+  for (std::uint64_t step = 0; step < experiment.steps; ++step)
+    if (!std::isfinite(node.step())) break;
+  return {node.x().begin(), node.x().end()};
+}
+
+std::vector<std::uint64_t> count_classes(const Shard& shard) {
+  std::vector<std::uint64_t> counts(shard.data->classes());
+  for (const std::int32_t row : shard.rows) ++counts[shard.data->labels()[row]];
+  return counts;
+}
+
+/// "down=16;up=14": the classes that a site has.
+std::string class_text(const std::vector<std::uint64_t>& counts, const Schema& schema) {
+  std::string text;
+  for (std::size_t c = 0; c < counts.size(); ++c) {
+    if (counts[c] == 0) continue;
+    text += (text.empty() ? "" : ";");
+    text += schema.classes.empty() ? std::to_string(c) : schema.classes[c];
+    text += '=' + std::to_string(counts[c]);
+  }
+  std::string quoted = "\"";
+  for (const char letter : text) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
+  return quoted + '"';
+}
+
+std::string percent(const Score& score) {
+  if (!std::isfinite(score.accuracy)) return "";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4f", score.accuracy);
+  return text;
+}
+
+}  // namespace
+
+SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector<double>& mean, CVec own_model,
+                       bool with_alone) {
+  const Dataset& test = experiment.data.test_of(i);
+  const std::vector<float> average(mean.begin(), mean.end());
+  const auto score = [&](CVec model) {
+    return test.size() == 0 ? Score{kNone, kNone} : experiment.model->score(model, test);
+  };
+  SiteReport report{.node = i,
+                    .train = experiment.data.shard_sizes()[i],
+                    .test = test.size(),
+                    .class_counts = count_classes(experiment.data.shard(i)),
+                    .consensus = score(average),
+                    .own = score(own_model),
+                    .alone = {kNone, kNone}};
+  if (with_alone && experiment.spec.compare_local) report.alone = score(train_alone(experiment, i));
+  return report;
+}
+
+std::vector<SiteReport> gather_reports(Sites& sites, const std::vector<SiteReport>& mine) {
+  std::vector<std::string> bytes;
+  for (SiteReport report : mine) {
+    Archive archive;
+    archive(report);
+    bytes.push_back(archive.bytes());
+  }
+  std::vector<SiteReport> all;
+  for (const std::string& text : sites.gather(std::move(bytes))) {
+    Archive archive(text, "what a site said");
+    archive(all.emplace_back());
+    archive.finish();
+  }
+  return all;
+}
+
+Score over_all_sites(const std::vector<SiteReport>& sites, Score SiteReport::*which) {
+  Score sum{0, 0};
+  double samples = 0;
+  for (const SiteReport& site : sites) {
+    if (site.test == 0) continue;
+    const auto count = static_cast<double>(site.test);
+    sum.loss += count * (site.*which).loss;
+    sum.accuracy += count * (site.*which).accuracy;
+    samples += count;
+  }
+  return {sum.loss / samples, sum.accuracy / samples};
+}
+
+std::string to_csv(const std::vector<SiteReport>& sites, const Schema& schema) {
+  std::ostringstream text;
+  text << "node,train_samples,test_samples,accuracy_consensus,accuracy_own,accuracy_alone,classes\n";
+  for (const SiteReport& site : sites)
+    text << site.node << ',' << site.train << ',' << site.test << ',' << percent(site.consensus) << ','
+         << percent(site.own) << ',' << percent(site.alone) << ',' << class_text(site.class_counts, schema) << '\n';
+  return text.str();
+}
+
+}  // namespace ecl
