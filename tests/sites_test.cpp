@@ -184,6 +184,18 @@ TEST_F(Sites, ResumeAndReplayWithTheirOwnData) {
   EXPECT_EQ(other.exit_code, 2) << other.err;
 }
 
+TEST_F(Sites, TellWhoHoldsWhatAsCounts) {
+  const Outcome alone = run(tool("data -n 4" + own())), ranks = run(tool_on(kSites, "data" + own()));
+  EXPECT_EQ(ranks.exit_code, 0) << ranks.err;
+  EXPECT_EQ(ranks.out, alone.out);
+  EXPECT_NE(ranks.out.find("464 training samples, 116 test samples"), std::string::npos) << ranks.out;
+  EXPECT_NE(ranks.out.find("  node   samples    short     tall\n     0         8 "), std::string::npos) << ranks.out;
+  std::filesystem::remove(path("site2.csv"));
+  const Outcome missing = run(tool_on(kSites, "data" + own()));
+  EXPECT_EQ(missing.exit_code, 2);
+  EXPECT_NE(missing.err.find("ecl: rank 2 on "), std::string::npos) << missing.err;
+}
+
 struct Misfit {
   std::string name, replaced;  ///< of site 3's file
   std::vector<std::string> said;

@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <optional>
@@ -12,6 +13,9 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/data/placement.hpp"
+#include "ecl/data/site_path.hpp"
+#include "ecl/run/mpi_sites.hpp"
+#include "ecl/run/run_data.hpp"
 #include "ecl/run/spec.hpp"
 #include "ecl/tool/graph_report.hpp"
 #include "ecl/tool/parse.hpp"
@@ -58,23 +62,71 @@ std::string bar(std::size_t count, std::size_t largest) {
   return std::string(filled, '#') + std::string(kWidth - filled, '.');
 }
 
-void print_shards(const Partition& partition, const Dataset& data) {
-  std::vector<std::vector<std::size_t>> counts(partition.size(), std::vector<std::size_t>(std::max(1, data.classes())));
-  std::size_t largest = 0;
-  for (std::size_t i = 0; i < partition.size(); ++i)
-    for (const std::int32_t row : partition[i]) largest = std::max(largest, ++counts[i][data.labels()[row]]);
+using Counts = std::vector<std::vector<std::uint64_t>>;  // of each node's training samples, by class
+
+/// Column titles: the classes' names, shortened, or their numbers.
+std::string class_title(const Schema& schema, std::size_t c) {
+  constexpr std::size_t kWidth = 8;
+  return schema.classes.empty() ? "class " + std::to_string(c) : schema.classes[c].substr(0, kWidth);
+}
+
+void print_shards(const Counts& counts, const std::vector<std::size_t>& sizes, const Dataset& example) {
+  std::uint64_t largest = 0;
+  for (const auto& of_node : counts)
+    for (const std::uint64_t count : of_node) largest = std::max(largest, count);
   std::printf("%6s %9s", "node", "samples");
-  for (int c = 0; c < data.classes(); ++c) std::printf(" %8s", ("class " + std::to_string(c)).c_str());
+  for (int c = 0; c < example.classes(); ++c) std::printf(" %8s", class_title(example.schema, c).c_str());
   std::printf("\n");
-  for (std::size_t i = 0; i < partition.size(); ++i) {
-    std::printf("%6zu %9zu", i, partition[i].size());
-    for (int c = 0; c < data.classes(); ++c) std::printf(" %8zu", counts[i][c]);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    std::printf("%6zu %9zu", i, sizes[i]);
+    for (const std::uint64_t count : counts[i]) std::printf(" %8llu", static_cast<unsigned long long>(count));
     std::printf("\n");
-    if (data.classes() == 0) continue;
+    if (example.classes() == 0) continue;
     std::printf("%16s", "");
-    for (int c = 0; c < data.classes(); ++c) std::printf(" %s", bar(counts[i][c], largest).c_str());
+    for (const std::uint64_t count : counts[i]) std::printf(" %s", bar(count, largest).c_str());
     std::printf("\n");
   }
+}
+
+/// Of all nodes, told as counts. Collective over `sites`.
+Counts count_classes(Sites& sites, const RunData& data, NodeId first, NodeId end) {
+  std::vector<std::string> mine;
+  for (NodeId i = first; i < end; ++i) {
+    const Shard& shard = data.shard(i);
+    std::vector<std::uint64_t> counts(shard.data->classes());
+    if (!counts.empty())
+      for (const std::int32_t row : shard.rows) ++counts[shard.data->labels()[row]];
+    mine.emplace_back(reinterpret_cast<const char*>(counts.data()), counts.size() * sizeof counts[0]);
+  }
+  Counts all;
+  for (const std::string& bytes : sites.gather(std::move(mine))) {
+    auto& counts = all.emplace_back(bytes.size() / sizeof(std::uint64_t));
+    if (!counts.empty()) std::memcpy(counts.data(), bytes.data(), bytes.size());
+  }
+  return all;
+}
+
+void print_data(const Spec& spec, const RunData& data, const Counts& counts) {
+  const Dataset& example = data.example();
+  std::printf("%s: %zu training samples, %zu test samples", spec.dataset.c_str(), data.train_samples(),
+              data.test_samples());
+  if (data.groups_to_test() > 0) std::printf(" (%zu whole groups)", data.groups_to_test());
+  std::printf(", %d features, %d classes\n", example.features(), example.classes());
+  const std::size_t nodes = counts.size();
+  if (spec.own_data())
+    std::printf("each of %zu nodes reads its own: %s\n\n", nodes, spec.data.c_str());
+  else if (data.samples_moved() > 0)
+    std::printf("%s over %d devices, %s: %llu samples left their device, %.1f MB as stored\n\n", spec.partition.c_str(),
+                data.devices(), spec.placement.c_str(), static_cast<unsigned long long>(data.samples_moved()),
+                static_cast<double>(data.raw_bytes_moved()) / 1e6);
+  else
+    std::printf("%s over %zu nodes\n\n", spec.partition.c_str(), nodes);
+  print_shards(counts, data.shard_sizes(), example);
+  if (spec.own_data() || !data.everything()) return;
+  Partition partition;
+  for (NodeId i = 0; i < static_cast<NodeId>(nodes); ++i) partition.push_back(data.shard(i).rows);
+  std::printf("\n%zu of %zu samples held; disjoint and complete: %s\n", data.train_samples(), data.everything()->size(),
+              disjoint_and_complete(partition, data.everything()->size()) ? "yes" : "NO");
 }
 
 }  // namespace
@@ -121,38 +173,41 @@ void topology_command(const Arguments& arguments) {
   if (!file.flush()) throw Error("--dot " + dot + ": cannot be written", Exit::io);
 }
 
-void data_command(const Arguments& arguments) {
+void data_command(const Arguments& arguments, const mpi::Comm* world) {
   Spec spec;
   std::optional<NodeId> given;
   po::options_description options("Options");
   options.add_options()("dataset", po::value(&spec.dataset)->default_value(spec.dataset), "as for ecl train")(
-      "data", po::value(&spec.data), "directory or file")(
-      "partition", po::value(&spec.partition)->default_value(spec.partition), "as for ecl train")(
+      "data", po::value(&spec.data), "directory or file; with {node} in it, under mpirun each rank reads its own")(
+      "test", po::value(&spec.test), "as for ecl train")("partition", po::value(&spec.partition), "as for ecl train")(
       "placement", po::value(&spec.placement)->default_value(spec.placement), "as for ecl train")(
       "devices", po::value(&spec.devices)->default_value(spec.devices), "as for ecl train")(
       "nodes,n", po::value<NodeId>()->notifier([&](NodeId n) { given = n; }),
-      "number of nodes; else what --placement and --devices say, or 8")(
+      "number of nodes; else what mpirun, or --placement and --devices say, or 8")(
       "seed", po::value(&spec.seed)->default_value(spec.seed), "of the split");
+  std::string partition;
+  std::swap(partition, spec.partition);
   if (!parse(arguments, options, {}, "ecl data", "ecl data")) return;
+  if (spec.partition.empty()) spec.partition = is_pattern(spec.data, "--data") ? "own" : partition;
   if (given && *given < 1) throw Error("-n " + std::to_string(*given) + " is not at least 1");
-  const Placement placement(spec.placement, spec.devices);
-  const NodeId nodes = given.value_or(placement.nodes(spec.nodes)), devices = placement.devices(nodes);
-  const TrainTest data = load_dataset(Choice::parse(spec.dataset), {spec.data, devices, spec.seed});
-  const PlacedData placed = place(placement, Choice::parse(spec.partition), data.train, nodes, spec.seed);
-  const Partition& partition = placed.partition;
-  std::printf("%s: %zu training samples, %zu test samples, %d features, %d classes\n", spec.dataset.c_str(),
-              data.train.size(), data.test.size(), data.train.features(), data.train.classes());
-  if (placement.moves())
-    std::printf("%s over %d devices, %s: %llu samples left their device, %.1f MB as stored\n\n", spec.partition.c_str(),
-                devices, spec.placement.c_str(), static_cast<unsigned long long>(placed.samples_moved),
-                static_cast<double>(placed.samples_moved * data.train.bytes_per_sample()) / 1e6);
-  else
-    std::printf("%s over %d nodes\n\n", spec.partition.c_str(), nodes);
-  print_shards(partition, data.train);
-  std::size_t held = 0;
-  for (const auto& rows : partition) held += rows.size();
-  std::printf("\n%zu of %zu samples held; disjoint and complete: %s\n", held, data.train.size(),
-              disjoint_and_complete(partition, data.train.size()) ? "yes" : "NO");
+  const bool on_ranks = world && world->size() > 1;
+  spec.simulated = !on_ranks;
+  if (on_ranks && given && *given != world->size())
+    throw Error("-n " + std::to_string(*given) + ": mpirun has started " + std::to_string(world->size()) + " nodes");
+  const NodeId nodes =
+      on_ranks ? world->size() : given.value_or(Placement(spec.placement, spec.devices).nodes(spec.nodes));
+  check(spec);
+  partitions().find(Choice::parse(spec.partition).name);
+  if (!on_ranks) {
+    LocalSites sites;
+    const RunData data(spec, nodes, sites, std::nullopt);
+    return print_data(spec, data, count_classes(sites, data, 0, nodes));
+  }
+  MpiSites sites(*world);
+  const NodeId rank = world->rank();
+  const RunData data(spec, nodes, sites, rank);
+  const Counts counts = count_classes(sites, data, rank, rank + 1);
+  if (rank == 0) print_data(spec, data, counts);
 }
 
 }  // namespace ecl

@@ -106,6 +106,19 @@ Exit replay(const Arguments& arguments, const std::string& command_line) {
   return ecl::run_replay(request->spec, request->directory);
 }
 
+Exit data(const Arguments& arguments) {
+  if (!ecl::mpi::launched()) return ecl::data_command(arguments, nullptr), Exit::ok;
+  const ecl::mpi::Session session;
+  const ecl::mpi::Comm world = ecl::mpi::Comm::world();
+  try {
+    ecl::data_command(arguments, &world);
+  } catch (const ecl::Error& error) {  // every rank throws the same one
+    if (world.rank() == 0) say(error.what());
+    return error.code();
+  }
+  return Exit::ok;
+}
+
 Exit doctor(const Arguments& arguments) {
   if (!arguments.empty()) throw ecl::Error("ecl doctor takes no options; start it as you start ecl train");
   const ecl::mpi::Session session;
@@ -132,7 +145,7 @@ Exit run(const Arguments& arguments) {
   } else if (command == "topology") {
     ecl::topology_command(rest);
   } else if (command == "data") {
-    ecl::data_command(rest);
+    return data(rest);
   } else {
     const std::vector<std::string> known = {"train", "simulate", "replay", "doctor", "list", "topology", "data"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
