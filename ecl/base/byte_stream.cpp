@@ -183,8 +183,12 @@ bool is_gzip_file(const std::string& path, const std::string& advice) {
   return is_gzip(open_as_it_is(path, advice)->ahead());
 }
 
+std::unique_ptr<ByteStream> memory_stream(std::span<const std::uint8_t> bytes) {
+  return std::make_unique<MemoryStream>(bytes);
+}
+
 std::unique_ptr<ByteStream> gunzip_stream(std::span<const std::uint8_t> packed, const std::string& name) {
-  return std::make_unique<GzipStream>(std::make_unique<Peekable>(std::make_unique<MemoryStream>(packed)), name);
+  return std::make_unique<GzipStream>(std::make_unique<Peekable>(memory_stream(packed)), name);
 }
 
 }  // namespace ecl

@@ -27,6 +27,9 @@ std::unique_ptr<ByteStream> open_file(const std::string& path, const std::string
 /// True if the file begins as gzip does. Throws as open_file() does.
 bool is_gzip_file(const std::string& path, const std::string& advice = "check the path");
 
+/// Bytes in memory, which must outlive the stream.
+std::unique_ptr<ByteStream> memory_stream(std::span<const std::uint8_t> bytes);
+
 /// Unpacks gzip data; several members in a row are joined, as gzip itself does. `packed` must outlive the stream;
 /// `name` is for messages.
 std::unique_ptr<ByteStream> gunzip_stream(std::span<const std::uint8_t> packed, const std::string& name);

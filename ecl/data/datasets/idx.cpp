@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -30,9 +31,9 @@ std::string hex(std::uint32_t value) {
   return text;
 }
 
-void check_length(const Bytes& content, std::uint64_t expected, const std::string& path) {
-  if (content.size() != expected)
-    fail(path, "it should hold " + std::to_string(expected) + " bytes and holds " + std::to_string(content.size()));
+void check_length(std::uint64_t found, std::uint64_t expected, const std::string& path) {
+  if (found != expected)
+    fail(path, "it should hold " + std::to_string(expected) + " bytes and holds " + std::to_string(found));
 }
 
 /// The number of samples, after magic and header are checked.
@@ -55,42 +56,97 @@ std::string find_idx(const std::string& directory, const std::string& name, cons
   throw Error("there is no file '" + plain + "' (nor with .gz); " + advice);
 }
 
-Dataset load_half(const std::string& directory, const std::string& half, const IdxDataset& set) {
-  const std::string& advice = set.advice;
-  const int classes = set.classes;
+/// Fills `out` as far as the stream goes; returns how far.
+std::size_t fill(ByteStream& stream, std::span<std::uint8_t> out) {
+  std::size_t filled = 0;
+  for (std::size_t got = 1; filled < out.size() && got > 0; filled += got) got = stream.read(out.subspan(filled));
+  return filled;
+}
+
+/// Bytes left in the stream.
+std::uint64_t drain(ByteStream& stream) {
+  Bytes buffer(1 << 16);
+  std::uint64_t rest = 0;
+  while (const std::size_t got = stream.read(buffer)) rest += got;
+  return rest;
+}
+
+struct Half {
+  Dataset data;
+  std::size_t samples;  ///< of the files
+};
+
+/// `deal`: which of the samples to keep, as in DatasetRequest; empty: all.
+Half load_half(const std::string& directory, const std::string& half, const IdxDataset& set,
+               const std::function<std::vector<std::int32_t>(const Dataset&)>& deal) {
   if (std::error_code ignored; !std::filesystem::is_directory(directory, ignored))
-    throw Error("there is no directory '" + directory + "'; " + advice);
-  const std::string images_path = find_idx(directory, half + "-images-idx3-ubyte", advice);
-  const std::string labels_path = find_idx(directory, half + "-labels-idx1-ubyte", advice);
-  IdxImages images = parse_idx_images(read_file(images_path, advice), images_path);
-  std::vector<std::int32_t> labels = parse_idx_labels(read_file(labels_path, advice), classes, labels_path);
-  if (images.count != labels.size())
-    fail(labels_path,
-         "it has " + std::to_string(labels.size()) + " labels for " + std::to_string(images.count) + " images");
-  Dataset data(images.height * images.width, classes, std::move(images.pixels), {{set.mean, set.deviation}},
+    throw Error("there is no directory '" + directory + "'; " + set.advice);
+  const std::string images_path = find_idx(directory, half + "-images-idx3-ubyte", set.advice);
+  const std::string labels_path = find_idx(directory, half + "-labels-idx1-ubyte", set.advice);
+  std::vector<std::int32_t> labels = parse_idx_labels(read_file(labels_path, set.advice), set.classes, labels_path);
+  const std::size_t samples = labels.size();
+  std::vector<std::int32_t> kept;
+  if (deal) {
+    kept = deal(Dataset(0, set.classes, std::vector<float>(), labels));
+    std::vector<std::int32_t> own;
+    for (const std::int32_t row : kept) own.push_back(labels[row]);
+    labels = std::move(own);
+  }
+  IdxImages images = read_idx_images(*open_file(images_path, set.advice), images_path, kept, samples);
+  if (images.count != samples)
+    fail(labels_path, "it has " + std::to_string(samples) + " labels for " + std::to_string(images.count) + " images");
+  Dataset data(images.height * images.width, set.classes, std::move(images.pixels), {{set.mean, set.deviation}},
                std::move(labels));
   data.image = {1, images.height, images.width};
-  return data;
+  if (deal) data.number_samples(std::move(kept));
+  return {std::move(data), samples};
 }
 
 }  // namespace
 
-IdxImages parse_idx_images(Bytes content, const std::string& path) {
+IdxImages read_idx_images(ByteStream& stream, const std::string& path, const std::vector<std::int32_t>& rows,
+                          std::size_t expected) {
   constexpr std::size_t kHeader = 16;
-  const std::uint64_t count = check_header(content, kImagesMagic, kHeader / 4, path);
-  const std::uint64_t height = word(content, 2), width = word(content, 3);
+  Bytes header(kHeader);
+  header.resize(fill(stream, header));
+  const std::uint64_t count = check_header(header, kImagesMagic, kHeader / 4, path);
+  const std::uint64_t height = word(header, 2), width = word(header, 3), pixels = height * width;
   // Two 32-bit factors cannot overflow 64 bits; the third comes in only after the first two are known to be small.
-  if (height * width == 0 || height * width > kMostPixels)
+  if (pixels == 0 || pixels > kMostPixels)
     fail(path, "its header claims images of " + std::to_string(height) + " x " + std::to_string(width) + " pixels");
-  check_length(content, kHeader + count * height * width, path);
-  content.erase(content.begin(), content.begin() + kHeader);
-  return {static_cast<std::size_t>(count), static_cast<int>(height), static_cast<int>(width), std::move(content)};
+  IdxImages images{static_cast<std::size_t>(count), static_cast<int>(height), static_cast<int>(width), {}};
+  if (expected != 0 && count != expected) {
+    check_length(kHeader + drain(stream), kHeader + count * pixels, path);
+    return images;  // the caller says so
+  }
+
+  const bool all = rows.empty();
+  // A header can claim any size: memory grows with what is there, unless the caller knows the number of images.
+  if (expected != 0) images.pixels.reserve((all ? count : rows.size()) * pixels);
+  Bytes image(pixels);
+  auto next = rows.begin();
+  std::uint64_t found = kHeader;
+  for (std::uint64_t row = 0; row < count; ++row) {
+    const std::size_t got = fill(stream, image);
+    found += got;
+    if (got < pixels) break;
+    if (!all && (next == rows.end() || static_cast<std::uint64_t>(*next) != row)) continue;
+    images.pixels.insert(images.pixels.end(), image.begin(), image.end());
+    if (!all) ++next;
+  }
+  found += drain(stream);
+  check_length(found, kHeader + count * pixels, path);
+  return images;
+}
+
+IdxImages parse_idx_images(const Bytes& content, const std::string& path) {
+  return read_idx_images(*memory_stream(content), path);
 }
 
 std::vector<std::int32_t> parse_idx_labels(const Bytes& content, int classes, const std::string& path) {
   constexpr std::size_t kHeader = 8;
   const std::uint64_t count = check_header(content, kLabelsMagic, kHeader / 4, path);
-  check_length(content, kHeader + count, path);
+  check_length(content.size(), kHeader + count, path);
   std::vector<std::int32_t> labels(content.begin() + kHeader, content.end());
   for (std::size_t n = 0; n < labels.size(); ++n)
     if (labels[n] >= classes)
@@ -101,11 +157,14 @@ std::vector<std::int32_t> parse_idx_labels(const Bytes& content, int classes, co
 
 TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, const IdxDataset& set) {
   const std::string& tested = request.test.empty() ? directory : request.test;
-  TrainTest loaded{load_half(directory, "train", set), load_half(tested, "t10k", set)};
+  Half train = load_half(directory, "train", set, request.deal);
+  TrainTest loaded{std::move(train.data), load_half(tested, "t10k", set, {}).data};
   if (loaded.train.features() != loaded.test.features())
     fail(tested, "its training images have " + std::to_string(loaded.train.features()) +
                      " pixels and its test images " + std::to_string(loaded.test.features()));
   loaded.source = directory;
+  loaded.train_samples = train.samples;
+  loaded.dealt = static_cast<bool>(request.deal);
   return loaded;
 }
 
