@@ -26,30 +26,35 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSites = 4, kRows = 24, kFeatures = 5;
+constexpr int kSites = 4, kRows = 24, kFeatures = 5, kDigits = 16;
 
-/// Eight bytes each, as one finds a value in memory or in a file, and what they are.
+/// What is looked for: bytes as they would lie in memory, in a file or in a message, long enough to be nothing else.
 class Canaries {
  public:
-  void add(const void* bytes, const std::string& what) {
+  void add(const void* bytes, std::size_t size, const std::string& what) {
     std::uint64_t key = 0;
     std::memcpy(&key, bytes, sizeof key);
-    known_[key] = what;
+    known_[key] = {std::string(static_cast<const char*>(bytes), size), what};
     low_.set(key & 0xffff);
   }
   /// The first one in `bytes`; empty if there is none.
   std::string in(const std::string& bytes) const {
-    for (std::size_t at = 0; at + 8 <= bytes.size(); ++at) {
+    for (std::size_t at = 0; at + sizeof(std::uint64_t) <= bytes.size(); ++at) {
       std::uint64_t key = 0;
       std::memcpy(&key, bytes.data() + at, sizeof key);
       if (!low_.test(key & 0xffff)) continue;
-      if (const auto found = known_.find(key); found != known_.end()) return found->second;
+      const auto found = known_.find(key);
+      if (found != known_.end() && bytes.compare(at, found->second.bytes.size(), found->second.bytes) == 0)
+        return found->second.what;
     }
     return "";
   }
 
  private:
-  std::unordered_map<std::uint64_t, std::string> known_;
+  struct Known {
+    std::string bytes, what;
+  };
+  std::unordered_map<std::uint64_t, Known> known_;  // by the first eight bytes
   std::bitset<65536> low_;
 };
 
@@ -63,7 +68,7 @@ class Canary : public testing::Test {
         auto& values = values_[site].emplace_back();
         for (int f = 0; f < kFeatures; ++f) {
           std::string digits = "0.";
-          for (int d = 0; d < 9; ++d) digits += static_cast<char>('1' + random.below(9));
+          for (int d = 0; d < kDigits; ++d) digits += static_cast<char>('1' + random.below(9));
           values.push_back(digits);
           text += values.back() + ",";
         }
@@ -82,20 +87,19 @@ class Canary : public testing::Test {
     for (const auto& row : values_.at(site))
       for (int f = 0; f < kFeatures; ++f) {
         const std::string what = row[f] + " of site " + std::to_string(site);
-        const double exact = std::stod(row[f]), rounded = static_cast<float>(exact);
-        canaries.add(row[f].data() + 2, what + " as text");
-        canaries.add(&exact, what + " as a double");
-        canaries.add(&rounded, what + " as a float's double");
+        const double exact = std::stod(row[f]);
+        canaries.add(row[f].data() + 2, kDigits, what + " as text");
+        canaries.add(&exact, sizeof exact, what + " as a double");
         if (f + 1 == kFeatures) continue;
         const float raw[2] = {static_cast<float>(exact), std::stof(row[f + 1])};
-        canaries.add(raw, what + " as a float");
+        canaries.add(raw, sizeof raw, what + " as a float");
         if (scale.is_null()) continue;
         float scaled[2];
         for (int k = 0; k < 2; ++k) {
           const double mean = scale["mean"][f + k], deviation = scale["deviation"][f + k];
           scaled[k] = static_cast<float>((raw[k] - mean) * (1 / deviation));
         }
-        canaries.add(scaled, what + " as a scaled float");
+        canaries.add(scaled, sizeof scaled, what + " as a scaled float");
       }
     return canaries;
   }
@@ -142,8 +146,9 @@ std::string memory_of(pid_t process) {
 
 int rank_of(pid_t process) {
   std::smatch found;
-  const std::string environment = "\n" + std::regex_replace(read_file("/proc/" + std::to_string(process) + "/environ"),
-                                                            std::regex(std::string(1, '\0')), "\n");
+  std::string environment = "\n";
+  for (const char letter : read_file("/proc/" + std::to_string(process) + "/environ"))
+    environment += letter == '\0' ? '\n' : letter;
   const std::regex rank("\n(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=([0-9]+)");
   return std::regex_search(environment, found, rank) ? std::stoi(found[1]) : -1;
 }
