@@ -122,7 +122,7 @@ inline const std::vector<Mistake>& mistakes() {
       {"typo_in_config", "--config {}/typo.ini", {"typo.ini", "lerning-rate"}},
       {"torn_csv", "--dataset csv --data {}/torn.csv", {"torn.csv:3:3", "'oops' is not a number"}, 5},
       {"junk_csv", "--dataset csv --data {}/junk.csv", {"junk.csv"}, 5},
-      {"torn_idx", "--dataset mnist --data {}/idx", {"train-images-idx3-ubyte"}, 5},
+      {"torn_idx", "--dataset mnist --data {}/idx", {"train-labels-idx1-ubyte"}, 5},
   };
   return all;
 }
