@@ -232,10 +232,17 @@ TEST(Checkpoints, TheLatestMovesAndTheLastTwoStay) {
     EXPECT_EQ(checkpoints.before(number), number - 1);
   }
   checkpoints.save(5, "node-0", empty);  // the run is killed here
-  checkpoints.forget_newer();
+  EXPECT_EQ(checkpoints.last_two().latest, 4u);
+  EXPECT_EQ(checkpoints.last_two().before, 3u);
+  checkpoints.go_on_from(4);
   EXPECT_EQ(test::contents(scratch.path()),
             (std::set<std::string>{"checkpoints", "checkpoints/3", "checkpoints/3/node-0", "checkpoints/4",
                                    "checkpoints/4/node-0", "checkpoints/latest"}));
+  checkpoints.go_on_from(3);
+  EXPECT_EQ(checkpoints.latest(), 3u);
+  EXPECT_EQ(checkpoints.before(9), 3u);
+  checkpoints.go_on_from(0);
+  EXPECT_EQ(test::contents(scratch.path()), std::set<std::string>{"checkpoints"});
   for (const char* garbled : {"", "four\n", "-1\n", "99999999999999999999\n", "0\n"}) {
     test::write_file(scratch / "checkpoints/latest", garbled);
     EXPECT_THROW(checkpoints.latest(), Error) << garbled;

@@ -18,6 +18,7 @@
 #include "ecl/mpi/session.hpp"
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
+#include "ecl/run/directory/keepers.hpp"
 #include "ecl/run/directory/rank_checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/directory/run_lock.hpp"
@@ -87,6 +88,8 @@ class RankRun {
   std::uint64_t checkpoint() const { return checkpoints_.published(); }
   std::uint64_t rows_written() const { return rows_written_; }
 
+  /// Before train(): whose directories checkpoints go to. Collective.
+  void keep_by(const Keepers& keepers) { checkpoints_.begin(keepers); }
   /// On rank 0, before train(): where results go. Throws Error.
   void write_to(Recorder& recorder, const RunDirectory& directory) {
     recorder_ = &recorder, directory_ = &directory;
@@ -428,17 +431,50 @@ class RankRun {
   std::optional<Error> write_error_;  ///< metrics.csv could not be written
 };
 
+std::string place_of(const mpi::Comm& comm) { return "rank " + std::to_string(comm.rank()) + " on " + host_name(); }
+
 /// What the ranks make together, and so must take apart together.
 struct Job {
   explicit Job(const mpi::Comm& parent) : hosts(parent), survivors(parent, hosts), comm(parent.duplicate()) {}
 
+  /// Opens the run's directory, on each host that does not see rank 0's as well: makes a new run's. Collective.
+  void open_directories(const Spec& spec);
+
   const mpi::Hosts hosts;
   Survivors survivors;
   mpi::Comm comm;
-  std::optional<RunLock> lock;  ///< rank 0, once there is a directory
+  Keepers keepers;
+  std::unique_ptr<RunDirectory> directory;  ///< of a keeper, and of rank 0
+  std::optional<RunLock> lock;
   std::unique_ptr<Experiment> experiment;
   std::optional<RankRun> run;
 };
+
+void Job::open_directories(const Spec& spec) {
+  const auto open = [&] {
+    directory = std::make_unique<RunDirectory>(spec, comm.size());
+    lock.emplace(spec.out);
+  };
+  const auto at_this_rank = [&](auto task) {
+    try {
+      task();
+    } catch (const Error& error) {
+      if (comm.rank() == 0) throw;
+      throw Error(place_of(comm) + ": " + error.what(), error.code());
+    }
+  };
+  comm.together([&] {
+    if (hosts.here().rank() == 0) at_this_rank([&] { RunDirectory::check(spec); });
+  });
+  comm.together([&] {
+    if (comm.rank() == 0) open();
+  });
+  if (spec.out.empty()) return;
+  keepers = Keepers(comm, hosts, spec.out);
+  comm.together([&] {
+    if (keepers.here() && comm.rank() != 0) at_this_rank(open);
+  });
+}
 
 /// What must be the same on all ranks. Data of each rank's own may lie anywhere.
 std::string settings_of(const Spec& spec) {
@@ -461,10 +497,8 @@ Exit carry_out(Job& job, const Spec& spec) {
     for (const int rank : survivors.newly_dead()) give_up(comm, survivors, spec, rank);
   });
   MpiSites sites(comm);
-  agree_on_settings(sites, "rank " + std::to_string(comm.rank()) + " on " + host_name(), settings_of(spec));
-  comm.together([&] {
-    if (spec.resume && comm.rank() == 0) job.lock.emplace(spec.out);
-  });
+  agree_on_settings(sites, place_of(comm), settings_of(spec));
+  if (spec.resume) job.open_directories(spec);
   experiment = std::make_unique<Experiment>(spec, comm.size(), sites, comm.rank());
   if (spec.dry_run && comm.rank() == experiment->largest_node()) std::cout << experiment->footprint();
   if (spec.dry_run) return Exit::ok;
@@ -478,22 +512,24 @@ Exit carry_out(Job& job, const Spec& spec) {
     if (run.checkpoint() == 0 && comm.rank() == 0) std::cerr << no_checkpoint_yet(spec.out);
   }
 
-  std::unique_ptr<RunDirectory> directory;  // last of all: whatever is refused leaves nothing behind
+  if (!spec.resume) job.open_directories(spec);  // last of all: whatever is refused leaves nothing behind
+  run.keep_by(job.keepers);
   std::unique_ptr<Recorder> recorder;
   comm.together([&] {
     if (comm.rank() != 0) return;
-    directory = std::make_unique<RunDirectory>(spec, comm.size());
-    if (!job.lock) job.lock.emplace(spec.out);
-    recorder = std::make_unique<Recorder>(directory->path("metrics.csv"), run.rows_written());
-    run.write_to(*recorder, *directory);
+    recorder = std::make_unique<Recorder>(job.directory->path("metrics.csv"), run.rows_written());
+    run.write_to(*recorder, *job.directory);
   });
   if (spec.record) comm.together([&] { run.record(spec.out); });
   run.train();
   const Summary summary = run.summary(sites);
   comm.together([&] {
     run.check_written();
-    if (comm.rank() != 0) return;
-    directory->finish(summary, *experiment, run.mean(), run.checkpoint());
+    if (comm.rank() != 0) {
+      if (job.directory) job.directory->write_model(*experiment, run.mean());
+      return;
+    }
+    job.directory->finish(summary, *experiment, run.mean(), run.checkpoint());
     print(std::cout, std::cerr, summary, *experiment);
   });
   return summary.exit_code();

@@ -38,7 +38,7 @@ class SimRun final : public LocalRun<SimPort> {
 
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Throws Error.
   void resume() {
-    checkpoint_ = load_latest(checkpoints_, [this](std::uint64_t number) {
+    checkpoint_ = load_latest(checkpoints_, checkpoints_.last_two(), [this](std::uint64_t number) {
       Archive archive = checkpoints_.load(number, kStateName);
       archive(*this);
       archive.finish();
@@ -51,7 +51,7 @@ class SimRun final : public LocalRun<SimPort> {
   void run(Recorder& recorder, const RunDirectory& directory) {
     recorder_ = &recorder;
     directory_ = &directory;
-    if (checkpoints_.kept()) checkpoints_.forget_newer();
+    if (checkpoints_.kept()) checkpoints_.go_on_from(checkpoint_);
     start_clock();
     write_status();
     if (checkpoint_ == 0)

@@ -11,6 +11,7 @@
 
 #include "ecl/base/build.hpp"
 #include "ecl/base/check.hpp"
+#include "ecl/base/host.hpp"
 #include "ecl/base/memory.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/mpi/comm.hpp"
@@ -72,7 +73,10 @@ Exit train(const Arguments& arguments, const std::string& command_line) {
   const ecl::mpi::Comm world = ecl::mpi::Comm::world();
   try {
     world.together([&] {
-      if (mistake) throw ecl::Error(*mistake);
+      if (!mistake) return;
+      if (world.rank() == 0) throw ecl::Error(*mistake);
+      throw ecl::Error("rank " + std::to_string(world.rank()) + " on " + ecl::host_name() + ": " + mistake->what(),
+                       mistake->code());
     });
     return ecl::run_rma(world, request.spec);
   } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order

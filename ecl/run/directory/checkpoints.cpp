@@ -76,8 +76,19 @@ void Checkpoints::publish(std::uint64_t number) const {
   remove([last](std::uint64_t other) { return other < last; });
 }
 
-void Checkpoints::forget_newer() const {
-  remove([last = latest()](std::uint64_t other) { return other > last; });
+void Checkpoints::go_on_from(std::uint64_t number) const {
+  const std::string file = folder_ + "/latest";
+  std::error_code ignored;
+  if (number == 0)
+    fs::remove(file, ignored);
+  else if (latest() != number)
+    write_atomically(file, std::to_string(number) + "\n");
+  remove([number](std::uint64_t other) { return other > number; });
+}
+
+LastTwo Checkpoints::last_two() const {
+  const std::uint64_t last = latest();
+  return {last, before(last)};
 }
 
 /// Removing frees space and nothing else: where it fails the run goes on.
@@ -88,13 +99,13 @@ void Checkpoints::remove(Condition old) const {
     if (old(number)) fs::remove_all(path(number), ignored);
 }
 
-std::uint64_t load_latest(const Checkpoints& checkpoints, const std::function<void(std::uint64_t)>& load) {
-  const std::uint64_t latest = checkpoints.latest();
+std::uint64_t load_latest(const Checkpoints& checkpoints, const LastTwo& numbers,
+                          const std::function<void(std::uint64_t)>& load) {
+  const auto [latest, before] = numbers;
   if (latest == 0) return 0;
   try {
     load(latest);
   } catch (const Error& error) {
-    const std::uint64_t before = checkpoints.before(latest);
     if (before == 0) throw;
     try {
       load(before);

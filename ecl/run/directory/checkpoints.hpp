@@ -8,6 +8,11 @@
 
 namespace ecl {
 
+/// The number of the latest checkpoint, and of the newest one before it; 0 where there is none.
+struct LastTwo {
+  std::uint64_t latest = 0, before = 0;
+};
+
 /// The checkpoints of a run directory, DIR/checkpoints: one folder each, named by its number (1, 2, ...), with a file
 /// for every node that runs by itself, and `latest`, the number of the newest one that is whole. Every file appears in
 /// one piece, and `latest` moves when all files of its checkpoint are on disk: whenever the run is killed, what
@@ -29,10 +34,12 @@ class Checkpoints {
   const std::string& folder() const { return folder_; }
   /// The newest one before `number`; 0 if there is none.
   std::uint64_t before(std::uint64_t number) const;
+  LastTwo last_two() const;
   /// All files of `number` are on disk: it becomes the latest. The one before stays, older ones go. Throws Error (io).
   void publish(std::uint64_t number) const;
-  /// Removes what a run that was killed left beyond the latest.
-  void forget_newer() const;
+  /// The run goes on from `number`, or from the beginning if that is 0: it becomes the latest, and what a run that was
+  /// killed left beyond it is removed. Throws Error (io).
+  void go_on_from(std::uint64_t number) const;
 
  private:
   std::string path(std::uint64_t number) const { return folder_ + "/" + std::to_string(number); }
@@ -42,9 +49,11 @@ class Checkpoints {
   std::string folder_, fingerprint_;
 };
 
-/// Loads the latest checkpoint by `load(number)`, which throws Error; returns its number, 0 if there is none. If it
-/// cannot be loaded and the one before can, the Error says how to go on from that: nobody should lose steps unawares.
-std::uint64_t load_latest(const Checkpoints& checkpoints, const std::function<void(std::uint64_t)>& load);
+/// Loads the latest of `checkpoints` by `load(number)`, which throws Error; returns its number, 0 if there is none. If
+/// it cannot be loaded and the one before can, the Error says how to go on from that: nobody should lose steps
+/// unawares.
+std::uint64_t load_latest(const Checkpoints& checkpoints, const LastTwo& numbers,
+                          const std::function<void(std::uint64_t)>& load);
 
 /// What a user is told whose run was killed before its first checkpoint.
 std::string no_checkpoint_yet(const std::string& directory);

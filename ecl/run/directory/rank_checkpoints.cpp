@@ -18,8 +18,13 @@ RankCheckpoints::RankCheckpoints(const mpi::Comm& comm, const Experiment& experi
       next_(times_.after(0)) {}
 
 std::uint64_t RankCheckpoints::resume() {
-  comm_.together([this] { files_.latest(); });
-  number_ = published_ = load_latest(files_, [this](std::uint64_t number) {
+  LastTwo mine;
+  comm_.together([&] {
+    if (comm_.rank() == 0) mine = files_.last_two();
+  });
+  std::vector<LastTwo> all(comm_.size());
+  comm_.gather_all(&mine, sizeof mine, all.data());
+  number_ = published_ = load_latest(files_, all[0], [this](std::uint64_t number) {
     comm_.together([this, number] {
       Archive file = files_.load(number, name());
       archive(file, 0);
@@ -30,9 +35,20 @@ std::uint64_t RankCheckpoints::resume() {
   return number_;
 }
 
+void RankCheckpoints::begin(const Keepers& keepers) {
+  if (!kept()) return;
+  latest_.emplace(comm_, keepers.others());
+  keeps_ = keepers.here();
+  if (!keeps_) return;
+  try {
+    files_.go_on_from(number_);
+  } catch (const Error& error) {
+    error_ = error;
+  }
+}
+
 void RankCheckpoints::write_beside(Recorder& recorder, std::function<void()> published) {
   recorder_ = &recorder, on_published_ = std::move(published);
-  if (kept()) files_.forget_newer();
 }
 
 void RankCheckpoints::poke(std::uint64_t rows) {
@@ -40,6 +56,19 @@ void RankCheckpoints::poke(std::uint64_t rows) {
   heard_ = halt_.heard();
   saved_.poke();
   publish(rows);
+  follow();
+}
+
+/// A keeper other than rank 0: its latest is rank 0's.
+void RankCheckpoints::follow() {
+  latest_->poke();
+  if (!keeps_ || latest_->heard() <= published_ || error_) return;
+  try {
+    files_.publish(latest_->heard());
+    published_ = latest_->heard();
+  } catch (const Error& error) {
+    error_ = error;
+  }
 }
 
 bool RankCheckpoints::due(std::uint64_t step) const { return kept() && step == next_ && step < experiment_.steps; }
@@ -75,6 +104,7 @@ void RankCheckpoints::publish(std::uint64_t rows) {
       recorder_->sync();
       files_.publish(waiting_.front().number);
       published_ = waiting_.front().number;
+      latest_->announce(published_);
       on_published_();
     } catch (const Error& error) {
       error_ = error;
@@ -116,6 +146,7 @@ void RankCheckpoints::finish(std::uint64_t rows) {
   halt_.finish({});
   saved_.finish();
   publish(rows);
+  if (latest_) latest_->finish(), follow();
   if (halted_at_ == 0 || error_) return;
   try {
     files_.make_durable(halted_at_, name());

@@ -9,7 +9,9 @@
 #include "ecl/metrics/recorder.hpp"
 #include "ecl/mpi/comm.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
+#include "ecl/run/directory/keepers.hpp"
 #include "ecl/run/experiment.hpp"
+#include "ecl/termination/announcement.hpp"
 #include "ecl/termination/stop_agreement.hpp"
 #include "ecl/termination/tally.hpp"
 
@@ -17,8 +19,9 @@ namespace ecl {
 
 /// A rank's part in the checkpoints of a run over ranks, and in the one that a stop signal asks for.
 ///
-/// Every rank writes a file of its own and tells rank 0; nobody waits. Rank 0 makes the checkpoint the latest when all
-/// files are on disk, and the evaluations up to it in metrics.csv.
+/// Every rank writes a file of its own, in the directory that its host sees, and tells rank 0; nobody waits. Rank 0
+/// makes the checkpoint the latest when all files are on disk, and the evaluations up to it in metrics.csv. A run goes
+/// on from rank 0's latest; those who keep directories of their own follow it, and never drop a file before.
 class RankCheckpoints {
  public:
   /// Saves or loads all of the rank that changes in training. `complete`: evaluations in which all ranks have begun
@@ -38,6 +41,8 @@ class RankCheckpoints {
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Returns its number, or 0. Collective;
   /// throws Error, the same on every rank.
   std::uint64_t resume();
+  /// Before training: whose directories the files lie in. Collective; what goes wrong is found in error().
+  void begin(const Keepers& keepers);
   /// Rank 0, before training: where the evaluations go, and whom to tell when a checkpoint has become the latest.
   void write_beside(Recorder& recorder, std::function<void()> published);
 
@@ -57,7 +62,7 @@ class RankCheckpoints {
   /// Collective, at the end: nothing is left under way, and what is there lasts.
   void finish(std::uint64_t rows);
 
-  std::uint64_t published() const { return published_; }  ///< number of the latest; rank 0
+  std::uint64_t published() const { return published_; }  ///< number of the latest; of the keepers
   /// A checkpoint could not be written.
   const std::optional<Error>& error() const { return error_; }
 
@@ -71,6 +76,7 @@ class RankCheckpoints {
   void archive(Archive& archive, std::uint64_t complete);
   void save(std::uint64_t number, std::uint64_t stood, std::uint64_t complete, bool durable);
   void publish(std::uint64_t rows);
+  void follow();
 
   mpi::Comm comm_;
   const Experiment& experiment_;
@@ -78,6 +84,7 @@ class RankCheckpoints {
   Checkpoints files_;
   CheckpointTimes times_;
   Tally saved_;         ///< by number of the checkpoint: whose files are on disk
+  std::optional<Announcement> latest_;  ///< rank 0 tells the other keepers which one is the latest
   StopAgreement halt_;  ///< after a stop signal: step of the next boundary, evaluations begun, checkpoints made
   Recorder* recorder_ = nullptr;
   std::function<void()> on_published_;
@@ -88,7 +95,7 @@ class RankCheckpoints {
   std::uint64_t next_ = 0;   ///< step at which the next one is due
   std::uint64_t halted_at_ = 0;
   std::size_t bytes_ = 0;  ///< of the last one's file
-  bool heard_ = false;
+  bool heard_ = false, keeps_ = false;
   std::optional<Error> error_;
 };
 

@@ -1,5 +1,6 @@
 #include "ecl/run/directory/run_directory.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -85,18 +86,25 @@ static bool ended(const std::string& verdict) {
 
 RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out) {
   if (directory_.empty()) return;
-  std::error_code error;
-  if (!spec.resume && !is_free(directory_, error))
-    throw Error("--out " + directory_ +
-                ": something is there already; choose another directory or remove it, or go on with --resume " +
-                directory_);
-  if (error) throw Error("--out " + directory_ + ": cannot be made: " + error.message(), Exit::io);
+  check(spec);
   make_folder(directory_);
   if (!spec.resume)
     write_atomically(path("config.ini"),
                      "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
-  make_folder(path("model"));
   if (spec.record) make_folder(path("deliveries"));
+}
+
+void RunDirectory::check(const Spec& spec) {
+  if (spec.out.empty() || spec.resume) return;
+  std::error_code error;
+  if (!is_free(spec.out, error))
+    throw Error("--out " + spec.out +
+                ": something is there already; choose another directory or remove it, or go on with --resume " +
+                spec.out);
+  std::string existing = fs::absolute(spec.out, error).string();
+  while (!error && !fs::exists(existing, error) && !error) existing = fs::path(existing).parent_path();
+  if (!error && access(existing.c_str(), W_OK) != 0) error.assign(errno, std::generic_category());
+  if (error) throw Error("--out " + spec.out + ": cannot be made: " + error.message(), Exit::io);
 }
 
 std::string RunDirectory::path(const std::string& file) const {
@@ -125,6 +133,17 @@ void RunDirectory::write_status(const Status& status, const Experiment& experime
 void RunDirectory::finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean,
                           std::uint64_t checkpoint) const {
   if (directory_.empty()) return;
+  write_model(experiment, mean);
+  if (!summary.sites.empty())
+    write_atomically(path("sites.csv"), to_csv(summary.sites, experiment.data.example().schema));
+  write_atomically(path("summary.json"), to_json(summary, experiment));
+  write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
+               experiment);
+}
+
+void RunDirectory::write_model(const Experiment& experiment, const std::vector<double>& mean) const {
+  if (directory_.empty()) return;
+  make_folder(path("model"));
   write_atomically(path("model/consensus.npy"), to_npy(mean));
   Json parts = Json::array();
   std::size_t offset = 0;
@@ -134,11 +153,6 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
   }
   write_atomically(path("model/parameters.json"), parts.dump(1) + "\n");
   write_atomically(path("model/inputs.json"), inputs_json(experiment));
-  if (!summary.sites.empty())
-    write_atomically(path("sites.csv"), to_csv(summary.sites, experiment.data.example().schema));
-  write_atomically(path("summary.json"), to_json(summary, experiment));
-  write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
-               experiment);
 }
 
 StartedRun started_run(const std::string& directory, const std::string& command) {

@@ -20,14 +20,18 @@ struct Status {
 /// The directory of a run (--out, or --resume). Empty path: nothing is written anywhere.
 class RunDirectory {
  public:
-  /// Makes it, with config.ini; or, to resume, takes it as it is. Throws Error if the path holds another run or cannot
-  /// be made.
+  /// Makes it, with config.ini; or, to resume, takes it as it is. Throws Error as check() does, or if it cannot be
+  /// made.
   RunDirectory(const Spec& spec, NodeId nodes);
+  /// Throws Error if the path of a new run holds something already, or nobody may write there.
+  static void check(const Spec& spec);
   /// Of a file in it; empty if there is no directory.
   std::string path(const std::string& file) const;
   /// Replaces status.json, for people and scripts that look at a run from outside. Throws Error (io).
   void write_status(const Status& status, const Experiment& experiment) const;
-  /// Writes model/consensus.npy, summary.json and the last status.json.
+  /// Writes model/: consensus.npy, parameters.json and inputs.json. Throws Error (io).
+  void write_model(const Experiment& experiment, const std::vector<double>& mean) const;
+  /// Writes the model, summary.json and the last status.json.
   void finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean,
               std::uint64_t checkpoint) const;
 
