@@ -386,8 +386,8 @@ TEST(Memory, ThatIsNotThereIsNamed) {
   const std::string csv = "--dataset csv --data " + scratch.path().string();
   expect_refusal(within("120000", csv + "/large.csv"), 5, {"dataset csv does not fit into memory, of which "});
   expect_refusal(within("120000", csv + "/long.csv"), 5, {"dataset csv does not fit into memory, of which "});
-  expect_refusal(within("600000", "--dataset libsvm --data " + (scratch / "wide.svm").string()), 5,
-                 {"wide.svm' as 162 rows of 1000000 numbers each needs 648 MB and ", "leave out features"});
+  expect_refusal(within("600000", "--dataset libsvm:standardise=1 --data " + (scratch / "wide.svm").string()), 5,
+                 {"wide.svm' as 162 rows of 1000000 numbers needs 648 MB and ", "leave out columns"});
   expect_refusal(
       within("2000000", "--model mlp --hidden 30000,30000"), 5,
       {"model mlp, 902280010 parameters on 2 nodes, needs 28.9 GB and ", "use a smaller model, or fewer nodes"});

@@ -1,10 +1,12 @@
 #include "ecl/base/files.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <unistd.h>
+#include <utility>
 
 #include "ecl/base/check.hpp"
 
@@ -17,66 +19,70 @@ namespace fs = std::filesystem;
   throw Error("cannot write " + path + ": " + std::strerror(error), Exit::io);
 }
 
-/// A file descriptor that is closed in any case.
-class File {
- public:
-  File(const std::string& path, int flags) : path_(path), handle_(open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (handle_ < 0) fail(path, errno);
-  }
-  ~File() {
-    if (handle_ >= 0) ::close(handle_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
+int open_or_fail(const std::string& path, int flags) {
+  const int handle = open(path.c_str(), flags | O_CLOEXEC, 0666);
+  if (handle < 0) fail(path, errno);
+  return handle;
+}
 
-  void write(std::string_view content) {
-    while (!content.empty()) {
-      const ssize_t written = ::write(handle_, content.data(), content.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail(path_, written < 0 ? errno : ENOSPC);
-      content.remove_prefix(static_cast<std::size_t>(written));
-    }
-  }
-  void sync() {
-    // Some file systems cannot sync folders; they say EINVAL.
-    if (fsync(handle_) != 0 && errno != EINVAL) fail(path_, errno);
-  }
-  void close() {
-    const int handle = handle_;
-    handle_ = -1;
-    if (::close(handle) != 0) fail(path_, errno);  // network file systems report a full disk here
-  }
+/// Some file systems cannot sync folders; they say EINVAL.
+void sync_handle(int handle, const std::string& path) {
+  if (fsync(handle) != 0 && errno != EINVAL) fail(path, errno);
+}
 
- private:
-  const std::string& path_;
-  int handle_;
-};
+void sync_path(const std::string& path, int flags) {
+  const int handle = open_or_fail(path, flags);
+  try {
+    sync_handle(handle, path);
+  } catch (const Error&) {
+    close(handle);
+    throw;
+  }
+  close(handle);
+}
 
 void sync_folder_of(const std::string& path) {
   const std::string parent = fs::path(path).parent_path().string();
   const std::string folder = parent.empty() ? "." : parent;
-  File(folder, O_RDONLY | O_DIRECTORY).sync();
+  sync_path(folder, O_RDONLY | O_DIRECTORY);
 }
 
 }  // namespace
 
-void write_atomically(const std::string& path, std::span<const std::string_view> pieces, bool durable) {
-  const std::string temporary = path + ".tmp";
-  try {
-    File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    for (const std::string_view piece : pieces) file.write(piece);
-    if (durable) file.sync();
-    file.close();
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) fail(path, errno);
-  } catch (const Error&) {
-    unlink(temporary.c_str());
-    throw;
+AtomicFile::AtomicFile(const std::string& path)
+    : path_(path), temporary_(path + ".tmp"), handle_(open_or_fail(temporary_, O_WRONLY | O_CREAT | O_TRUNC)) {}
+
+AtomicFile::~AtomicFile() {
+  if (handle_ >= 0) close(handle_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::string_view piece) {
+  while (!piece.empty()) {
+    const ssize_t written = ::write(handle_, piece.data(), piece.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail(temporary_, written < 0 ? errno : ENOSPC);
+    piece.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (durable) sync_folder_of(path);
+}
+
+void AtomicFile::finish(bool durable) {
+  if (durable) sync_handle(handle_, temporary_);
+  // Network file systems report a full disk here.
+  if (close(std::exchange(handle_, -1)) != 0) fail(temporary_, errno);
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, errno);
+  temporary_.clear();
+  if (durable) sync_folder_of(path_);
+}
+
+void write_atomically(const std::string& path, std::span<const std::string_view> pieces, bool durable) {
+  AtomicFile file(path);
+  for (const std::string_view piece : pieces) file.write(piece);
+  file.finish(durable);
 }
 
 void sync_file(const std::string& path) {
-  File(path, O_WRONLY).sync();
+  sync_path(path, O_WRONLY);
   sync_folder_of(path);
 }
 

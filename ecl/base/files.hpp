@@ -16,6 +16,26 @@ void write_atomically(const std::string& path, std::span<const std::string_view>
 inline void write_atomically(const std::string& path, std::string_view content, bool durable = true) {
   write_atomically(path, {&content, 1}, durable);
 }
+
+/// A file that is written piece by piece, and is there when it is finished.
+class AtomicFile {
+ public:
+  /// Writes into PATH.tmp. Throws Error (io), as the others do.
+  explicit AtomicFile(const std::string& path);
+  /// Without finish() nothing is left.
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::string_view piece);
+  /// `durable`: as above.
+  void finish(bool durable = true);
+
+ private:
+  std::string path_, temporary_;
+  int handle_;
+};
+
 /// Makes a file durable that was not. Throws Error (io).
 void sync_file(const std::string& path);
 

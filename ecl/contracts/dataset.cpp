@@ -6,51 +6,105 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/checksum.hpp"
+#include "ecl/base/memory.hpp"
 
 namespace ecl {
 
 Dataset::Dataset(int features, int classes, std::vector<float> values, std::vector<std::int32_t> labels)
-    : features_(features), classes_(classes), values_(std::move(values)), labels_(std::move(labels)) {
-  ECL_CHECK(values_.size() == labels_.size() * static_cast<std::size_t>(features));
+    : features_(features),
+      classes_(classes),
+      rows_(FloatRows{features, std::move(values)}),
+      labels_(std::move(labels)) {
+  ECL_CHECK(std::get<FloatRows>(rows_).values.size() == labels_.size() * static_cast<std::size_t>(features));
 }
 
 Dataset::Dataset(int features, int classes, std::vector<std::uint8_t> bytes, const std::vector<Normalisation>& channels,
                  std::vector<std::int32_t> labels)
-    : features_(features), classes_(classes), bytes_(std::move(bytes)), labels_(std::move(labels)) {
-  ECL_CHECK(bytes_.size() == labels_.size() * static_cast<std::size_t>(features));
+    : features_(features), classes_(classes), labels_(std::move(labels)) {
+  ECL_CHECK(bytes.size() == labels_.size() * static_cast<std::size_t>(features));
   ECL_CHECK(!channels.empty() && features % channels.size() == 0);
-  for (const auto& [mean, deviation] : channels) scales_.push_back({1.0f / (255.0f * deviation), -mean / deviation});
+  ByteRows rows{features, std::move(bytes), {}};
+  for (const auto& [mean, deviation] : channels)
+    rows.scales.push_back({1.0f / (255.0f * deviation), -mean / deviation});
+  rows_ = std::move(rows);
+}
+
+Dataset::Dataset(int classes, Rows rows, std::vector<std::int32_t> labels)
+    : features_(std::visit([](const auto& stored) { return stored.features; }, rows)),
+      classes_(classes),
+      rows_(std::move(rows)),
+      labels_(std::move(labels)) {
+  ECL_CHECK(std::visit([](const auto& stored) { return stored.size(); }, rows_) == labels_.size());
+}
+
+std::size_t Dataset::bytes_per_sample() const {
+  const std::size_t bytes = std::visit([](const auto& rows) { return rows.bytes(); }, rows_);
+  return sizeof(std::int32_t) + (labels_.empty() ? 0 : bytes / labels_.size());
 }
 
 std::vector<Normalisation> Dataset::channels() const {
   std::vector<Normalisation> channels;
-  for (const auto [factor, offset] : scales_) {
-    const float deviation = 1.0f / (255.0f * factor);
-    channels.push_back({-offset * deviation, deviation});
-  }
+  if (const auto* bytes = std::get_if<ByteRows>(&rows_))
+    for (const auto [factor, offset] : bytes->scales) {
+      const float deviation = 1.0f / (255.0f * factor);
+      channels.push_back({-offset * deviation, deviation});
+    }
   return channels;
 }
 
-void Dataset::gather_row(std::size_t row, float* out) const {
-  const std::size_t at = row * features_;
-  if (bytes_.empty()) {
-    std::copy_n(values_.data() + at, features_, out);
-    return;
-  }
-  const std::uint8_t* bytes = bytes_.data() + at;
-  const int plane = this->plane();
-  for (const auto [factor, offset] : scales_) {
-    for (int f = 0; f < plane; ++f) out[f] = static_cast<float>(bytes[f]) * factor + offset;
-    bytes += plane, out += plane;
-  }
+float Dataset::black(int f) const {
+  const auto* bytes = std::get_if<ByteRows>(&rows_);
+  return bytes ? bytes->scales[f / bytes->plane()].offset : 0;
 }
 
-void Dataset::gather(std::span<const std::int32_t> rows, float* out) const {
-  for (const std::int32_t row : rows) gather_row(row, out), out += features_;
+void Dataset::gather(std::span<const std::int32_t> wanted, float* out) const {
+  std::visit(
+      [&](const auto& rows) {
+        for (const std::int32_t row : wanted) rows.gather(row, out), out += features_;
+      },
+      rows_);
 }
 
 void Dataset::gather(std::size_t first, std::size_t count, float* out) const {
-  for (std::size_t row = first; row < first + count; ++row) gather_row(row, out), out += features_;
+  std::visit(
+      [&](const auto& rows) {
+        for (std::size_t row = first; row < first + count; ++row) rows.gather(row, out), out += features_;
+      },
+      rows_);
+}
+
+void Dataset::gather(std::span<const std::int32_t> wanted, SparseRows& out) const {
+  out.features = features_;
+  for (const std::int32_t row : wanted) out.add(std::get<SparseRows>(rows_), row);
+}
+
+void Dataset::gather(std::size_t first, std::size_t count, SparseRows& out) const {
+  out.features = features_;
+  for (std::size_t row = first; row < first + count; ++row) out.add(std::get<SparseRows>(rows_), row);
+}
+
+void Dataset::make_sparse() {
+  const auto* const dense = std::get_if<FloatRows>(&rows_);
+  if (!dense) return;
+  SparseRows sparse{.features = features_, .ends = {}, .at = {}, .values = {}};
+  for (std::size_t row = 0; row < size(); ++row) {
+    const float* const values = dense->values.data() + row * features_;
+    for (int f = 0; f < features_; ++f)
+      if (values[f] != 0) sparse.at.push_back(f), sparse.values.push_back(values[f]);
+    sparse.ends.push_back(sparse.values.size());
+  }
+  rows_ = std::move(sparse);
+}
+
+void Dataset::make_dense() {
+  const auto* const sparse = std::get_if<SparseRows>(&rows_);
+  if (!sparse) return;
+  const std::string what =
+      std::to_string(size()) + " sparse samples as rows of " + std::to_string(features_) + " numbers";
+  require_memory(static_cast<double>(size()) * features_ * sizeof(float), what, "leave out features or rows");
+  FloatRows dense{features_, std::vector<float>(size() * features_)};
+  for (std::size_t row = 0; row < size(); ++row) sparse->gather(row, dense.values.data() + row * features_);
+  rows_ = std::move(dense);
 }
 
 void Dataset::number_samples(std::vector<std::int32_t> numbers) {
@@ -65,29 +119,36 @@ void Dataset::relabel(std::span<const std::int32_t> number_of, int classes) {
 }
 
 void Dataset::scale(const Scale& scale) {
-  ECL_CHECK(bytes_.empty() && scale.mean.size() == static_cast<std::size_t>(features_));
-  constexpr double kLimit = std::numeric_limits<float>::max();  // a test row may be far outside the training range
+  ECL_CHECK(scale.mean.size() == static_cast<std::size_t>(features_));
   std::vector<double> factor;
   for (const double deviation : scale.deviation) factor.push_back(1 / deviation);
-  for (float* row = values_.data(); row != values_.data() + values_.size(); row += features_)
+  if (auto* const mapped = std::get_if<MappedRows>(&rows_)) {
+    mapped->mean = scale.mean, mapped->factor = std::move(factor);
+    return;
+  }
+  constexpr double kLimit = std::numeric_limits<float>::max();  // a test row may be far outside the training range
+  auto& values = std::get<FloatRows>(rows_).values;
+  for (float* row = values.data(); row != values.data() + values.size(); row += features_)
     for (int f = 0; f < features_; ++f)
       row[f] = static_cast<float>(std::clamp((row[f] - scale.mean[f]) * factor[f], -kLimit, kLimit));
 }
 
 void Dataset::widen(int features) {
-  ECL_CHECK(bytes_.empty() && features >= features_);
-  if (features == features_) return;
-  std::vector<float> wide(size() * features, 0.0f);
-  for (std::size_t row = 0; row < size(); ++row)
-    std::copy_n(values_.data() + row * features_, features_, wide.data() + row * features);
-  values_ = std::move(wide);
+  ECL_CHECK(features >= features_);
+  if (auto* const sparse = std::get_if<SparseRows>(&rows_)) {
+    sparse->features = features;
+  } else if (features != features_) {
+    auto& dense = std::get<FloatRows>(rows_);
+    std::vector<float> wide(size() * features, 0.0f);
+    for (std::size_t row = 0; row < size(); ++row) dense.gather(row, wide.data() + row * features);
+    dense = {features, std::move(wide)};
+  }
   features_ = features;
 }
 
 std::uint32_t Dataset::checksum(std::uint32_t before) const {
-  const auto add = [&](const auto& values) { before = ecl::checksum(std::as_bytes(std::span(values)), before); };
-  add(values_), add(bytes_), add(labels_);
-  return before;
+  before = std::visit([&](const auto& rows) { return rows.checksum(before); }, rows_);
+  return ecl::checksum(std::as_bytes(std::span(labels_)), before);
 }
 
 Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
@@ -95,17 +156,7 @@ Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
   part.features_ = features_, part.classes_ = classes_;
   part.image = image;
   part.schema = schema;
-  part.scales_ = scales_;
-  const auto copy_rows = [&](const auto& from, auto& to) {
-    if (from.empty()) return;
-    to.reserve(rows.size() * features_);
-    for (const std::int32_t row : rows) {
-      const auto begin = from.begin() + static_cast<std::ptrdiff_t>(row) * features_;
-      to.insert(to.end(), begin, begin + features_);
-    }
-  };
-  copy_rows(values_, part.values_);
-  copy_rows(bytes_, part.bytes_);
+  std::visit([&](const auto& all) { part.rows_ = all.subset(rows); }, rows_);
   const auto pick = [&](const std::vector<std::int32_t>& from) {
     std::vector<std::int32_t> to;
     to.reserve(rows.size());

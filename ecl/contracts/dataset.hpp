@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/byte_stream.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/registry.hpp"
 #include "ecl/base/types.hpp"
+#include "ecl/contracts/rows.hpp"
 
 namespace ecl {
 
@@ -19,11 +21,6 @@ namespace ecl {
 /// All 0 where they do not.
 struct ImageShape {
   int channels = 0, height = 0, width = 0;
-};
-
-/// How bytes become features: (byte / 255 - mean) / deviation.
-struct Normalisation {
-  float mean, deviation;
 };
 
 /// What the parts of a sample are called: what a model's user needs to know of the data.
@@ -34,13 +31,7 @@ struct Schema {
   std::vector<std::string> classes;   ///< by class number; empty where classes have no names but their numbers
 };
 
-/// Feature f becomes (value - mean[f]) / deviation[f]; empty: features are as they were.
-struct Scale {
-  std::vector<double> mean, deviation;
-};
-
-/// Labelled samples. Features are kept as floats, or as bytes that are scaled when they are read (images: a quarter of
-/// the memory and of the memory traffic); who gathers rows does not see the difference.
+/// Labelled samples. Their features are stored in one of four ways (rows.hpp); who gathers rows does not see which.
 class Dataset {
  public:
   Dataset() = default;
@@ -50,14 +41,14 @@ class Dataset {
   /// fall into: a picture's planes.
   Dataset(int features, int classes, std::vector<std::uint8_t> bytes, const std::vector<Normalisation>& channels,
           std::vector<std::int32_t> labels);
+  /// A label for each row.
+  Dataset(int classes, Rows rows, std::vector<std::int32_t> labels);
 
   std::size_t size() const { return labels_.size(); }
   int features() const { return features_; }
   int classes() const { return classes_; }  ///< 0 for problems without classes (quadratic)
-  /// As it is stored: features and label.
-  std::size_t bytes_per_sample() const {
-    return (bytes_.empty() ? sizeof(float) : 1) * static_cast<std::size_t>(features_) + sizeof(std::int32_t);
-  }
+  /// As it is stored: features and label; the mean, where samples differ.
+  std::size_t bytes_per_sample() const;
   const std::vector<std::int32_t>& labels() const { return labels_; }
 
   /// Writes the features of `rows` to `out`: rows.size() * features floats, row-major.
@@ -65,11 +56,21 @@ class Dataset {
   /// The same for the rows first .. first+count-1.
   void gather(std::size_t first, std::size_t count, float* out) const;
 
-  /// Of the channels of byte features; none for floats.
+  /// Rows most of whose values are 0, kept as such.
+  bool sparse() const { return std::holds_alternative<SparseRows>(rows_); }
+  /// Adds the rows of a sparse data set to `out`, as they are.
+  void gather(std::span<const std::int32_t> rows, SparseRows& out) const;
+  void gather(std::size_t first, std::size_t count, SparseRows& out) const;
+  /// Float samples in memory become sparse ones, and back. What is so already stays. Throws Error where there is no
+  /// room.
+  void make_sparse();
+  void make_dense();
+
+  /// Of the channels of byte features; none for others.
   std::vector<Normalisation> channels() const;
 
-  /// The value of feature f where its byte is 0: black, in a picture. 0 where features are kept as floats.
-  float black(int f) const { return scales_.empty() ? 0 : scales_[f / plane()].offset; }
+  /// The value of feature f where its byte is 0: black, in a picture. 0 where features are not kept as bytes.
+  float black(int f) const;
 
   /// The number of sample `row` in the data set as it was loaded: subsets keep it.
   std::int32_t number(std::int32_t row) const { return numbers_.empty() ? row : numbers_[row]; }
@@ -78,9 +79,9 @@ class Dataset {
 
   /// Class c becomes number_of[c], one of `classes`.
   void relabel(std::span<const std::int32_t> number_of, int classes);
-  /// Scales features that are kept as floats, in place; what would be beyond a float becomes the largest one.
+  /// Scales float samples, in memory or in a file (there when they are gathered).
   void scale(const Scale& scale);
-  /// Adds features of value 0, of float samples, until there are so many.
+  /// Adds features of value 0, of float or sparse samples in memory, until there are so many.
   void widen(int features);
 
   /// CRC-32 of features and labels as they are stored, going on from `before`.
@@ -96,18 +97,9 @@ class Dataset {
   std::map<std::string, std::vector<std::int32_t>> columns;
 
  private:
-  /// value = byte * factor + offset
-  struct ByteScale {
-    float factor, offset;
-  };
-  int plane() const { return features_ / static_cast<int>(scales_.size()); }
-  void gather_row(std::size_t row, float* out) const;
-
   int features_ = 0;
   int classes_ = 0;
-  std::vector<float> values_;        // one of these two is empty
-  std::vector<std::uint8_t> bytes_;  //
-  std::vector<ByteScale> scales_;    // of the bytes, a channel each
+  Rows rows_;
   std::vector<std::int32_t> labels_;
   std::vector<std::int32_t> numbers_;  // empty: 0, 1, 2 ...
 };
@@ -123,13 +115,16 @@ enum class Scaling {
 /// What a reader made of files, or load_dataset() of them.
 struct TrainTest {
   Dataset train, test;
-  std::string source = {};          ///< the file, for messages
-  Scaling scaling = Scaling::none;  ///< that is yet to be done
-  std::string scaling_table = {};   ///< its file
-  bool any_features = false;        ///< the number of features is but the largest index seen
-  bool dealt = false;               ///< `train` holds what DatasetRequest::deal kept, not all
-  std::size_t train_samples = 0;    ///< all of them; 0: what `train` holds
-  std::size_t groups_to_test = 0;   ///< whole groups that were drawn for the test
+  std::string source = {};               ///< the file, for messages
+  Scaling scaling = Scaling::none;       ///< that is yet to be done
+  std::string scaling_table = {};        ///< its file
+  bool any_features = false;             ///< the number of features is but the largest index seen
+  std::uint64_t values = 0, rows = 0;    ///< of a format for sparse rows: how many its file holds
+  bool may_be_sparse = false;            ///< if these are few; what is scaled to mean 0 cannot be
+  bool dealt = false;                    ///< `train` holds what DatasetRequest::deal kept, not all
+  std::size_t train_samples = 0;         ///< all of them; 0: what `train` holds
+  std::size_t groups_to_test = 0;        ///< whole groups that were drawn for the test
+  std::vector<std::string> groups = {};  ///< their names, by number: where DatasetRequest::store asks for the table
 };
 
 /// What a reader is told.
@@ -139,6 +134,10 @@ struct DatasetRequest {
   std::uint64_t seed;
   std::string test = {};            ///< --test: where the test samples are; empty: the data set says
   std::optional<NodeId> site = {};  ///< whose own data these are; none: everybody's
+  /// Opens files that other ranks read as well.
+  std::function<std::unique_ptr<ByteStream>(const std::string&, const std::string&)> open = open_file;
+  /// A folder, into whose features.npy a table's rows go, all of them as training rows. Empty: they stay in memory.
+  std::string store = {};
   /// From the labels and columns of all training samples (no features): the rows to keep, ascending. Empty: all. A
   /// reader may leave it to its caller.
   std::function<std::vector<std::int32_t>(const Dataset&)> deal = {};

@@ -15,10 +15,11 @@
 
 namespace ecl {
 
-/// A mini-batch: `labels.size()` samples, `features` row-major.
+/// A mini-batch: `labels.size()` samples, `features` row-major; of sparse data `rows` instead.
 struct Batch {
   Floats features;
   std::vector<std::int32_t> labels;
+  SparseRows rows = {};
 };
 
 /// How good a parameter vector is on a dataset.
@@ -51,6 +52,9 @@ class Model {
   virtual void init(Vec x, Random& random) const = 0;
   /// Mean loss over the batch; its gradient goes to `g` (d floats, overwritten).
   virtual double gradient(CVec x, const Batch& batch, Vec g) = 0;
+  /// Whether gradient() and score() take sparse data as they are. Else they are told as many numbers a sample as it has
+  /// features.
+  virtual bool takes_sparse() const { return false; }
   /// Memory that it holds between calls, once gradient() has run.
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual Score score(CVec x, const Dataset& data) = 0;

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "ecl/base/byte_stream.hpp"
 
 namespace ecl {
 
@@ -17,6 +20,10 @@ class Sites {
   virtual std::vector<std::string> gather(std::vector<std::string> mine) = 0;
   /// Runs `phase` in all processes. If it throws Error in any, all throw the first one's.
   virtual void together(const std::function<void()>& phase) = 0;
+  /// Inside together(): a file that other sites read as well, which is then unpacked once on a host. As open_file().
+  virtual std::unique_ptr<ByteStream> open(const std::string& path, const std::string& advice) {
+    return open_file(path, advice);
+  }
 };
 
 /// All sites are in this process.

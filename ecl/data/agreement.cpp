@@ -25,11 +25,12 @@ constexpr std::size_t kColumnsAtOnce = std::size_t{1} << 16;  // of sums that tr
 struct Description {
   std::string place, source;
   std::uint64_t features = 0, train = 0, test = 0, groups_to_test = 0;
-  bool any_features = false;
+  std::uint64_t values = 0, rows = 0;
+  bool any_features = false, may_be_sparse = false;
   std::vector<std::string> columns, classes;
 
   void archive(Archive& archive) {
-    archive(place, source, features, train, test, groups_to_test, any_features);
+    archive(place, source, features, train, test, groups_to_test, values, rows, any_features, may_be_sparse);
     archive.list(columns), archive.list(classes);
   }
   std::string named() const { return place + (source.empty() ? "" : " ('" + source + "')"); }
@@ -61,7 +62,10 @@ std::vector<Description> describe(Sites& sites, std::span<const TrainTest> held,
                      .train = data.train_samples > 0 ? data.train_samples : data.train.size(),
                      .test = data.test.size(),
                      .groups_to_test = data.groups_to_test,
+                     .values = data.values,
+                     .rows = data.rows,
                      .any_features = data.any_features,
+                     .may_be_sparse = data.may_be_sparse,
                      .columns = data.train.schema.columns,
                      .classes = data.train.schema.classes};
     const auto& tested = data.test.schema.classes;
@@ -137,6 +141,26 @@ void agree_on_classes(std::span<TrainTest> held, const std::vector<Description>&
     }
 }
 
+/// Where the number of features is but the largest index seen, all get the same number; and sparse rows, or none do.
+void agree_on_features(std::span<TrainTest> held, const std::vector<Description>& all) {
+  std::uint64_t features = 0, values = 0, rows = 0;
+  bool sparse = true;
+  for (const Description& site : all) {
+    features = std::max(features, site.features);
+    values += site.values, rows += site.rows;
+    sparse &= site.may_be_sparse;
+  }
+  sparse &= is_sparse(values, rows, static_cast<std::int64_t>(features));
+  for (TrainTest& data : held) {
+    if (!data.any_features) continue;
+    for (Dataset* half : {&data.train, &data.test}) {
+      sparse ? half->make_sparse() : half->make_dense();
+      half->widen(static_cast<int>(features));
+    }
+    if (sparse) data.scaling = Scaling::none;
+  }
+}
+
 /// Sums over each column: `add(row, sums)` for every training row of a site, added over the sites in their order.
 template <class Add>
 std::vector<double> sum_over_sites(Sites& sites, std::span<const SiteRows> held, std::size_t features, Add add) {
@@ -169,6 +193,12 @@ std::vector<std::int32_t> all_rows(const Dataset& data) {
   std::vector<std::int32_t> rows(data.size());
   std::iota(rows.begin(), rows.end(), 0);
   return rows;
+}
+
+std::string no_number(const Dataset& data, std::ptrdiff_t feature) {
+  const auto& names = data.schema.features;
+  return "feature " + (names.empty() ? std::to_string(feature + 1) : ecl::quoted(names[feature])) +
+         " holds an infinity or NaN at some site; leave out such rows, or fill them in";
 }
 
 /// The scaling of an earlier run: its model/inputs.json.
@@ -229,11 +259,7 @@ SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<con
   const std::vector<Description> all = describe(sites, held, places);
   refuse_other_columns(all);
   agree_on_classes(held, all);
-  std::uint64_t features = 0;
-  for (const Description& site : all) features = std::max(features, site.features);
-  for (TrainTest& data : held)
-    if (data.any_features)
-      for (Dataset* half : {&data.train, &data.test}) half->widen(static_cast<int>(features));
+  agree_on_features(held, all);
   SiteSizes sizes;
   for (const Description& site : all) {
     sizes.train.push_back(site.train), sizes.test.push_back(site.test);
@@ -258,6 +284,9 @@ Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held) {
     for (std::size_t f = 0; f < row.size(); ++f) sums[f] += row[f];
   });
   for (double& value : scale.mean) value /= samples;
+  const auto broken =
+      std::find_if(scale.mean.begin(), scale.mean.end(), [](double mean) { return !std::isfinite(mean); });
+  if (broken != scale.mean.end()) throw Error(no_number(*held[0].data, broken - scale.mean.begin()), Exit::io);
   scale.deviation =
       sum_over_sites(sites, held, features, [&](const std::vector<float>& row, std::vector<double>& sums) {
         for (std::size_t f = 0; f < row.size(); ++f) {

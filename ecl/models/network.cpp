@@ -32,18 +32,27 @@ Network::Network(const std::string& who, const ModelSetup& setup, const layers::
     : architecture_(architecture), classifier_(who, architecture, input(setup)) {}
 
 double Network::gradient(CVec x, const Batch& batch, Vec g) {
+  if (batch.rows.size() > 0) return classifier_.gradient(x.data(), batch.rows, batch.labels, g.data());
   return classifier_.gradient(x.data(), batch.features.data(), batch.labels, g.data());
 }
 
 Score Network::score(CVec x, const Dataset& data) {
   layers::Classifier<float>::Sum sum;
   const std::size_t part = std::min(kScoreRows, classifier_.part());
-  rows_.resize(part * data.features());
+  if (!data.sparse()) rows_.resize(part * data.features());
   classifier_.load(x.data());
   for (std::size_t first = 0; first < data.size(); first += part) {
     const std::size_t rows = std::min(part, data.size() - first);
-    data.gather(first, rows, rows_.data());
-    const auto of_part = classifier_.evaluate(x.data(), rows_.data(), std::span(data.labels()).subspan(first, rows));
+    const auto labels = std::span(data.labels()).subspan(first, rows);
+    layers::Classifier<float>::Sum of_part;
+    if (data.sparse()) {
+      sparse_rows_.clear();
+      data.gather(first, rows, sparse_rows_);
+      of_part = classifier_.evaluate(x.data(), layers::SparseSamples{&sparse_rows_}, labels);
+    } else {
+      data.gather(first, rows, rows_.data());
+      of_part = classifier_.evaluate(x.data(), rows_.data(), labels);
+    }
     sum.loss += of_part.loss, sum.hits += of_part.hits;
   }
   const auto samples = static_cast<double>(data.size());

@@ -20,6 +20,7 @@ class Network : public Model {
   std::vector<Slice> slices() const override { return classifier_.slices(); }
   const layers::Architecture& architecture() const { return architecture_; }
   double gradient(CVec x, const Batch& batch, Vec g) override;
+  bool takes_sparse() const override { return classifier_.takes_sparse(); }
   std::size_t scratch_bytes() const override { return classifier_.bytes() + rows_.size() * sizeof(float); }
   Score score(CVec x, const Dataset& data) override;
 
@@ -27,6 +28,7 @@ class Network : public Model {
   layers::Architecture architecture_;
   layers::Classifier<float> classifier_;
   Floats rows_;  ///< features while scoring
+  SparseRows sparse_rows_;
 };
 
 /// The picture that a model of convolutions wants; throws Error if the data are none.

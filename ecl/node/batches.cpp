@@ -41,14 +41,18 @@ void Batches::archive(Archive& archive) {
 
 void Batches::next(Batch& batch) {
   const Dataset& data = *shard_.data;
-  batch.features.resize(size_ * data.features());
+  batch.features.resize(data.sparse() ? 0 : size_ * data.features());
+  batch.rows.clear();
   batch.labels.resize(size_);
   for (std::size_t done = 0; done < size_;) {
     if (at_ == order_.size()) begin_epoch();
     const std::size_t count = std::min(size_ - done, order_.size() - at_);
     const std::span<const std::int32_t> rows(order_.data() + at_, count);
-    float* features = batch.features.data() + done * data.features();
-    data.gather(rows, features);
+    float* features = data.sparse() ? nullptr : batch.features.data() + done * data.features();
+    if (data.sparse())
+      data.gather(rows, batch.rows);
+    else
+      data.gather(rows, features);
     for (std::size_t i = 0; i < count; ++i) batch.labels[done + i] = data.labels()[rows[i]];
     if (augmentation_ == Augmentation::crop_flip)
       for (const std::int32_t row : rows) {

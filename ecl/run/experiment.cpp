@@ -49,6 +49,7 @@ void Experiment::build(NodeId nodes) {
   const Dataset& samples = data.example();
   model = models().find(choice.name).make({samples.features(), samples.classes(), samples.image}, params);
   params.finish();
+  if (!model->takes_sparse()) data.make_dense();
   require_memory(kVectors * sizeof(float) * static_cast<double>(model->dim()) * nodes_here(),
                  "model " + spec.model + ", " + std::to_string(model->dim()) + " parameters" +
                      (nodes_here() > 1 ? " on " + std::to_string(nodes_here()) + " nodes," : ""),
@@ -134,7 +135,8 @@ std::string Experiment::describe() const {
   text << "data      " << spec.dataset << ", " << data.train_samples() << " training samples, " << data.test_samples()
        << " to test"
        << (data.groups_to_test() > 0 ? " (" + std::to_string(data.groups_to_test()) + " whole groups), " : ", ")
-       << spec.partition << ": " << *smallest << " .. " << *largest << " a node, augmentation " << spec.augment << "\n"
+       << (data.example().sparse() ? "sparse, " : "") << spec.partition << ": " << *smallest << " .. " << *largest
+       << " a node, augmentation " << spec.augment << "\n"
        << "placement " << spec.placement << ", " << data.devices() << " devices, " << data.samples_moved()
        << " samples moved\n"
        << "model     " << spec.model << ", " << model->dim() << " parameters\n"

@@ -1,6 +1,7 @@
 #include "ecl/run/run_data.hpp"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <utility>
 
@@ -30,7 +31,7 @@ struct RunData::Reading {
 RunData::RunData(const Spec& spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank)
     : rank_(rank), first_(rank.value_or(0)), own_(spec.own_data()), own_tests_(spec.own_tests()), shards_(nodes) {
   Reading reading;
-  sites.together([&] { reading = read(spec, nodes); });
+  sites.together([&] { reading = read(spec, nodes, sites); });
   agree(sites, reading);
   make_shards(reading);
 }
@@ -39,14 +40,14 @@ std::string RunData::place_of(NodeId i) const {
   return rank_ ? "rank " + std::to_string(i) + " on " + host_name() : "node " + std::to_string(i);
 }
 
-RunData::Reading RunData::read(const Spec& spec, NodeId nodes) {
+RunData::Reading RunData::read(const Spec& spec, NodeId nodes, Sites& sites) {
   Reading reading;
   devices_ = Placement(spec.placement, spec.devices).devices(nodes);
   return within_memory("dataset " + spec.dataset, [&] {
     if (own_)
       for (NodeId i = first_; i < first_ + here(); ++i) reading.held.push_back(read_site(spec, nodes, i));
     else
-      reading.held.push_back(read_all(spec, nodes, reading));
+      reading.held.push_back(read_all(spec, nodes, sites, reading));
     return std::move(reading);
   });
 }
@@ -66,7 +67,7 @@ TrainTest RunData::read_site(const Spec& spec, NodeId nodes, NodeId i) const {
 }
 
 /// The data set that is dealt. Readers that can let each rank keep its own part only.
-TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Reading& reading) {
+TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading) {
   const Placement placement(spec.placement, spec.devices);
   const auto deal = [&](const Dataset& labels) {
     reading.placed = place(placement, Choice::parse(spec.partition), labels, nodes, spec.seed);
@@ -75,6 +76,7 @@ TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Reading& reading) {
   DatasetRequest request{spec.data, devices_, spec.seed};
   request.test = spec.test;
   request.deal = deal;
+  request.open = [&](const std::string& path, const std::string& advice) { return sites.open(path, advice); };
   TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
   if (!data.dealt) deal(data.train);
   return data;
@@ -123,6 +125,23 @@ void RunData::make_shards(Reading& reading) {
     shards_[i] = {own_ ? trains[i - first_] : trains[0],
                   part_only ? first_rows(shard_sizes_[i]) : std::move(reading.placed.partition[i]), weight};
   }
+}
+
+void RunData::make_dense() {
+  if (!example().sparse()) return;
+  std::map<const Dataset*, std::shared_ptr<const Dataset>> copies;
+  for (Shard& shard : shards_) {
+    if (!shard.data) continue;
+    std::shared_ptr<const Dataset>& copy = copies[shard.data.get()];
+    if (!copy) {
+      Dataset dense = *shard.data;
+      dense.make_dense();
+      copy = std::make_shared<const Dataset>(std::move(dense));
+    }
+    shard.data = copy;
+  }
+  if (everything_) everything_ = copies.at(everything_.get());
+  for (Dataset& test : tests_) test.make_dense();
 }
 
 void RunData::forget_others() {

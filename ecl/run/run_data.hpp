@@ -29,6 +29,8 @@ class RunData {
   bool own_tests() const { return own_tests_; }
   /// All training samples, where they are all here: an artificial data set until forget_others(), or the simulator's.
   const Dataset* everything() const { return everything_.get(); }
+  /// Sparse samples become dense ones, for a model that takes no others. Throws Error where there is no room.
+  void make_dense();
   /// Nothing is kept but what this process's nodes train on.
   void forget_others();
 
@@ -52,9 +54,9 @@ class RunData {
 
  private:
   struct Reading;
-  Reading read(const Spec& spec, NodeId nodes);
+  Reading read(const Spec& spec, NodeId nodes, Sites& sites);
   TrainTest read_site(const Spec& spec, NodeId nodes, NodeId i) const;
-  TrainTest read_all(const Spec& spec, NodeId nodes, Reading& reading);
+  TrainTest read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading);
   std::string place_of(NodeId i) const;
   void agree(Sites& sites, Reading& reading);
   void make_shards(Reading& reading);

@@ -17,6 +17,7 @@
 #include "ecl/mpi/comm.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/run.hpp"
+#include "ecl/tool/convert.hpp"
 #include "ecl/tool/doctor.hpp"
 #include "ecl/tool/inspect.hpp"
 #include "ecl/tool/options.hpp"
@@ -36,6 +37,7 @@ constexpr const char* kHelp =
     ecl list                 every solver, topology, model, data set and partition, with its parameters
     ecl topology NAME -n N   degree, diameter, spectral gap of a graph; --dot FILE draws it
     ecl data [options]       who holds what: samples and classes per node
+    ecl convert [options]    a table larger than memory becomes a folder to train from
     ecl --version
 
 ecl COMMAND --help tells a command's options.
@@ -148,10 +150,13 @@ Exit run(const Arguments& arguments) {
     ecl::list_command(rest);
   } else if (command == "topology") {
     ecl::topology_command(rest);
+  } else if (command == "convert") {
+    ecl::convert_command(rest);
   } else if (command == "data") {
     return data(rest);
   } else {
-    const std::vector<std::string> known = {"train", "simulate", "replay", "doctor", "list", "topology", "data"};
+    const std::vector<std::string> known = {"train", "simulate", "replay", "doctor",
+                                            "list",  "topology", "data",   "convert"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
   }
   return Exit::ok;

@@ -1,6 +1,9 @@
 // CIFAR-10: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; the binary version: six files of
 // records of one byte for the label, then 1,024 for red, 1,024 for green, 1,024 for blue, row by row.
+#include <algorithm>
 #include <filesystem>
+#include <numeric>
+#include <utility>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/gzip.hpp"
@@ -31,29 +34,36 @@ fs::path find_files(const std::string& directory) {
   return fs::is_directory(unpacked, ignored) ? unpacked : fs::path(directory);
 }
 
-/// Adds the records of the file `path` to `pixels` and `labels`.
-void add_records(const Bytes& content, const std::string& path, Bytes& pixels, std::vector<std::int32_t>& labels) {
-  if (content.empty() || content.size() % kRecord != 0)
-    fail(path, "its " + std::to_string(content.size()) + " bytes are not one or more records of " +
-                   std::to_string(kRecord) + " bytes");
-  for (std::size_t at = 0; at < content.size(); at += kRecord) {
-    if (content[at] >= kClasses)
-      fail(path, "label " + std::to_string(content[at]) + " of record " + std::to_string(at / kRecord) + " (byte " +
-                     std::to_string(at) + ") is outside 0 .. " + std::to_string(kClasses - 1));
-    labels.push_back(content[at]);
-    pixels.insert(pixels.end(), content.data() + at + 1, content.data() + at + kRecord);
+/// Calls use(label, pixels) for each record of the files, one file after the other.
+template <class Use>
+void each_record(const DatasetRequest& request, const fs::path& directory, const std::vector<std::string>& names,
+                 Use use) {
+  Bytes block(kRecord * 64);
+  for (const std::string& name : names) {
+    const std::string path = (directory / name).string();
+    const auto stream = request.open(path, kAdvice);
+    std::size_t held = 0, seen = 0;
+    while (const std::size_t got = stream->read(std::span(block).subspan(held))) {
+      held += got, seen += got;
+      std::size_t at = 0;
+      for (; at + kRecord <= held; at += kRecord) {
+        const std::size_t place = seen - held + at;
+        if (block[at] >= kClasses)
+          fail(path, "label " + std::to_string(block[at]) + " of record " + std::to_string(place / kRecord) +
+                         " (byte " + std::to_string(place) + ") is outside 0 .. " + std::to_string(kClasses - 1));
+        use(block[at], std::span(block).subspan(at + 1, kPixels));
+      }
+      std::copy(block.begin() + static_cast<std::ptrdiff_t>(at), block.begin() + static_cast<std::ptrdiff_t>(held),
+                block.begin());
+      held -= at;
+    }
+    if (seen == 0 || held != 0)
+      fail(path, "its " + std::to_string(seen) + " bytes are not one or more records of " + std::to_string(kRecord) +
+                     " bytes");
   }
 }
 
-Dataset load_files(const fs::path& directory, const std::vector<std::string>& names) {
-  Bytes pixels;
-  std::vector<std::int32_t> labels;
-  for (const std::string& name : names) {
-    const std::string path = (directory / name).string();
-    const Bytes content = read_file(path, kAdvice);
-    if (pixels.empty()) pixels.reserve(names.size() * content.size());  // they are equally long
-    add_records(content, path, pixels, labels);
-  }
+Dataset to_pictures(Bytes pixels, std::vector<std::int32_t> labels) {
   // Of value / 255 over all pixels of the 50,000 training pictures, by channel.
   const std::vector<Normalisation> channels = {{0.4914f, 0.2470f}, {0.4822f, 0.2435f}, {0.4465f, 0.2616f}};
   Dataset data(kPixels, kClasses, std::move(pixels), channels, std::move(labels));
@@ -61,14 +71,53 @@ Dataset load_files(const fs::path& directory, const std::vector<std::string>& na
   return data;
 }
 
+/// The pictures of the files that `rows` names, ascending, of all `labels`.
+Dataset load_rows(const DatasetRequest& request, const fs::path& directory, const std::vector<std::string>& names,
+                  const std::vector<std::int32_t>& labels, const std::vector<std::int32_t>& rows) {
+  Bytes pixels;
+  pixels.reserve(rows.size() * kPixels);
+  std::vector<std::int32_t> kept;
+  std::int32_t row = 0;
+  each_record(request, directory, names, [&](std::uint8_t, std::span<const std::uint8_t> picture) {
+    if (kept.size() == rows.size() || rows[kept.size()] != row++) return;
+    pixels.insert(pixels.end(), picture.begin(), picture.end());
+    kept.push_back(labels[row - 1]);
+  });
+  return to_pictures(std::move(pixels), std::move(kept));
+}
+
+std::vector<std::int32_t> load_labels(const DatasetRequest& request, const fs::path& directory,
+                                      const std::vector<std::string>& names) {
+  std::vector<std::int32_t> labels;
+  each_record(request, directory, names,
+              [&](std::uint8_t label, std::span<const std::uint8_t>) { labels.push_back(label); });
+  return labels;
+}
+
+std::vector<std::int32_t> all_of(const std::vector<std::int32_t>& labels) {
+  std::vector<std::int32_t> rows(labels.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
 }  // namespace
 
 TrainTest make_cifar10(const DatasetRequest& request, Params&) {
   const fs::path directory = find_files(request.data);
   const fs::path tested = request.test.empty() ? directory : find_files(request.test);
-  return {load_files(directory, {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                                 "data_batch_5.bin"}),
-          load_files(tested, {"test_batch.bin"}), request.data};
+  const std::vector<std::string> batches = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                                            "data_batch_4.bin", "data_batch_5.bin"};
+  const std::vector<std::string> test_batch = {"test_batch.bin"};
+  const std::vector<std::int32_t> labels = load_labels(request, directory, batches),
+                                  test_labels = load_labels(request, tested, test_batch);
+  std::vector<std::int32_t> rows =
+      request.deal ? request.deal(Dataset(0, kClasses, std::vector<float>(), labels)) : all_of(labels);
+  TrainTest data{load_rows(request, directory, batches, labels, rows),
+                 load_rows(request, tested, test_batch, test_labels, all_of(test_labels)), request.data};
+  data.train_samples = labels.size();
+  data.dealt = static_cast<bool>(request.deal);
+  if (data.dealt) data.train.number_samples(std::move(rows));
+  return data;
 }
 
 }  // namespace ecl

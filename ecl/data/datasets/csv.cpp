@@ -1,12 +1,10 @@
 // Tables of numbers with a label column: comma (or semicolon, or tab) separated, plain or gzip.
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "ecl/base/check.hpp"
-#include "ecl/base/memory.hpp"
 #include "ecl/base/text_lines.hpp"
 #include "ecl/data/datasets/table.hpp"
 
@@ -84,7 +82,8 @@ void resolve(Layout& layout, const std::string& path) {
 /// A csv file: its layout at once, its rows when they are asked for.
 class CsvFile {
  public:
-  CsvFile(std::string path, Layout layout) : path_(std::move(path)), layout_(std::move(layout)) {
+  CsvFile(std::string path, Layout layout, const DatasetRequest& request)
+      : path_(std::move(path)), layout_(std::move(layout)), request_(request) {
     TextLines lines = open();
     if (!lines.next()) throw Error("'" + path_ + "' is empty", Exit::io);
     layout_.separator = separator_of(lines.line());
@@ -105,7 +104,8 @@ class CsvFile {
   /// Labels and groups of all rows; the number of cells of each is checked.
   TableIndex index() const {
     TableIndex index;
-    each_row([&](const TextLines& lines, const Cells& cells) {
+    const auto every = [](std::int32_t) { return true; };
+    each_row(every, [&](const TextLines& lines, const Cells& cells) {
       if (cells.size() != layout_.columns)
         lines.fail(lines.line(), "this line has " + std::to_string(cells.size()) + " columns and the first line has " +
                                      std::to_string(layout_.columns));
@@ -116,32 +116,41 @@ class CsvFile {
     return index;
   }
 
+  /// For so many of its rows.
+  RowStore store(std::size_t rows, const std::string& folder = "") const {
+    return {rows, layout_.features(), folder, "'" + path_ + "'"};
+  }
+
   /// Appends the features of the rows that `train` and `test` name, ascending, to `to_train` and `to_test`; a row in
   /// neither is not looked at.
-  void read(const std::vector<std::int32_t>& train, const std::vector<std::int32_t>& test, std::vector<float>& to_train,
-            std::vector<float>& to_test) const {
-    to_train.reserve(train.size() * layout_.features());
-    to_test.reserve(test.size() * layout_.features());
-    std::int32_t row = 0;
+  void read(const std::vector<std::int32_t>& train, const std::vector<std::int32_t>& test, RowStore& to_train,
+            RowStore& to_test) const {
     auto next_train = train.begin(), next_test = test.begin();
-    each_row([&](const TextLines& lines, const Cells& cells) {
-      std::vector<float>* to = nullptr;
-      if (next_train != train.end() && *next_train == row) to = &to_train, ++next_train;
-      if (next_test != test.end() && *next_test == row) to = &to_test, ++next_test;
-      ++row;
-      for (std::size_t c = 0; to && c < cells.size(); ++c)
-        if (layout_.is_feature(c)) to->push_back(lines.number(cells[c]));
-    });
+    RowStore* to = nullptr;
+    each_row(
+        [&](std::int32_t row) {
+          to = nullptr;
+          if (next_train != train.end() && *next_train == row) to = &to_train, ++next_train;
+          if (next_test != test.end() && *next_test == row) to = &to_test, ++next_test;
+          return to != nullptr;
+        },
+        [&](const TextLines& lines, const Cells& cells) {
+          for (std::size_t c = 0; c < cells.size(); ++c)
+            if (layout_.is_feature(c)) to->add(lines.number(cells[c]));
+        });
   }
 
  private:
-  TextLines open() const { return {path_, open_file(path_, kAdvice)}; }
+  TextLines open() const { return {path_, request_.open(path_, kAdvice)}; }
 
-  template <class Use>
-  void each_row(Use use) const {
+  /// Calls use(lines, cells) for each row that is `wanted`, by its number from 0.
+  template <class Wanted, class Use>
+  void each_row(Wanted wanted, Use use) const {
     TextLines lines = open();
     if (layout_.has_header) lines.next();
-    for (Cells cells; lines.next();) {
+    Cells cells;
+    for (std::int32_t row = 0; lines.next(); ++row) {
+      if (!wanted(row)) continue;
       split_cells(lines, layout_.separator, cells);
       use(lines, cells);
     }
@@ -156,6 +165,7 @@ class CsvFile {
 
   std::string path_;
   Layout layout_;
+  const DatasetRequest& request_;
 };
 
 Schema schema_of(const Layout& layout, Schema schema) {
@@ -166,32 +176,22 @@ Schema schema_of(const Layout& layout, Schema schema) {
   return schema;
 }
 
-void check_size(const CsvFile& file, std::size_t rows) {
-  const std::uint64_t values = static_cast<std::uint64_t>(rows) * file.layout().features();
-  if (values > kMostValues)
-    throw Error("'" + file.path() + "' has " + std::to_string(values) + " values to keep in memory, more than " +
-                std::to_string(kMostValues));
-  require_memory(static_cast<double>(values) * sizeof(float), "'" + file.path() + "' in memory",
-                 "leave out columns or rows");
-}
-
 /// The rows of `file`, all of them, as a test set beside those of `train`.
-Dataset read_test(const std::string& path, const CsvFile& train) {
+Dataset read_test(const DatasetRequest& request, const CsvFile& train) {
+  const std::string& path = request.test;
   const Layout& layout = train.layout();
   Layout same;
   same.label = layout.label, same.group = layout.group;
-  const CsvFile file(path, same);
+  const CsvFile file(path, same, request);
   const Layout& found = file.layout();
   if (found.columns != layout.columns || found.header != layout.header)
     throw Error("'" + path + "', the test samples, has not the columns of '" + train.path() +
                 "'; both need the same, in the same order");
   const TableIndex index = file.index();
-  std::vector<std::int32_t> rows(index.labels.size());
-  std::iota(rows.begin(), rows.end(), 0);
-  std::vector<float> values, none;
-  check_size(file, rows.size());
+  const std::vector<std::int32_t> rows = all_rows(index.labels.size());
+  RowStore none = file.store(0), values = file.store(rows.size());
   file.read({}, rows, none, values);
-  return make_half(index, rows, found.features(), std::move(values), layout.group);
+  return make_half(index, rows, values.finish(), layout.group);
 }
 
 }  // namespace
@@ -204,29 +204,26 @@ TrainTest make_csv(const DatasetRequest& request, Params& params) {
   TrainTest data;
   read_scaling(params, request, data);
   const std::string endings[] = {".csv"};
-  const CsvFile file(find_table(request, "csv", endings), layout);
+  const CsvFile file(find_table(request, "csv", endings), layout, request);
   data.source = file.path();
 
   const TableIndex index = file.index();
   RowSplit split;
-  if (request.test.empty()) {
+  if (request.test.empty() && request.store.empty())
     split = draw_test(index, draw, request, file.path());
-  } else {
-    split.train.resize(index.labels.size());
-    std::iota(split.train.begin(), split.train.end(), 0);
-  }
+  else
+    split.train = all_rows(index.labels.size());
   TablePlan plan = plan_rows(index, std::move(split), request, layout.group);
-  check_size(file, plan.train.size() + plan.test.size());
-  std::vector<float> train, test;
+  RowStore train = file.store(plan.train.size(), request.store), test = file.store(plan.test.size());
   file.read(plan.train, plan.test, train, test);
-  const std::size_t features = file.layout().features();
-  data.train = make_half(index, plan.train, features, std::move(train), layout.group);
-  data.test = request.test.empty() ? make_half(index, plan.test, features, std::move(test), layout.group)
-                                   : read_test(request.test, file);
+  data.train = make_half(index, plan.train, train.finish(), layout.group);
+  data.test =
+      request.test.empty() ? make_half(index, plan.test, test.finish(), layout.group) : read_test(request, file);
   data.train.schema = schema_of(file.layout(), data.train.schema);
   data.train_samples = plan.train_samples;
   data.groups_to_test = plan.groups_to_test;
   data.dealt = static_cast<bool>(request.deal);
+  if (!request.store.empty()) data.groups = tabulate(index.group_names.all()).names;
   if (data.dealt) data.train.number_samples(std::move(plan.kept));
   return data;
 }

@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint32_t kImagesMagic = 0x00000803;
 constexpr std::uint32_t kLabelsMagic = 0x00000801;
 constexpr std::uint64_t kMostPixels = 1'000'000;  // of one image
+constexpr std::uint64_t kBlock = 1 << 18;         // bytes to read at a time
 constexpr std::uint64_t kMostSamples = std::numeric_limits<std::int32_t>::max();
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
@@ -76,9 +77,9 @@ struct Half {
   std::size_t samples;  ///< of the files
 };
 
-/// `deal`: which of the samples to keep, as in DatasetRequest; empty: all.
+/// `dealt`: only the rows that request.deal keeps.
 Half load_half(const std::string& directory, const std::string& half, const IdxDataset& set,
-               const std::function<std::vector<std::int32_t>(const Dataset&)>& deal) {
+               const DatasetRequest& request, bool dealt) {
   if (std::error_code ignored; !std::filesystem::is_directory(directory, ignored))
     throw Error("there is no directory '" + directory + "'; " + set.advice);
   const std::string images_path = find_idx(directory, half + "-images-idx3-ubyte", set.advice);
@@ -86,19 +87,20 @@ Half load_half(const std::string& directory, const std::string& half, const IdxD
   std::vector<std::int32_t> labels = parse_idx_labels(read_file(labels_path, set.advice), set.classes, labels_path);
   const std::size_t samples = labels.size();
   std::vector<std::int32_t> kept;
-  if (deal) {
-    kept = deal(Dataset(0, set.classes, std::vector<float>(), labels));
+  dealt = dealt && request.deal;
+  if (dealt) {
+    kept = request.deal(Dataset(0, set.classes, std::vector<float>(), labels));
     std::vector<std::int32_t> own;
     for (const std::int32_t row : kept) own.push_back(labels[row]);
     labels = std::move(own);
   }
-  IdxImages images = read_idx_images(*open_file(images_path, set.advice), images_path, kept, samples);
+  IdxImages images = read_idx_images(*request.open(images_path, set.advice), images_path, kept, samples);
   if (images.count != samples)
     fail(labels_path, "it has " + std::to_string(samples) + " labels for " + std::to_string(images.count) + " images");
   Dataset data(images.height * images.width, set.classes, std::move(images.pixels), {{set.mean, set.deviation}},
                std::move(labels));
   data.image = {1, images.height, images.width};
-  if (deal) data.number_samples(std::move(kept));
+  if (dealt) data.number_samples(std::move(kept));
   return {std::move(data), samples};
 }
 
@@ -123,16 +125,17 @@ IdxImages read_idx_images(ByteStream& stream, const std::string& path, const std
   const bool all = rows.empty();
   // A header can claim any size: memory grows with what is there, unless the caller knows the number of images.
   if (expected != 0) images.pixels.reserve((all ? count : rows.size()) * pixels);
-  Bytes image(pixels);
+  Bytes block(std::min(count, std::max<std::uint64_t>(1, kBlock / pixels)) * pixels);
   auto next = rows.begin();
-  std::uint64_t found = kHeader;
-  for (std::uint64_t row = 0; row < count; ++row) {
-    const std::size_t got = fill(stream, image);
+  std::uint64_t found = kHeader, row = 0;
+  for (std::size_t got = 1; row < count && got > 0;) {
+    got = fill(stream, std::span(block).first(std::min<std::uint64_t>(block.size(), (count - row) * pixels)));
     found += got;
-    if (got < pixels) break;
-    if (!all && (next == rows.end() || static_cast<std::uint64_t>(*next) != row)) continue;
-    images.pixels.insert(images.pixels.end(), image.begin(), image.end());
-    if (!all) ++next;
+    for (std::size_t at = 0; at + pixels <= got; at += pixels, ++row) {
+      if (!all && (next == rows.end() || static_cast<std::uint64_t>(*next) != row)) continue;
+      images.pixels.insert(images.pixels.end(), block.data() + at, block.data() + at + pixels);
+      if (!all) ++next;
+    }
   }
   found += drain(stream);
   check_length(found, kHeader + count * pixels, path);
@@ -157,8 +160,8 @@ std::vector<std::int32_t> parse_idx_labels(const Bytes& content, int classes, co
 
 TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, const IdxDataset& set) {
   const std::string& tested = request.test.empty() ? directory : request.test;
-  Half train = load_half(directory, "train", set, request.deal);
-  TrainTest loaded{std::move(train.data), load_half(tested, "t10k", set, {}).data};
+  Half train = load_half(directory, "train", set, request, true);
+  TrainTest loaded{std::move(train.data), load_half(tested, "t10k", set, request, false).data};
   if (loaded.train.features() != loaded.test.features())
     fail(tested, "its training images have " + std::to_string(loaded.train.features()) +
                      " pixels and its test images " + std::to_string(loaded.test.features()));

@@ -1,85 +1,116 @@
 // LIBSVM text, `label index:value ...` with indices from 1, ascending; absent ones are 0. Chang and Lin 2011.
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "ecl/base/check.hpp"
-#include "ecl/base/memory.hpp"
 #include "ecl/base/text_lines.hpp"
 #include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
 namespace {
 
-struct SparseRows {
-  struct Value {
-    std::int32_t feature;  ///< from 0
-    float value;
-  };
-  std::vector<Value> values;
-  std::vector<std::size_t> ends;  ///< of each row, in values
-  TableIndex index;
-  std::int64_t features = 0;
-};
+/// A LIBSVM file: labels and sizes at once, its rows when they are asked for.
+class LibsvmFile {
+ public:
+  LibsvmFile(std::string path, const DatasetRequest& request) : path_(std::move(path)), request_(request) {
+    each_row([this](const TextLines& lines, std::string_view text) {
+      const std::string_view label = next_word(text);
+      lines.number(label);  // rejects what is no class number
+      index_.labels.push_back(index_.label_names.add(label));
+      std::int64_t last = 0;
+      for (std::string_view word = next_word(text); !word.empty(); word = next_word(text), ++values_) {
+        const std::int64_t feature = split_value(lines, word).feature;
+        if (feature < 1 || feature > kMostFeatures)
+          lines.fail(word, "index " + std::to_string(feature) + " is outside 1 .. " + std::to_string(kMostFeatures));
+        if (feature <= last)
+          lines.fail(word,
+                     "index " + std::to_string(feature) + " follows " + std::to_string(last) + "; indices must ascend");
+        last = feature;
+      }
+      features_ = std::max(features_, last);
+    });
+    if (index_.labels.empty()) throw Error("'" + path_ + "' is empty", Exit::io);
+  }
 
-void add_row(SparseRows& rows, const TextLines& lines, std::string_view text) {
-  const std::string_view label = next_word(text);
-  lines.number(label);  // rejects what is no class number
-  rows.index.labels.push_back(rows.index.label_names.add(label));
-  std::int64_t last = 0;
-  for (std::string_view word = next_word(text); !word.empty(); word = next_word(text)) {
+  const TableIndex& index() const { return index_; }
+  std::size_t rows() const { return index_.labels.size(); }
+  std::int64_t features() const { return features_; }
+  std::uint64_t values() const { return values_; }  ///< that its rows hold
+
+  /// The rows that `wanted` names, ascending, each of `features` values: `sparse`, or as they are stored in `folder`.
+  Dataset read(const std::vector<std::int32_t>& wanted, std::int64_t features, bool sparse,
+               const std::string& folder = "") const {
+    Rows rows = sparse ? Rows(read_sparse(wanted, features)) : read_dense(wanted, features, folder);
+    return make_half(index_, wanted, std::move(rows), "");
+  }
+
+ private:
+  struct Value {
+    std::int64_t feature;  ///< from 1
+    std::string_view cell;
+  };
+  static Value split_value(const TextLines& lines, std::string_view word) {
     const std::size_t colon = word.find(':');
     if (colon == std::string_view::npos) lines.fail(word, quoted(word) + " is not index:value");
-    const std::int64_t index = lines.integer(word.substr(0, colon));
-    if (index < 1 || index > kMostFeatures)
-      lines.fail(word, "index " + std::to_string(index) + " is outside 1 .. " + std::to_string(kMostFeatures));
-    if (index <= last)
-      lines.fail(word, "index " + std::to_string(index) + " follows " + std::to_string(last) + "; indices must ascend");
-    last = index;
-    rows.values.push_back({static_cast<std::int32_t>(index - 1), lines.number(word.substr(colon + 1))});
+    return {lines.integer(word.substr(0, colon)), word.substr(colon + 1)};
   }
-  rows.features = std::max(rows.features, last);
-  rows.ends.push_back(rows.values.size());
-}
 
-SparseRows parse_libsvm(const std::string& path) {
-  SparseRows rows;
-  TextLines lines(path, open_file(path, "name the file, or a directory that holds one .libsvm file, with --data"));
-  while (lines.next()) {
-    const std::string_view text = lines.line().substr(0, lines.line().find('#'));  // svmlight's comments
-    if (text.find_first_not_of(" \t\r") != std::string_view::npos) add_row(rows, lines, text);
+  /// Calls use(lines, text) for each row; svmlight's comments are gone.
+  template <class Use>
+  void each_row(Use use) const {
+    TextLines lines(path_,
+                    request_.open(path_, "name the file, or a directory that holds one .libsvm file, with --data"));
+    while (lines.next()) {
+      const std::string_view text = lines.line().substr(0, lines.line().find('#'));
+      if (text.find_first_not_of(" \t\r") != std::string_view::npos) use(lines, text);
+    }
   }
-  if (rows.index.labels.empty()) throw Error("'" + path + "' is empty", Exit::io);
-  return rows;
-}
 
-/// The rows that `wanted` names as rows of `features` numbers.
-Dataset to_dense(const SparseRows& rows, const std::vector<std::int32_t>& wanted, std::size_t features,
-                 const std::string& path) {
-  const std::uint64_t count = static_cast<std::uint64_t>(features) * wanted.size();
-  if (count > kMostValues)
-    throw Error("'" + path + "': " + std::to_string(wanted.size()) + " samples of " + std::to_string(features) +
-                " features are too many: ecl keeps them dense, at most " + std::to_string(kMostValues) + " values");
-  require_memory(
-      static_cast<double>(count) * sizeof(float),
-      "'" + path + "' as " + std::to_string(wanted.size()) + " rows of " + std::to_string(features) + " numbers each",
-      "leave out features or rows");
-  std::vector<float> values(count, 0.0f);
-  float* out = values.data();
-  for (const std::int32_t row : wanted) {
-    for (std::size_t at = row == 0 ? 0 : rows.ends[row - 1]; at < rows.ends[row]; ++at)
-      out[rows.values[at].feature] = rows.values[at].value;
-    out += features;
+  /// Calls use(feature from 0, value) for all values of a row that is wanted, then end().
+  template <class Use, class End>
+  void each_value(const std::vector<std::int32_t>& wanted, Use use, End end) const {
+    auto next = wanted.begin();
+    each_row([&, row = 0](const TextLines& lines, std::string_view text) mutable {
+      if (next == wanted.end() || *next != row++) return;
+      ++next;
+      next_word(text);
+      for (std::string_view word = next_word(text); !word.empty(); word = next_word(text)) {
+        const auto [feature, cell] = split_value(lines, word);
+        use(static_cast<std::int32_t>(feature - 1), lines.number(cell));
+      }
+      end();
+    });
   }
-  return make_half(rows.index, wanted, features, std::move(values), "");
-}
 
-std::vector<std::int32_t> all_of(const SparseRows& rows) {
-  std::vector<std::int32_t> numbers(rows.ends.size());
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
-}
+  SparseRows read_sparse(const std::vector<std::int32_t>& wanted, std::int64_t features) const {
+    SparseRows rows{.features = static_cast<int>(features), .ends = {}, .at = {}, .values = {}};
+    rows.ends.reserve(wanted.size());
+    each_value(
+        wanted, [&](std::int32_t feature, float value) { rows.at.push_back(feature), rows.values.push_back(value); },
+        [&] { rows.ends.push_back(rows.values.size()); });
+    return rows;
+  }
+
+  Rows read_dense(const std::vector<std::int32_t>& wanted, std::int64_t features, const std::string& folder) const {
+    RowStore rows(wanted.size(), static_cast<std::size_t>(features), folder, "'" + path_ + "'");
+    std::int64_t next = 0;
+    const auto fill_to = [&](std::int64_t feature) {
+      for (; next < feature; ++next) rows.add(0);
+    };
+    each_value(
+        wanted, [&](std::int32_t feature, float value) { fill_to(feature), rows.add(value), ++next; },
+        [&] { fill_to(features), next = 0; });
+    return rows.finish();
+  }
+
+  std::string path_;
+  const DatasetRequest& request_;
+  TableIndex index_;
+  std::int64_t features_ = 0;
+  std::uint64_t values_ = 0;
+};
 
 /// The test file beside `path` (a9a and a9a.t), plain or gzip; empty if there is none.
 std::string find_test(const std::string& path) {
@@ -94,24 +125,32 @@ std::string find_test(const std::string& path) {
 TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const TestDraw draw = read_test_draw(params, request, false);
   TrainTest data;
+  const bool scaling_wanted = params.given("standardise");
   read_scaling(params, request, data);
+  data.may_be_sparse = !scaling_wanted || data.scaling == Scaling::none;
   const std::string endings[] = {".libsvm", ".svm"};
   const std::string path = data.source = find_table(request, "libsvm", endings);
   const std::string test_path = request.test.empty() ? find_test(path) : request.test;
 
-  SparseRows rows = parse_libsvm(path);
-  const SparseRows tested = test_path.empty() ? SparseRows{} : parse_libsvm(test_path);
-  const auto features = static_cast<std::size_t>(std::max(rows.features, tested.features));
+  const LibsvmFile file(path, request);
+  std::optional<LibsvmFile> tested;
+  if (!test_path.empty()) tested.emplace(test_path, request);
+  const std::int64_t features = std::max(file.features(), tested ? tested->features() : 0);
   if (features == 0) throw Error("'" + path + "' has no features, only labels", Exit::io);
+  data.values = file.values(), data.rows = file.rows();
+  const bool sparse = data.may_be_sparse && is_sparse(data.values, data.rows, features);
+  if (sparse && !request.store.empty())
+    throw Error("'" + path +
+                "' is sparse, less than one value in ten is there, and kept so in memory; train from it as it is");
   RowSplit split;
-  if (test_path.empty())
-    split = draw_test(rows.index, draw, request, path);
+  if (tested || !request.store.empty())
+    split.train = all_rows(file.rows());
   else
-    split.train = all_of(rows);
-  TablePlan plan = plan_rows(rows.index, std::move(split), request, "");
-  data.train = to_dense(rows, plan.train, features, path);
-  data.test = test_path.empty() ? to_dense(rows, plan.test, features, path)
-                                : to_dense(tested, all_of(tested), features, test_path);
+    split = draw_test(file.index(), draw, request, path);
+  TablePlan plan = plan_rows(file.index(), std::move(split), request, "");
+  data.train = file.read(plan.train, features, sparse, request.store);
+  data.test =
+      tested ? tested->read(all_rows(tested->rows()), features, sparse) : file.read(plan.test, features, sparse);
   data.any_features = true;
   data.train_samples = plan.train_samples;
   data.dealt = static_cast<bool>(request.deal);

@@ -1,12 +1,15 @@
 #include "ecl/data/datasets/table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <numeric>
 
 #include "ecl/base/check.hpp"
+#include "ecl/base/memory.hpp"
+#include "ecl/base/npy.hpp"
 #include "ecl/base/random.hpp"
 #include "ecl/base/text_lines.hpp"
 
@@ -113,6 +116,8 @@ TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grou
     throw Error("dataset parameter test-by is '" + by + "'; it is group or row");
   if (by == "group" && !grouped) throw Error("test-by=group needs a group column: add group=COLUMN");
   const bool given = params.given("test");
+  if (!request.store.empty() && (given || params.given("test-by")))
+    throw Error("which rows are for the test is said when a model is trained: --dataset npy:test=...");
   if (given && !request.test.empty())
     throw Error("the data set's test=... and --test " + request.test + " both name the test samples; give one");
   return {params.number("test", 0.2, 0.001, 0.9, "fraction of the samples for the test, without --test"),
@@ -167,11 +172,10 @@ TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetReques
   return plan;
 }
 
-Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, std::size_t features,
-                  std::vector<float> values, const std::string& group_column) {
+Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, Rows stored,
+                  const std::string& group_column) {
   const auto& names = index.label_names.all();
-  Dataset half(static_cast<int>(features), static_cast<int>(names.size()), std::move(values),
-               numbered(index.labels, rows, ranks_of(names)));
+  Dataset half(static_cast<int>(names.size()), std::move(stored), numbered(index.labels, rows, ranks_of(names)));
   half.schema.classes = names;
   std::sort(half.schema.classes.begin(), half.schema.classes.end());
   if (!index.groups.empty())
@@ -179,11 +183,70 @@ Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows
   return half;
 }
 
+RowStore::RowStore(std::size_t rows, std::size_t features, const std::string& folder, const std::string& what)
+    : rows_(rows), features_(static_cast<int>(features)) {
+  const std::uint64_t count = static_cast<std::uint64_t>(rows) * features;
+  if (!folder.empty()) {
+    path_ = folder + "/features.npy";
+    file_ = std::make_unique<AtomicFile>(path_);
+    file_->write(npy_header("<f4", std::array{rows, features}));
+    values_.reserve(kBuffer);
+    return;
+  }
+  const std::string named = what + " as " + std::to_string(rows) + " rows of " + std::to_string(features) + " numbers";
+  if (count > kMostValues)
+    throw Error(named + " is too much to keep in memory, at most " + std::to_string(kMostValues) +
+                    " values; ecl convert makes a file of them that is not read into it",
+                Exit::io);
+  require_memory(static_cast<double>(count) * sizeof(float), named,
+                 "leave out columns or rows, or make a file that is not read into memory with ecl convert");
+  values_.reserve(count);
+}
+
+void RowStore::flush() {
+  file_->write({reinterpret_cast<const char*>(values_.data()), values_.size() * sizeof(float)});
+  values_.clear();
+}
+
+Rows RowStore::finish() {
+  if (!file_) return FloatRows{features_, std::move(values_)};
+  flush();
+  file_->finish();
+  return map_rows(path_);
+}
+
+MappedRows map_rows(const std::string& path) {
+  const NpyArray array = open_npy(path);
+  if (array.type != "<f4" || array.shape.size() != 2)
+    throw Error("'" + path + "' holds " + std::to_string(array.shape.size()) + "-dimensional values of type '" +
+                    array.type + "'; a row of features for each sample is wanted: .astype('float32'), .reshape(n, -1)",
+                Exit::io);
+  constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (array.shape[0] > kMost || array.shape[1] > kMost || array.shape[1] == 0)
+    throw Error("'" + path + "' has " + std::to_string(array.shape[0]) + " rows of " + std::to_string(array.shape[1]) +
+                    " features; at least one feature, and at most 2^31 - 1 of each are wanted",
+                Exit::io);
+  MappedRows rows;
+  rows.features = static_cast<int>(array.shape[1]);
+  rows.file = array.file;
+  rows.offset = array.offset;
+  rows.rows = all_rows(array.shape[0]);
+  return rows;
+}
+
+std::vector<std::int32_t> all_rows(std::size_t count) {
+  std::vector<std::int32_t> rows(count);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
 void read_scaling(Params& params, const DatasetRequest& request, TrainTest& data) {
   const std::string text =
       params.text("standardise", "1",
                   "1: features to mean 0, deviation 1 over all sites; own: over each site's; 0: as they are; "
                   "FILE: as the model/inputs.json of an earlier run says");
+  if (!request.store.empty() && params.given("standardise"))
+    throw Error("how features are scaled is said when a model is trained: --dataset npy:standardise=...");
   if (text == "0") return;
   data.scaling = text == "1" ? Scaling::all : text == "own" ? Scaling::own : Scaling::table;
   data.scaling_table = text;

@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "ecl/base/files.hpp"
 #include "ecl/contracts/dataset.hpp"
 
 /// What the loaders of text tables share.
@@ -81,10 +83,44 @@ struct TablePlan {
 TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetRequest& request,
                     const std::string& group_column);
 
-/// A half of the table as a Dataset: `values` of the index's rows `rows`. Classes are numbered by all their spellings,
-/// in the order of the text.
-Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, std::size_t features,
-                  std::vector<float> values, const std::string& group_column);
+/// Where a reader puts the values of the rows that it keeps, one after the other: into memory, or with
+/// DatasetRequest::store into that folder's features.npy, where they stay.
+class RowStore {
+ public:
+  /// `what` is for the message if memory has no room. Throws Error.
+  RowStore(std::size_t rows, std::size_t features, const std::string& folder, const std::string& what);
+  void add(float value) {
+    values_.push_back(value);
+    if (file_ && values_.size() == kBuffer) flush();
+  }
+  Rows finish();
+
+ private:
+  static constexpr std::size_t kBuffer = std::size_t{1} << 18;
+  void flush();
+
+  std::size_t rows_;
+  int features_;
+  std::string path_;
+  std::unique_ptr<AtomicFile> file_;
+  std::vector<float> values_;
+};
+
+/// The rows of a folder's features.npy. Throws Error.
+MappedRows map_rows(const std::string& path);
+
+/// A half of the table as a Dataset: the index's rows `rows`, `stored` as they are. Classes are numbered by all their
+/// spellings, in the order of the text.
+Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, Rows stored,
+                  const std::string& group_column);
+
+/// Whether rows that hold so many values in all are kept as these values and their places: less than a tenth of them.
+inline bool is_sparse(std::uint64_t values, std::uint64_t rows, std::int64_t features) {
+  return 10.0 * static_cast<double>(values) < static_cast<double>(rows) * static_cast<double>(features);
+}
+
+/// 0 .. count-1: all rows of a table.
+std::vector<std::int32_t> all_rows(std::size_t count);
 
 /// Reads the parameter `standardise` into `data`. Throws Error.
 void read_scaling(Params& params, const DatasetRequest& request, TrainTest& data);

@@ -50,21 +50,54 @@ typename Classifier<T>::Sum Classifier<T>::evaluate(const T* w, const T* x, std:
 }
 
 template <class T>
-double Classifier<T>::gradient(const T* w, const T* x, std::span<const std::int32_t> labels, T* dw) {
+typename Classifier<T>::Sum Classifier<T>::evaluate(const T* w, SparseSamples x, std::span<const std::int32_t> labels) {
+  if (logits_.size() < labels.size() * classes_) logits_.resize(labels.size() * classes_);
+  layers_.forward(static_cast<int>(labels.size()), w, x, logits_.data());
+  return softmax(labels);
+}
+
+template <class T>
+void Classifier<T>::backward(int rows, const T* w, const T* x, T* dw) {
+  layers_.backward(rows, w, x, nullptr, logits_.data(), nullptr, dw, scratch_);
+}
+
+template <class T>
+void Classifier<T>::backward(int rows, const T* w, SparseSamples x, T* dw) {
+  layers_.backward(rows, w, x, nullptr, logits_.data(), dw, scratch_);
+}
+
+template <class T>
+template <class Part>
+double Classifier<T>::passes(const T* w, Part part, std::span<const std::int32_t> labels, T* dw) {
   std::fill_n(dw, dim_, T(0));
   layers_.load(w);
   double loss = 0;
   const std::size_t samples = labels.size(), parts = (samples + part_ - 1) / part_;
   for (std::size_t p = 0; p < parts; ++p) {  // of equal size, give or take one
     const std::size_t first = samples * p / parts, count = samples * (p + 1) / parts - first;
-    const T* const rows = x + first * layers_.in.size();
-    loss += evaluate(w, rows, labels.subspan(first, count)).loss;
+    loss += evaluate(w, part(first), labels.subspan(first, count)).loss;
     Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(logits_.data(), static_cast<Eigen::Index>(count * classes_)) /=
         static_cast<T>(samples);
-    layers_.backward(static_cast<int>(count), w, rows, nullptr, logits_.data(), nullptr, dw, scratch_);
+    backward(static_cast<int>(count), w, part(first), dw);
   }
   layers_.store(dw);
   return loss / static_cast<double>(samples);
+}
+
+template <class T>
+double Classifier<T>::gradient(const T* w, const T* x, std::span<const std::int32_t> labels, T* dw) {
+  return passes(
+      w, [&](std::size_t first) { return x + first * layers_.in.size(); }, labels, dw);
+}
+
+template <class T>
+double Classifier<T>::gradient(const T* w, const SparseRows& x, std::span<const std::int32_t> labels, T* dw) {
+  return passes(
+      w,
+      [&](std::size_t first) {
+        return SparseSamples{&x, first};
+      },
+      labels, dw);
 }
 
 template <class T>

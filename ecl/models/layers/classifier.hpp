@@ -29,15 +29,24 @@ class Classifier {
   };
   /// Mean loss over samples (x: labels.size() rows); its gradient goes to dw, overwritten.
   double gradient(const T* w, const T* x, std::span<const std::int32_t> labels, T* dw);
+  double gradient(const T* w, const SparseRows& x, std::span<const std::int32_t> labels, T* dw);
   /// What evaluate is about to use.
   void load(const T* w) { layers_.load(w); }
   Sum evaluate(const T* w, const T* x, std::span<const std::int32_t> labels);
+  Sum evaluate(const T* w, SparseSamples x, std::span<const std::int32_t> labels);
+  /// Whether the first layer takes sparse samples.
+  bool takes_sparse() const { return layers_.takes_sparse(); }
   /// Samples that go through the layers at a time.
   std::size_t part() const { return part_; }
   /// Memory held between calls.
   std::size_t bytes() const;
 
  private:
+  /// Both passes; part(first) are the samples from `first` on.
+  template <class Part>
+  double passes(const T* w, Part part, std::span<const std::int32_t> labels, T* dw);
+  void backward(int rows, const T* w, const T* x, T* dw);
+  void backward(int rows, const T* w, SparseSamples x, T* dw);
   /// Turns the logits of so many samples into probabilities minus one-hot labels, in place.
   Sum softmax(std::span<const std::int32_t> labels);
 

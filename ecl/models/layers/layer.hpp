@@ -4,6 +4,7 @@
 #include <deque>
 #include <vector>
 
+#include "ecl/base/check.hpp"
 #include "ecl/base/floats.hpp"
 #include "ecl/base/random.hpp"
 #include "ecl/contracts/model.hpp"
@@ -22,6 +23,12 @@ template <class T>
 void add(const T* from, std::size_t count, T* to) {
   for (std::size_t i = 0; i < count; ++i) to[i] += from[i];
 }
+
+/// Some of sparse rows, from `first` on.
+struct SparseSamples {
+  const SparseRows* rows;
+  std::size_t first = 0;
+};
 
 /// Memory for a pass, given out and taken back like a stack. Allocates until the first pass has shown how much it
 /// takes.
@@ -72,6 +79,16 @@ class Layer {
   /// From dy, the gradient at y: dx, the gradient at x, unless null. Adds the parameters' gradient to dw, unless it
   /// keeps it for store.
   virtual void backward(int rows, const T* w, const T* x, const T* y, T* dy, T* dx, T* dw, Scratch<T>& scratch) = 0;
+  /// The same passes of a network's first layer, from sparse samples, where it takes them.
+  virtual bool takes_sparse() const { return false; }
+  virtual void forward(int rows, const T* w, SparseSamples x, T* y) {
+    static_cast<void>(rows), static_cast<void>(w), static_cast<void>(x), static_cast<void>(y);
+    ECL_CHECK(takes_sparse());
+  }
+  virtual void backward(int rows, SparseSamples x, const T* dy, T* dw) {
+    static_cast<void>(rows), static_cast<void>(x), static_cast<void>(dy), static_cast<void>(dw);
+    ECL_CHECK(takes_sparse());
+  }
   /// Adds to dw what the passes since load have kept.
   virtual void store(T* dw) { static_cast<void>(dw); }
   /// Values per sample that a pass writes, those inside the layer included.

@@ -22,6 +22,9 @@ class LinearLayer final : public Layer<T> {
   void init(T* w, Random& random) const override;
   void forward(int rows, const T* w, const T* x, T* y) override;
   void backward(int rows, const T* w, const T* x, const T* y, T* dy, T* dx, T* dw, Scratch<T>& scratch) override;
+  bool takes_sparse() const override { return true; }
+  void forward(int rows, const T* w, SparseSamples x, T* y) override;
+  void backward(int rows, SparseSamples x, const T* dy, T* dw) override;
 
  private:
   std::string name_;

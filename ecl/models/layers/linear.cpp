@@ -54,6 +54,39 @@ void LinearLayer<T>::backward(int rows, const T* w, const T* x, const T*, T* dy,
   if (dx) Out<T>(dx, rows, inputs).noalias() = from * In<T>(w, outputs, inputs);
 }
 
+/// One output after the other: its weights stay in the cache while all samples pick theirs.
+template <class T>
+void LinearLayer<T>::forward(int rows, const T* w, SparseSamples x, T* y) {
+  const auto inputs = this->in.size();
+  const int outputs = this->out.channels;
+  const SparseRows& all = *x.rows;
+  for (int o = 0; o < outputs; ++o) {
+    const T* const weight = w + o * inputs;
+    for (int r = 0; r < rows; ++r) {
+      T sum = w[outputs * inputs + o];
+      for (std::size_t v = all.begin(x.first + r); v < all.ends[x.first + r]; ++v)
+        sum += weight[all.at[v]] * static_cast<T>(all.values[v]);
+      y[static_cast<std::size_t>(r) * outputs + o] = sum;
+    }
+  }
+}
+
+template <class T>
+void LinearLayer<T>::backward(int rows, SparseSamples x, const T* dy, T* dw) {
+  const auto inputs = this->in.size();
+  const int outputs = this->out.channels;
+  const SparseRows& all = *x.rows;
+  for (int o = 0; o < outputs; ++o) {
+    T* const gradient = dw + o * inputs;
+    for (int r = 0; r < rows; ++r) {
+      const T from = dy[static_cast<std::size_t>(r) * outputs + o];
+      dw[outputs * inputs + o] += from;
+      for (std::size_t v = all.begin(x.first + r); v < all.ends[x.first + r]; ++v)
+        gradient[all.at[v]] += from * static_cast<T>(all.values[v]);
+    }
+  }
+}
+
 template void he_uniform(float*, std::size_t, std::size_t, Random&);
 template void he_uniform(double*, std::size_t, std::size_t, Random&);
 template class LinearLayer<float>;

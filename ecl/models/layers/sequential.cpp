@@ -75,17 +75,50 @@ T* Sequential<T>::output(std::size_t l, T* y) {
 }
 
 template <class T>
-void Sequential<T>::forward(int rows, const T* w, const T* x, T* y) {
+void Sequential<T>::make_room(int rows) {
   for (std::size_t l = 0; l < steps_.size(); ++l) {
     Step& step = steps_[l];
     const bool shared = !step.outside && steps_[l + 1].layer->in_place();
     const std::size_t needed = rows * step.layer->out.size();
     if (!step.outside && !shared && step.own.size() < needed) step.own.resize(needed);
   }
-  for (std::size_t l = 0; l < steps_.size(); ++l) {
-    steps_[l].layer->forward(rows, w + steps_[l].parameters, x, output(l, y));
-    x = output(l, y);
+}
+
+template <class T>
+template <class Samples>
+void Sequential<T>::pass(int rows, const T* w, Samples x, T* y) {
+  make_room(rows);
+  steps_[0].layer->forward(rows, w + steps_[0].parameters, x, output(0, y));
+  for (std::size_t l = 1; l < steps_.size(); ++l)
+    steps_[l].layer->forward(rows, w + steps_[l].parameters, output(l - 1, y), output(l, y));
+}
+
+template <class T>
+void Sequential<T>::forward(int rows, const T* w, const T* x, T* y) {
+  pass(rows, w, x, y);
+}
+
+template <class T>
+void Sequential<T>::forward(int rows, const T* w, SparseSamples x, T* y) {
+  pass(rows, w, x, y);
+}
+
+template <class T>
+T* Sequential<T>::backward_above(std::size_t last, int rows, const T* w, const T* y, T* dy, T* dw,
+                                 Scratch<T>& scratch) {
+  std::size_t widest = 0;
+  for (const Step& step : steps_) widest = std::max(widest, step.layer->in.size());
+  T* const turns[2] = {scratch.take(rows * widest), scratch.take(rows * widest)};
+  T* const outside = const_cast<T*>(y);  // only read
+  for (std::size_t l = steps_.size(); l-- > last + 1;) {
+    Layer<T>& layer = *steps_[l].layer;
+    const bool over_dy = layer.in_place() && l + 1 < steps_.size();
+    T* const below = over_dy ? dy : turns[dy == turns[0]];
+    layer.backward(rows, w + steps_[l].parameters, output(l - 1, outside), output(l, outside), dy, below,
+                   dw + steps_[l].parameters, scratch);
+    dy = below;
   }
+  return dy;
 }
 
 template <class T>
@@ -94,19 +127,19 @@ void Sequential<T>::backward(int rows, const T* w, const T* x, const T* y, T* dy
   std::size_t last = 0;  // of the way down; without dx the layers below the first parameters have nothing to do
   if (!dx)
     while (last < steps_.size() && steps_[last].layer->parameters() == 0) ++last;
-  std::size_t widest = 0;
-  for (const Step& step : steps_) widest = std::max(widest, step.layer->in.size());
-  T* const turns[2] = {scratch.take(rows * widest), scratch.take(rows * widest)};
-  T* const outside = const_cast<T*>(y);  // only read
-  for (std::size_t l = steps_.size(); l-- > last;) {
-    Layer<T>& layer = *steps_[l].layer;
-    const bool over_dy = layer.in_place() && l + 1 < steps_.size();
-    T* below = over_dy ? dy : turns[dy == turns[0]];
-    if (l == last) below = dx;
-    layer.backward(rows, w + steps_[l].parameters, l > 0 ? output(l - 1, outside) : x, output(l, outside), dy, below,
-                   dw + steps_[l].parameters, scratch);
-    dy = below;
-  }
+  if (last == steps_.size()) return;
+  dy = backward_above(last, rows, w, y, dy, dw, scratch);
+  T* const outside = const_cast<T*>(y);
+  steps_[last].layer->backward(rows, w + steps_[last].parameters, last > 0 ? output(last - 1, outside) : x,
+                               output(last, outside), dy, dx, dw + steps_[last].parameters, scratch);
+  scratch.release(mark);
+}
+
+template <class T>
+void Sequential<T>::backward(int rows, const T* w, SparseSamples x, const T* y, T* dy, T* dw, Scratch<T>& scratch) {
+  const std::size_t mark = scratch.mark();
+  dy = backward_above(0, rows, w, y, dy, dw, scratch);
+  steps_[0].layer->backward(rows, x, dy, dw);
   scratch.release(mark);
 }
 

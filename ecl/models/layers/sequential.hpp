@@ -20,6 +20,10 @@ class Sequential final : public Layer<T> {
   void load(const T* w) override;
   void forward(int rows, const T* w, const T* x, T* y) override;
   void backward(int rows, const T* w, const T* x, const T* y, T* dy, T* dx, T* dw, Scratch<T>& scratch) override;
+  bool takes_sparse() const override { return steps_[0].layer->takes_sparse(); }
+  void forward(int rows, const T* w, SparseSamples x, T* y) override;
+  /// All of it, from sparse samples: forward(rows, w, x, y) came before.
+  void backward(int rows, const T* w, SparseSamples x, const T* y, T* dy, T* dw, Scratch<T>& scratch);
   void store(T* dw) override;
   std::size_t activations() const override;
   std::size_t bytes() const override;
@@ -35,6 +39,11 @@ class Sequential final : public Layer<T> {
 
   Sequential(Steps steps, Shape input);
   static Steps build(const Architecture& architecture, Shape input);
+  void make_room(int rows);
+  template <class Samples>
+  void pass(int rows, const T* w, Samples x, T* y);
+  /// Back through the steps above `last`; returns the gradient at that one's output.
+  T* backward_above(std::size_t last, int rows, const T* w, const T* y, T* dy, T* dw, Scratch<T>& scratch);
   /// Where the output of step l is: later steps that work in place share it.
   T* output(std::size_t l, T* y);
 

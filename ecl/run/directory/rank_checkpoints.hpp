@@ -83,7 +83,7 @@ class RankCheckpoints {
   State state_;
   Checkpoints files_;
   CheckpointTimes times_;
-  Tally saved_;         ///< by number of the checkpoint: whose files are on disk
+  Tally saved_;                         ///< by number of the checkpoint: whose files are on disk
   std::optional<Announcement> latest_;  ///< rank 0 tells the other keepers which one is the latest
   StopAgreement halt_;  ///< after a stop signal: step of the next boundary, evaluations begun, checkpoints made
   Recorder* recorder_ = nullptr;

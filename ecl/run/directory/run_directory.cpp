@@ -10,6 +10,7 @@
 #include "ecl/base/files.hpp"
 #include "ecl/base/gzip.hpp"
 #include "ecl/base/host.hpp"
+#include "ecl/base/npy.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/text_lines.hpp"
 
@@ -19,15 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-/// NumPy's format, version 1: `numpy.load` reads it.
 std::string to_npy(const std::vector<double>& values) {
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(values.size()) + ",), }";
-  while ((10 + header.size() + 1) % 64 != 0) header += ' ';
-  header += '\n';
-  std::string text("\x93NUMPY\x01\x00", 8);
-  text += static_cast<char>(header.size() & 0xff);
-  text += static_cast<char>(header.size() >> 8);
-  text += header;
+  const std::size_t size = values.size();
+  std::string text = npy_header("<f4", {&size, 1});
   for (const double value : values) {
     const float narrow = static_cast<float>(value);
     text.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);

@@ -1,0 +1,122 @@
+// A folder of NumPy's arrays: features.npy (n x d floats), labels.npy (n whole numbers), groups.npy where there are
+// groups, and table.json with their names, as ecl convert writes them. The features stay in their file.
+#include "ecl/base/npy.hpp"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/gzip.hpp"
+#include "ecl/data/datasets/table.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr const char* kAdvice =
+    "--data names a folder with features.npy and labels.npy; ecl convert makes one of a csv or libsvm file";
+
+/// A folder: its labels, groups and names at once, and where its rows are.
+struct Folder {
+  TableIndex index;
+  MappedRows rows;
+  Schema schema;
+  std::string group;  ///< the group column; empty without groups
+};
+
+/// Numbers of the file `path` into `numbers`, and `names`, by number: those of table.json, or else the numbers.
+void read_column(const std::string& path, std::size_t rows, const std::vector<std::string>& known,
+                 std::vector<std::int32_t>& numbers, Names& names) {
+  const std::vector<std::int32_t> values = read_npy_integers(path, kAdvice);
+  if (values.size() != rows)
+    throw Error("'" + path + "' has " + std::to_string(values.size()) + " numbers, and features.npy beside it has " +
+                    std::to_string(rows) + " rows",
+                Exit::io);
+  for (const std::string& name : known) names.add(name);
+  numbers.reserve(rows);
+  for (std::size_t row = 0; row < rows; ++row) {
+    const std::int32_t value = values[row];
+    if (!known.empty() && (value < 0 || static_cast<std::size_t>(value) >= known.size()))
+      throw Error("'" + path + "': number " + std::to_string(value) + " of row " + std::to_string(row) +
+                      " is outside 0 .. " + std::to_string(known.size() - 1) + ", the names in table.json",
+                  Exit::io);
+    numbers.push_back(known.empty() ? names.add(std::to_string(value)) : value);
+  }
+}
+
+Folder open_folder(const std::string& path) {
+  std::error_code ignored;
+  if (path.empty()) throw Error(std::string("dataset npy: no folder is given; ") + kAdvice);
+  if (!std::filesystem::is_directory(path, ignored)) throw Error("there is no folder '" + path + "'; " + kAdvice);
+  Folder folder;
+  const std::string table = path + "/table.json", groups = path + "/groups.npy";
+  std::vector<std::string> group_names;
+  if (std::filesystem::exists(table, ignored)) {
+    try {
+      const Bytes text = read_file(table);
+      const auto json = nlohmann::json::parse(text.begin(), text.end());
+      folder.schema = {json.at("columns"), json.at("label"), json.at("features"), json.at("classes")};
+      folder.group = json.at("group");
+      group_names = json.at("groups").get<std::vector<std::string>>();
+    } catch (const nlohmann::json::exception&) {
+      throw Error("'" + table + "' is not as ecl convert writes it; convert again", Exit::io);
+    }
+  }
+  folder.rows = map_rows(path + "/features.npy");
+  const std::size_t rows = folder.rows.size();
+  if (!folder.schema.features.empty() &&
+      folder.schema.features.size() != static_cast<std::size_t>(folder.rows.features))
+    throw Error("'" + table + "' names " + std::to_string(folder.schema.features.size()) +
+                    " features, and features.npy has " + std::to_string(folder.rows.features),
+                Exit::io);
+  read_column(path + "/labels.npy", rows, folder.schema.classes, folder.index.labels, folder.index.label_names);
+  if (std::filesystem::exists(groups, ignored)) {
+    read_column(groups, rows, group_names, folder.index.groups, folder.index.group_names);
+    if (folder.group.empty()) folder.group = "group";
+  }
+  return folder;
+}
+
+Dataset half_of(const Folder& folder, const std::vector<std::int32_t>& wanted) {
+  MappedRows rows = folder.rows;
+  rows.rows = wanted;
+  Dataset half = make_half(folder.index, wanted, std::move(rows), folder.group);
+  half.schema.columns = folder.schema.columns;
+  half.schema.label = folder.schema.label;
+  half.schema.features = folder.schema.features;
+  return half;
+}
+
+}  // namespace
+
+TrainTest make_npy(const DatasetRequest& request, Params& params) {
+  std::error_code ignored;
+  const bool grouped = std::filesystem::exists(request.data + "/groups.npy", ignored);
+  const TestDraw draw = read_test_draw(params, request, grouped);
+  TrainTest data;
+  read_scaling(params, request, data);
+  const Folder folder = open_folder(request.data);
+  data.source = request.data;
+  RowSplit split;
+  if (request.test.empty())
+    split = draw_test(folder.index, draw, request, request.data);
+  else
+    split.train = all_rows(folder.rows.size());
+  TablePlan plan = plan_rows(folder.index, std::move(split), request, folder.group);
+  data.train = half_of(folder, plan.train);
+  if (request.test.empty()) {
+    data.test = half_of(folder, plan.test);
+  } else {
+    const Folder tested = open_folder(request.test);
+    if (tested.schema.columns != folder.schema.columns || tested.rows.features != folder.rows.features)
+      throw Error("'" + request.test + "', the test samples, has not the columns of '" + request.data +
+                  "'; both need the same, in the same order");
+    data.test = half_of(tested, tested.rows.rows);
+  }
+  data.train_samples = plan.train_samples;
+  data.groups_to_test = plan.groups_to_test;
+  data.dealt = static_cast<bool>(request.deal);
+  if (data.dealt) data.train.number_samples(std::move(plan.kept));
+  return data;
+}
+
+}  // namespace ecl

@@ -1,0 +1,90 @@
+#include "ecl/tool/convert.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "ecl/base/files.hpp"
+#include "ecl/base/npy.hpp"
+#include "ecl/contracts/dataset.hpp"
+#include "ecl/tool/parse.hpp"
+
+namespace ecl {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+void write_numbers(const std::string& path, const std::vector<std::int32_t>& numbers) {
+  const std::size_t count = numbers.size();
+  const std::string header = npy_header("<i4", {&count, 1});
+  const std::string_view pieces[] = {header,
+                                     {reinterpret_cast<const char*>(numbers.data()), count * sizeof numbers[0]}};
+  write_atomically(path, pieces);
+}
+
+/// Labels last: a folder without them is none.
+void write_beside(const std::string& folder, const TrainTest& data) {
+  const Dataset& table = data.train;
+  const Schema& schema = table.schema;
+  const bool grouped = !table.columns.empty();
+  if (grouped) write_numbers(folder + "/groups.npy", table.columns.begin()->second);
+  const nlohmann::ordered_json json = {{"columns", schema.columns},
+                                       {"label", schema.label},
+                                       {"features", schema.features},
+                                       {"classes", schema.classes},
+                                       {"group", grouped ? table.columns.begin()->first : ""},
+                                       {"groups", data.groups}};
+  write_atomically(folder + "/table.json", json.dump(1) + "\n");
+  write_numbers(folder + "/labels.npy", table.labels());
+}
+
+void refuse_taken(const std::string& out) {
+  std::error_code error;
+  if (fs::exists(out, error) && !fs::is_empty(out, error))
+    throw Error("--out " + out + ": something is there already; choose another folder or remove it");
+}
+
+}  // namespace
+
+void convert_command(const std::vector<std::string>& arguments) {
+  std::string dataset = "csv", data, out;
+  po::options_description options("Options");
+  options.add_options()("dataset", po::value(&dataset)->default_value(dataset),
+                        "csv or libsvm, with label=, group= as for ecl train")("data", po::value(&data), "the file")(
+      "out", po::value(&out), "new folder for the arrays")("help", "this text");
+  po::variables_map values;
+  parse_arguments(arguments, options, {}, "ecl convert", values);
+  if (values.count("help")) {
+    std::cout << "ecl convert --dataset csv:label=NAME --data FILE --out DIR: a table as arrays of NumPy, for\n"
+                 "--dataset npy --data DIR, which is not read into memory\n\n"
+              << options;
+    return;
+  }
+  po::notify(values);
+  if (data.empty() || out.empty()) throw Error("ecl convert needs --data FILE and --out DIR (see ecl convert --help)");
+  const Choice choice = Choice::parse(dataset);
+  datasets().find(choice.name);
+  if (choice.name != "csv" && choice.name != "libsvm")
+    throw Error("ecl convert reads tables, csv or libsvm, and dataset " + choice.name + " is none");
+  refuse_taken(out);
+  const bool existed = fs::exists(out);
+  make_folder(out);
+  DatasetRequest request{data, 1, 1};
+  request.store = out;
+  try {
+    const TrainTest table = read_dataset(choice, request);
+    write_beside(out, table);
+    std::printf("%s: %zu rows of %d features, %zu labels; train with --dataset npy --data %s\n", out.c_str(),
+                table.train.size(), table.train.features(), table.train.schema.classes.size(), out.c_str());
+  } catch (...) {
+    std::error_code ignored;
+    for (const char* name : {"features.npy", "groups.npy", "table.json", "labels.npy"})
+      fs::remove(out + "/" + name, ignored);
+    if (!existed) fs::remove(out, ignored);
+    throw;
+  }
+}
+
+}  // namespace ecl
