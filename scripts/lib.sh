@@ -15,6 +15,7 @@ cifar10_packages=(python3-numpy python3-pil)      # the same
 npm_packages=(npm)                                # the same, where npm does not come from elsewhere
 picture_packages=(python3-matplotlib)             # their curves
 torch_packages=(python3-torch libopenblas0)       # bench/models: what the models are compared with
+sites_packages=(python3 r-base-core r-cran-mlmrev r-cran-modeldata)  # bench/sites: data of real sites, R to read it
 fuzz_packages=(clang-16 libclang-rt-16-dev)       # scripts/fuzz; clang 14 has no std::source_location
 lint_packages=(clang-format clang-tidy-16)        # scripts/lint
 
