@@ -1,5 +1,7 @@
 // ecl convert, and training from a folder of NumPy's arrays that is not read into memory.
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -188,7 +190,8 @@ TEST_F(Convert, FourGigabytesInOne) {
     std::vector<float> row(kFeatures);
     for (float& value : row) value = static_cast<float>(2 * random.uniform() - 1);
     for (std::size_t r = 0; r < kRows; ++r) {
-      row[r % kFeatures] += 1, row[0] = static_cast<float>(r % 2);
+      row[r % kFeatures] = static_cast<float>(2 * random.uniform() - 1);
+      std::fill_n(row.begin(), 100, static_cast<float>(r % 2));
       file.write(reinterpret_cast<const char*>(row.data()), kFeatures * sizeof(float));
     }
     std::vector<std::int32_t> labels(kRows);

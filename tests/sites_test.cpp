@@ -127,11 +127,11 @@ TEST_F(Sites, AreTestedOnTheirOwnRows) {
       for (const char letter : lines[1 + site]) letter == ',' ? parts.emplace_back() : parts.back() += letter;
       return parts;
     }();
-    ASSERT_EQ(cells.size(), 7u) << lines[1 + site];
+    ASSERT_EQ(cells.size(), 10u) << lines[1 + site];
     EXPECT_EQ(std::stoi(cells[0]), site);
     hits += std::stod(cells[2]) * std::stod(cells[3]);
     EXPECT_FALSE(cells[5].empty()) << "--compare-local";
-    EXPECT_NE(cells[6].find("tall="), std::string::npos);
+    EXPECT_NE(cells[9].find("tall="), std::string::npos);
   }
   EXPECT_NEAR(hits / summary["test_samples"].get<double>(), summary["test_accuracy_consensus"].get<double>(), 1e-3);
   EXPECT_NE(read_file(path("ranks") + "/config.ini").find("site{node}.csv\npartition = own\n"), std::string::npos);
@@ -155,6 +155,19 @@ TEST_F(Sites, ASiteThatIsTooSmallForATestStillTrains) {
   EXPECT_EQ(summary_of(path("ranks"))["train_samples"], 2 + 80 + 152 + 224);
   const auto lines = lines_of(read_file(path("ranks") + "/sites.csv"));
   EXPECT_EQ(lines.at(1).rfind("0,2,0,,,,", 0), 0u) << lines.at(1);
+}
+
+TEST_F(Sites, AreWarnedOfFewRoundsAndOfLabelsThatNobodyTrainsOn) {
+  write_file(scratch_ / "typo.csv", std::string(kHeader) + "1.7,5,tall\n1.8,5,tal\n");
+  const Outcome outcome = run(tool("simulate --quiet --nodes 4 --epochs 1 --compare-local" + own() + " --test " +
+                                   path("typo.csv") + " --out " + path("a")));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("label 'tal' is in test samples alone"), std::string::npos) << outcome.err;
+  // 580 rows of 4 sites of which the smallest has 10 are 6 steps of the others' 32: a round of exchange.
+  EXPECT_NE(outcome.err.find("the nodes made 1 round of exchange only"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find(" %, each alone "), std::string::npos) << outcome.out;
+  EXPECT_EQ(summary_of(path("a"))["warnings"].size(), 2u);
+  EXPECT_TRUE(summary_of(path("a"))["loss_alone"].is_number());
 }
 
 TEST_F(Sites, OfOneClassOrOfOtherClassesShareTheUnion) {

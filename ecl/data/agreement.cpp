@@ -27,11 +27,11 @@ struct Description {
   std::uint64_t features = 0, train = 0, test = 0, groups_to_test = 0;
   std::uint64_t values = 0, rows = 0;
   bool any_features = false, may_be_sparse = false;
-  std::vector<std::string> columns, classes;
+  std::vector<std::string> columns, classes, tested_classes;
 
   void archive(Archive& archive) {
     archive(place, source, features, train, test, groups_to_test, values, rows, any_features, may_be_sparse);
-    archive.list(columns), archive.list(classes);
+    archive.list(columns), archive.list(classes), archive.list(tested_classes);
   }
   std::string named() const { return place + (source.empty() ? "" : " ('" + source + "')"); }
 };
@@ -67,9 +67,8 @@ std::vector<Description> describe(Sites& sites, std::span<const TrainTest> held,
                      .any_features = data.any_features,
                      .may_be_sparse = data.may_be_sparse,
                      .columns = data.train.schema.columns,
-                     .classes = data.train.schema.classes};
-    const auto& tested = data.test.schema.classes;
-    text.classes.insert(text.classes.end(), tested.begin(), tested.end());
+                     .classes = data.train.schema.classes,
+                     .tested_classes = data.test.schema.classes};
     mine.push_back(to_bytes(text));
   }
   std::vector<Description> all;
@@ -111,11 +110,15 @@ void refuse_other_columns(const std::vector<Description>& all) {
       throw Error(site.named() + ": " + what + "; all sites need the same columns in the same order");
 }
 
-/// Numbers the classes of `held` by the names that any site has.
-void agree_on_classes(std::span<TrainTest> held, const std::vector<Description>& all) {
-  std::vector<std::string> names;
-  for (const Description& site : all) names.insert(names.end(), site.classes.begin(), site.classes.end());
-  if (names.empty()) return;  // the format says what the classes are
+/// Numbers the classes of `held` by the names that any site has. Returns those that are in test files alone.
+std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::vector<Description>& all) {
+  std::vector<std::string> trained, names;
+  for (const Description& site : all) {
+    trained.insert(trained.end(), site.classes.begin(), site.classes.end());
+    names.insert(names.end(), site.tested_classes.begin(), site.tested_classes.end());
+  }
+  names.insert(names.end(), trained.begin(), trained.end());
+  if (names.empty()) return {};  // the format says what the classes are
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   const NameTable classes = tabulate(names);
@@ -139,6 +142,12 @@ void agree_on_classes(std::span<TrainTest> held, const std::vector<Description>&
       half->relabel(number_of, static_cast<int>(count));
       half->schema.classes = classes.names;
     }
+  std::vector<bool> seen(count, false);
+  for (const std::string& name : trained) seen[number(name)] = true;
+  std::vector<std::string> only_tested;
+  for (std::size_t c = 0; c < count; ++c)
+    if (!seen[c]) only_tested.push_back(classes.names[c]);
+  return only_tested;
 }
 
 /// Where the number of features is but the largest index seen, all get the same number; and sparse rows, or none do.
@@ -258,9 +267,9 @@ void agree_on_settings(Sites& sites, const std::string& place, const std::string
 SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places) {
   const std::vector<Description> all = describe(sites, held, places);
   refuse_other_columns(all);
-  agree_on_classes(held, all);
-  agree_on_features(held, all);
   SiteSizes sizes;
+  sizes.only_tested = agree_on_classes(held, all);
+  agree_on_features(held, all);
   for (const Description& site : all) {
     sizes.train.push_back(site.train), sizes.test.push_back(site.test);
     sizes.groups_to_test.push_back(site.groups_to_test);

@@ -21,6 +21,7 @@ void agree_on_settings(Sites& sites, const std::string& place, const std::string
 /// What the sites said of their sizes, by site.
 struct SiteSizes {
   std::vector<std::size_t> train, test, groups_to_test;
+  std::vector<std::string> only_tested;  ///< classes that no training row has
 };
 
 /// 2. The columns are the same (names and order, or their number where there is no header); the classes are the union

@@ -89,6 +89,7 @@ void RunData::agree(Sites& sites, Reading& reading) {
   const SiteSizes sizes = agree_on_tables(sites, held, places);
   groups_to_test_ = own_ ? std::accumulate(sizes.groups_to_test.begin(), sizes.groups_to_test.end(), std::size_t{0})
                          : sizes.groups_to_test[0];
+  only_tested_ = sizes.only_tested;
   test_sizes_ = own_tests_ ? sizes.test : std::vector<std::size_t>{sizes.test[0]};
   if (own_)
     shard_sizes_ = sizes.train;

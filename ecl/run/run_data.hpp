@@ -42,7 +42,9 @@ class RunData {
   std::size_t train_samples() const;                                          ///< of all nodes
   std::size_t test_samples() const;                                           ///< of all nodes
   std::size_t groups_to_test() const { return groups_to_test_; }  ///< whole groups that were drawn for the test
-  const Scale& scale() const { return scale_; }                   ///< of the features; empty: they are as they were
+  /// Classes that no training row has, in a test file: misspelt, perhaps.
+  const std::vector<std::string>& only_tested() const { return only_tested_; }
+  const Scale& scale() const { return scale_; }  ///< of the features; empty: they are as they were
 
   NodeId devices() const { return devices_; }
   std::uint64_t samples_moved() const { return samples_moved_; }  ///< that left the device they were on
@@ -71,6 +73,7 @@ class RunData {
   std::shared_ptr<const Dataset> everything_;
   std::vector<std::size_t> shard_sizes_, test_sizes_;
   std::size_t groups_to_test_ = 0;
+  std::vector<std::string> only_tested_;
   Scale scale_;
   NodeId devices_ = 0;
   std::uint64_t samples_moved_ = 0;

@@ -42,12 +42,15 @@ std::string class_text(const std::vector<std::uint64_t>& counts, const Schema& s
   return quoted + '"';
 }
 
-std::string percent(const Score& score) {
-  if (!std::isfinite(score.accuracy)) return "";
+/// A cell of the table; empty where there is nothing to say.
+std::string cell(double value, const char* format) {
+  if (!std::isfinite(value)) return "";
   char text[32];
-  std::snprintf(text, sizeof text, "%.4f", score.accuracy);
+  std::snprintf(text, sizeof text, format, value);
   return text;
 }
+std::string percent(const Score& score) { return cell(score.accuracy, "%.4f"); }
+std::string loss(const Score& score) { return cell(score.loss, "%.6g"); }
 
 }  // namespace
 
@@ -100,10 +103,12 @@ Score over_all_sites(const std::vector<SiteReport>& sites, Score SiteReport::*wh
 
 std::string to_csv(const std::vector<SiteReport>& sites, const Schema& schema) {
   std::ostringstream text;
-  text << "node,train_samples,test_samples,accuracy_consensus,accuracy_own,accuracy_alone,classes\n";
+  text << "node,train_samples,test_samples,accuracy_consensus,accuracy_own,accuracy_alone,"
+          "loss_consensus,loss_own,loss_alone,classes\n";
   for (const SiteReport& site : sites)
     text << site.node << ',' << site.train << ',' << site.test << ',' << percent(site.consensus) << ','
-         << percent(site.own) << ',' << percent(site.alone) << ',' << class_text(site.class_counts, schema) << '\n';
+         << percent(site.own) << ',' << percent(site.alone) << ',' << loss(site.consensus) << ',' << loss(site.own)
+         << ',' << loss(site.alone) << ',' << class_text(site.class_counts, schema) << '\n';
   return text.str();
 }
 

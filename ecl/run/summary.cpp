@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "ecl/base/build.hpp"
+#include "ecl/base/text_lines.hpp"
 #include "ecl/metrics/consensus.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 
@@ -17,6 +18,8 @@ namespace ecl {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kFewRounds = 30;
 
 Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -112,6 +115,9 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
   const double error = consensus_error_of(summary.rows), limit = experiment.spec.consensus_error;
   if (summary.verdict == Verdict::finished && error <= limit) summary.verdict = Verdict::converged;
   const Totals totals(summary.rows, experiment);
+  for (const std::string& label : experiment.data.only_tested())
+    summary.warnings.push_back("label " + ecl::quoted(label) +
+                               " is in test samples alone, where it counts as wrong; is it spelt as in training?");
   const bool over = summary.verdict == Verdict::converged || summary.verdict == Verdict::finished;
   if (!over || !experiment.exchanges()) return;
   std::ostringstream text;
@@ -123,6 +129,15 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
          << summary.settle_rounds << " exchanges that followed the last step; train longer, try a smaller --lr, or "
          << (summary.settle_rounds < experiment.spec.settle ? "a longer --settle-s" : "a larger --settle");
   if (!text.str().empty()) summary.warnings.push_back(text.str());
+  if (experiment.spec.own_data() && experiment.rounds() < kFewRounds) {
+    std::ostringstream few;
+    few << "the nodes made " << experiment.rounds() << (experiment.rounds() == 1 ? " round" : " rounds")
+        << " of exchange only, and small tables want a hundred: --epochs "
+        << std::ceil(100 * static_cast<double>(experiment.steps) * experiment.epochs_per_step /
+                     static_cast<double>(experiment.rounds()))
+        << ", a smaller --batch or fewer --local-steps";
+    summary.warnings.push_back(few.str());
+  }
 }
 
 std::string to_json(const Summary& summary, const Experiment& experiment) {
@@ -163,6 +178,10 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
        summary.sites.empty() ? Json(nullptr) : or_null(over_all_sites(summary.sites, &SiteReport::own).accuracy)},
       {"accuracy_alone",
        summary.sites.empty() ? Json(nullptr) : or_null(over_all_sites(summary.sites, &SiteReport::alone).accuracy)},
+      {"loss_own",
+       summary.sites.empty() ? Json(nullptr) : or_null(over_all_sites(summary.sites, &SiteReport::own).loss)},
+      {"loss_alone",
+       summary.sites.empty() ? Json(nullptr) : or_null(over_all_sites(summary.sites, &SiteReport::alone).loss)},
       {"test_accuracy_consensus", or_null(summary.consensus.accuracy)},
       {"test_loss_consensus", or_null(summary.consensus.loss)},
       {"consensus_error", or_null(totals.consensus_error)},
@@ -183,6 +202,13 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
   return json.dump(2) + "\n";
 }
 
+/// What the sites would have reached alone, after a comma, if that was asked for.
+static void print_alone(std::ostream& out, const Summary& summary, const Experiment& experiment) {
+  if (!experiment.spec.compare_local || summary.exit_code() != Exit::ok) return;
+  out << std::fixed << std::setprecision(2) << ", each alone "
+      << over_all_sites(summary.sites, &SiteReport::alone).accuracy << " %";
+}
+
 /// Of sites that are each tested on their own samples.
 static void print_sites(std::ostream& out, const Summary& summary, const Experiment& experiment) {
   out << std::fixed << std::setprecision(2) << "over the " << experiment.data.test_samples() << " test samples of "
@@ -190,8 +216,7 @@ static void print_sites(std::ostream& out, const Summary& summary, const Experim
   if (experiment.data.groups_to_test() > 0) out << " (" << experiment.data.groups_to_test() << " whole groups)";
   out << ": average model " << summary.consensus.accuracy << " %, each node's own model "
       << over_all_sites(summary.sites, &SiteReport::own).accuracy << " %";
-  if (experiment.spec.compare_local && summary.exit_code() == Exit::ok)
-    out << ", each alone " << over_all_sites(summary.sites, &SiteReport::alone).accuracy << " %";
+  print_alone(out, summary, experiment);
   out << '\n';
 }
 
@@ -207,9 +232,13 @@ void print(std::ostream& out, std::ostream& err, const Summary& summary, const E
       summary.seconds);
   if (summary.verdict == Verdict::diverged)
     add("%s", "the loss grew a thousandfold or out of all numbers; try a smaller --lr");
-  if (!std::isnan(totals.accuracy_mean))
-    add("test accuracy: mean %.2f %%, worst node %.2f %%, average model %.2f %%", totals.accuracy_mean,
-        totals.accuracy_min, summary.consensus.accuracy);
+  if (!std::isnan(totals.accuracy_mean)) {
+    std::snprintf(line, sizeof line, "test accuracy: mean %.2f %%, worst node %.2f %%, average model %.2f %%",
+                  totals.accuracy_mean, totals.accuracy_min, summary.consensus.accuracy);
+    out << line;
+    if (!summary.sites.empty()) print_alone(out, summary, experiment);
+    out << '\n';
+  }
   if (!summary.sites.empty() && experiment.data.own_tests()) print_sites(out, summary, experiment);
   if (std::isfinite(summary.consensus.loss))
     add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
