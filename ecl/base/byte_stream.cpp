@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -31,7 +32,12 @@ class FileStream final : public ByteStream {
     if (std::filesystem::is_directory(path, ignored))
       throw Error("'" + path + "' is a directory, not a file; " + advice);
     file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file_ >= 0) return;
+    if (file_ >= 0) {
+      struct stat status {};
+      regular_ = fstat(file_, &status) == 0 && S_ISREG(status.st_mode);
+      size_ = static_cast<std::uint64_t>(status.st_size);
+      return;
+    }
     const int reason = errno;
     if (reason == ENOENT || reason == ENOTDIR) throw Error("there is no file '" + path + "'; " + advice);
     throw Error("cannot open '" + path + "': " + std::strerror(reason), Exit::io);
@@ -42,10 +48,18 @@ class FileStream final : public ByteStream {
   FileStream(const FileStream&) = delete;
   FileStream& operator=(const FileStream&) = delete;
 
+  std::uint64_t skip(std::uint64_t count) override {
+    if (!regular_) return ByteStream::skip(count);
+    const std::uint64_t skipped = std::min(count, size_ - std::min(size_, at_));
+    at_ += skipped;
+    return skipped;
+  }
+
   std::size_t read(std::span<std::uint8_t> out) override {
     while (true) {
-      const ssize_t got = ::read(file_, out.data(), out.size());
-      if (got >= 0) return static_cast<std::size_t>(got);
+      const ssize_t got = regular_ ? pread(file_, out.data(), out.size(), static_cast<off_t>(at_))
+                                   : ::read(file_, out.data(), out.size());
+      if (got >= 0) return at_ += static_cast<std::uint64_t>(got), static_cast<std::size_t>(got);
       if (errno != EINTR) throw Error("cannot read '" + path_ + "': " + std::strerror(errno), Exit::io);
     }
   }
@@ -53,6 +67,8 @@ class FileStream final : public ByteStream {
  private:
   std::string path_;
   int file_ = -1;
+  bool regular_ = false;  ///< the place can be chosen: no pipe
+  std::uint64_t size_ = 0, at_ = 0;
 };
 
 class MemoryStream final : public ByteStream {
@@ -85,13 +101,18 @@ class Peekable final : public ByteStream {
     }
     return {buffer_.data() + begin_, static_cast<std::size_t>(end_ - begin_)};
   }
-  void skip(std::size_t count) { begin_ += static_cast<std::ptrdiff_t>(count); }
+
+  std::uint64_t skip(std::uint64_t count) override {
+    const std::uint64_t held = std::min(count, static_cast<std::uint64_t>(end_ - begin_));
+    begin_ += static_cast<std::ptrdiff_t>(held);
+    return held == count ? count : held + source_->skip(count - held);
+  }
 
   std::size_t read(std::span<std::uint8_t> out) override {
     if (begin_ == end_) return source_->read(out);
     const std::size_t count = std::min(out.size(), static_cast<std::size_t>(end_ - begin_));
     std::copy_n(buffer_.begin() + begin_, count, out.begin());
-    skip(count);
+    begin_ += static_cast<std::ptrdiff_t>(count);
     return count;
   }
 
@@ -172,6 +193,15 @@ std::unique_ptr<Peekable> open_as_it_is(const std::string& path, const std::stri
 }
 
 }  // namespace
+
+std::uint64_t ByteStream::skip(std::uint64_t count) {
+  std::vector<std::uint8_t> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(count, 1 << 16)));
+  std::uint64_t skipped = 0;
+  for (std::size_t got = 1; skipped < count && got > 0; skipped += got)
+    got = read(
+        std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), count - skipped))));
+  return skipped;
+}
 
 std::unique_ptr<ByteStream> open_file(const std::string& path, const std::string& advice) {
   auto file = open_as_it_is(path, advice);

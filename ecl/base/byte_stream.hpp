@@ -14,6 +14,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
   /// Fills the front of `out` and returns how much; 0 at the end, and only there. Throws Error (io).
   virtual std::size_t read(std::span<std::uint8_t> out) = 0;
+  /// Goes on so many bytes, or to the end; returns how many. Throws as read() does.
+  virtual std::uint64_t skip(std::uint64_t count);
 };
 
 /// The content of a file, unpacked if it is gzip (told by its first two bytes, not by its name), a piece at a time: a

@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint32_t kImagesMagic = 0x00000803;
 constexpr std::uint32_t kLabelsMagic = 0x00000801;
 constexpr std::uint64_t kMostPixels = 1'000'000;  // of one image
-constexpr std::uint64_t kBlock = 1 << 18;         // bytes to read at a time
+constexpr std::uint64_t kPiece = 1 << 18;         // bytes to read at a time
 constexpr std::uint64_t kMostSamples = std::numeric_limits<std::int32_t>::max();
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
@@ -64,13 +64,7 @@ std::size_t fill(ByteStream& stream, std::span<std::uint8_t> out) {
   return filled;
 }
 
-/// Bytes left in the stream.
-std::uint64_t drain(ByteStream& stream) {
-  Bytes buffer(1 << 16);
-  std::uint64_t rest = 0;
-  while (const std::size_t got = stream.read(buffer)) rest += got;
-  return rest;
-}
+constexpr std::uint64_t kRest = std::numeric_limits<std::uint64_t>::max();  // of a stream
 
 struct Half {
   Dataset data;
@@ -118,26 +112,28 @@ IdxImages read_idx_images(ByteStream& stream, const std::string& path, const std
     fail(path, "its header claims images of " + std::to_string(height) + " x " + std::to_string(width) + " pixels");
   IdxImages images{static_cast<std::size_t>(count), static_cast<int>(height), static_cast<int>(width), {}};
   if (expected != 0 && count != expected) {
-    check_length(kHeader + drain(stream), kHeader + count * pixels, path);
+    check_length(kHeader + stream.skip(kRest), kHeader + count * pixels, path);
     return images;  // the caller says so
   }
 
   const bool all = rows.empty();
   // A header can claim any size: memory grows with what is there, unless the caller knows the number of images.
   if (expected != 0) images.pixels.reserve((all ? count : rows.size()) * pixels);
-  Bytes block(std::min(count, std::max<std::uint64_t>(1, kBlock / pixels)) * pixels);
-  auto next = rows.begin();
-  std::uint64_t found = kHeader, row = 0;
-  for (std::size_t got = 1; row < count && got > 0;) {
-    got = fill(stream, std::span(block).first(std::min<std::uint64_t>(block.size(), (count - row) * pixels)));
+  std::uint64_t found = kHeader, at = 0;
+  const std::size_t wanted = all ? static_cast<std::size_t>(count) : rows.size();
+  const auto row = [&](std::size_t n) { return all ? n : static_cast<std::uint64_t>(rows[n]); };
+  for (std::size_t n = 0; n < wanted;) {  // as many neighbours at a time as make a good piece
+    std::size_t run = 1;
+    while (n + run < wanted && row(n + run) == row(n) + run && (run + 1) * pixels <= kPiece) ++run;
+    found += stream.skip((row(n) - at) * pixels);
+    const std::size_t held = images.pixels.size();
+    images.pixels.resize(held + run * pixels);
+    const std::size_t got = fill(stream, std::span(images.pixels).subspan(held));
     found += got;
-    for (std::size_t at = 0; at + pixels <= got; at += pixels, ++row) {
-      if (!all && (next == rows.end() || static_cast<std::uint64_t>(*next) != row)) continue;
-      images.pixels.insert(images.pixels.end(), block.data() + at, block.data() + at + pixels);
-      if (!all) ++next;
-    }
+    if (got < run * pixels) break;
+    at = row(n) + run, n += run;
   }
-  found += drain(stream);
+  found += stream.skip(kRest);
   check_length(found, kHeader + count * pixels, path);
   return images;
 }
