@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "ecl/base/npy.hpp"
 #include "ecl/base/random.hpp"
@@ -138,6 +139,56 @@ TEST_F(Convert, ArraysOfOnesOwnWork) {
   expect_refused(command, 5, "features.npy' is no array of NumPy");
   fs::remove(scratch_ / "own/features.npy");
   expect_refused(command, 2, "there is no file '" + path("own/features.npy") + "'");
+}
+
+TEST_F(Convert, DamagedFoldersAreNamed) {
+  write_table("a.csv", 40);
+  expect_converted("--dataset csv:group=who --data " + path("a.csv") + " --out " + path("a"));
+  const std::string command = "simulate --nodes 2 --quiet --dataset npy --data " + path("a");
+  const std::string table = read_file(path("a/table.json")), features = read_file(path("a/features.npy"));
+  Json json = Json::parse(table);
+  json["classes"] = {"low", "low", "top"};
+  write_file(scratch_ / "a/table.json", json.dump());
+  expect_refused(command, 5, "names two things alike");
+  write_file(scratch_ / "a/table.json", table.substr(0, 30));
+  expect_refused(command, 5, "is not as ecl convert writes it");
+  write_file(scratch_ / "a/table.json", table);
+  std::string shifted = features.substr(0, 127);
+  shifted += ' ';
+  shifted += features.substr(127);
+  shifted[8] = static_cast<char>(shifted[8] + 1);
+  write_file(scratch_ / "a/features.npy", shifted);
+  expect_refused(command, 5, "has data at byte 129, which is no multiple of 4");
+  fs::remove(scratch_ / "a/features.npy");
+  ASSERT_EQ(mkfifo(path("a/features.npy").c_str(), 0600), 0);
+  expect_refused(command, 2, "features.npy' is no regular file");
+}
+
+TEST_F(Convert, ANumberThatIsNoneAtOneSiteEndsAll) {
+  for (const char* site : {"site0", "site1"}) {
+    fs::create_directories(scratch_ / site);
+    std::vector<float> features(60, site[4] == '0' ? 1.0f : NAN);
+    std::vector<std::int32_t> labels(60);
+    for (int row = 0; row < 60; ++row) labels[row] = row % 2;
+    write_array(std::string(site) + "/features.npy", "<f4", {60, 1}, bytes_of(features));
+    write_array(std::string(site) + "/labels.npy", "<i4", {60}, bytes_of(labels));
+  }
+  for (const char* scaling : {"own", "1"}) {
+    const Outcome outcome =
+        run(tool_on(2, std::string("train --dataset npy:standardise=") + scaling + " --data " + path("site{node}")));
+    EXPECT_FALSE(outcome.timed_out);
+    EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
+    EXPECT_NE(outcome.err.find("feature 1 holds an infinity or NaN"), std::string::npos) << outcome.err;
+  }
+}
+
+TEST_F(Convert, WorksWithoutMpirun) {
+  write_table("a.csv", 40);
+  const Outcome outcome = run(tool_on(2, "convert --data " + path("a.csv") + " --out " + path("a")));
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("start it without mpirun"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(scratch_ / "a"));
 }
 
 TEST_F(Convert, WhatIsRefusedLeavesNothing) {

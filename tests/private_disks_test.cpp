@@ -120,5 +120,20 @@ TEST_F(PrivateDisks, WhatIsRefusedLeavesNothingBehind) {
   for (int host = 0; host < kHosts; ++host) EXPECT_FALSE(fs::exists(on(host, "b")));
 }
 
+/// Three hosts, of which the last two share a disk.
+TEST_F(PrivateDisks, OneKeeperIsEnoughForHostsThatShareOne) {
+  write_file(on(1, "site1.csv"), read_file(on(0, "site1.csv")));
+  fs::create_directory_symlink("h1", scratch_ / "h2");
+  const std::vector<std::string> hosts = words_of(ECL_SOURCE_DIR "/tests/hosts/run --private " +
+                                                  scratch_.path().string() + " 3 1 " ECL_TOOL " " + training("a", 50));
+  const Outcome outcome = run(hosts);
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto second = contents(on(1, "a"));
+  for (const char* file : {"checkpoints/1/node-1", "checkpoints/1/node-2", "model/consensus.npy"})
+    EXPECT_TRUE(second.contains(file)) << file;
+  EXPECT_FALSE(second.contains("checkpoints/1/node-0"));
+}
+
 }  // namespace
 }  // namespace ecl::test

@@ -157,6 +157,39 @@ TEST_F(Sites, ASiteThatIsTooSmallForATestStillTrains) {
   EXPECT_EQ(lines.at(1).rfind("0,2,0,,,,", 0), 0u) << lines.at(1);
 }
 
+TEST_F(Sites, DoNotTellWhatIsNoLabel) {
+  std::string rows = "name,width,kind\n";
+  for (int n = 0; n < 10'001; ++n) rows += "1," + std::to_string(n) + ",secret" + std::to_string(n) + "\n";
+  write_file(scratch_ / "site2.csv", rows);
+  const Outcome outcome = run(tool_on(kSites, kTraining + own()));
+  EXPECT_EQ(outcome.exit_code, 5);
+  EXPECT_NE(outcome.err.find("rank 2 on "), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("10001 different values"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Sites, ThatShouldReadTheSameFileAreCompared) {
+  std::string longer = read_file(scratch_ / "all.csv");
+  longer += "1.7,5,tall\n";
+  std::filesystem::create_directories(scratch_ / "a"), std::filesystem::create_directories(scratch_ / "b");
+  write_file(scratch_ / "a/t.csv", read_file(scratch_ / "all.csv")), write_file(scratch_ / "b/t.csv", longer);
+  const std::string rest = std::string(" -n 1 ") + ECL_TOOL + " " + kTraining;
+  const auto on_two = [&](const std::string& options) {
+    return run(words_of(std::string(ECL_MPIEXEC) + " -wdir " + path("a") + rest + options + " : -wdir " + path("b") +
+                        rest + options));
+  };
+  const Outcome dealt = on_two(" --dataset csv:label=kind --data t.csv");
+  EXPECT_FALSE(dealt.timed_out);
+  EXPECT_EQ(dealt.exit_code, 2) << dealt.err;
+  EXPECT_NE(dealt.err.find("reads training samples that differ from those of rank 0"), std::string::npos) << dealt.err;
+  const Outcome tested = on_two(own() + " --test t.csv");
+  EXPECT_EQ(tested.exit_code, 2) << tested.err;
+  EXPECT_NE(tested.err.find("reads test samples that differ"), std::string::npos) << tested.err;
+  const Outcome misspelt =
+      run(words_of(std::string(ECL_MPIEXEC) + " -n 1 " ECL_TOOL " data : -n 1 " ECL_TOOL " data --dta t.csv"));
+  EXPECT_FALSE(misspelt.timed_out);
+  EXPECT_EQ(misspelt.exit_code, 2) << misspelt.err;
+}
+
 TEST_F(Sites, AreWarnedOfFewRoundsAndOfLabelsThatNobodyTrainsOn) {
   write_file(scratch_ / "typo.csv", std::string(kHeader) + "1.7,5,tall\n1.8,5,tal\n");
   const Outcome outcome = run(tool("simulate --quiet --nodes 4 --epochs 1 --compare-local" + own() + " --test " +

@@ -1,5 +1,7 @@
 #include "ecl/base/npy.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -86,10 +88,11 @@ NpyArray open_npy(const std::string& path, const std::string& advice) {
   std::string_view rest = *shape;
   double values = 1;
   for (std::string_view word = next_word(rest, ", "); !word.empty(); word = next_word(rest, ", ")) {
-    const std::optional<double> size = parse_number(word);
-    if (!size || *size < 0 || *size > 1e15) fail(path, "has a header that cannot be read");
-    array.shape.push_back(static_cast<std::size_t>(*size));
-    values *= *size;
+    std::size_t size = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), size);
+    if (error != std::errc{} || end != word.data() + word.size()) fail(path, "has a header that cannot be read");
+    array.shape.push_back(size);
+    values *= static_cast<double>(size);
   }
   const std::size_t size = size_of(array.type);
   if (size == 0) fail(path, "holds values of type '" + array.type + "'; .astype('float32') or 'int32' makes others");

@@ -11,6 +11,7 @@
 #include "ecl/base/archive.hpp"
 #include "ecl/base/check.hpp"
 #include "ecl/base/gzip.hpp"
+#include "ecl/base/memory.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/text_lines.hpp"
 #include "ecl/data/datasets/table.hpp"
@@ -151,7 +152,7 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
 }
 
 /// Where the number of features is but the largest index seen, all get the same number; and sparse rows, or none do.
-void agree_on_features(std::span<TrainTest> held, const std::vector<Description>& all) {
+void agree_on_features(Sites& sites, std::span<TrainTest> held, const std::vector<Description>& all) {
   std::uint64_t features = 0, values = 0, rows = 0;
   bool sparse = true;
   for (const Description& site : all) {
@@ -160,14 +161,30 @@ void agree_on_features(std::span<TrainTest> held, const std::vector<Description>
     sparse &= site.may_be_sparse;
   }
   sparse &= is_sparse(values, rows, static_cast<std::int64_t>(features));
-  for (TrainTest& data : held) {
-    if (!data.any_features) continue;
-    for (Dataset* half : {&data.train, &data.test}) {
-      sparse ? half->make_sparse() : half->make_dense();
-      half->widen(static_cast<int>(features));
+  sites.together([&] {  // memory may be short at one of them
+    for (TrainTest& data : held) {
+      if (!data.any_features) continue;
+      within_memory("'" + data.source + "'", [&] {
+        for (Dataset* half : {&data.train, &data.test}) {
+          half->widen(static_cast<int>(features));
+          sparse ? half->make_sparse() : half->make_dense();
+        }
+        return 0;
+      });
+      if (sparse) data.scaling = Scaling::none;
     }
-    if (sparse) data.scaling = Scaling::none;
-  }
+  });
+}
+
+/// Before names are told: a column of other things, taken for the label by mistake, stays where it is.
+void refuse_many_classes(std::span<const TrainTest> held, std::span<const std::string> places) {
+  for (std::size_t i = 0; i < held.size(); ++i)
+    for (const Dataset* half : {&held[i].train, &held[i].test})
+      if (const std::size_t count = half->schema.classes.size(); count > kMostClasses)
+        throw Error(places[i] + " ('" + held[i].source + "'): the labels have " + std::to_string(count) +
+                        " different values, more than " + std::to_string(kMostClasses) +
+                        "; a label must be one of a few classes: name its column",
+                    Exit::io);
 }
 
 /// Sums over each column: `add(row, sums)` for every training row of a site, added over the sites in their order.
@@ -265,11 +282,12 @@ void agree_on_settings(Sites& sites, const std::string& place, const std::string
 }
 
 SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places) {
+  sites.together([&] { refuse_many_classes(held, places); });
   const std::vector<Description> all = describe(sites, held, places);
   refuse_other_columns(all);
   SiteSizes sizes;
   sizes.only_tested = agree_on_classes(held, all);
-  agree_on_features(held, all);
+  agree_on_features(sites, held, all);
   for (const Description& site : all) {
     sizes.train.push_back(site.train), sizes.test.push_back(site.test);
     sizes.groups_to_test.push_back(site.groups_to_test);
@@ -311,25 +329,53 @@ Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held) {
   return scale;
 }
 
+/// Of a site's own rows.
+static Scale scale_of(const TrainTest& data) {
+  LocalSites alone;
+  const std::vector<std::int32_t> rows = all_rows(data.train);
+  const SiteRows site{&data.train, rows};
+  try {
+    return agree_on_scale(alone, {&site, 1});
+  } catch (const Error& error) {
+    throw Error("'" + data.source + "': " + error.what(), error.code());
+  }
+}
+
+void agree_on_copies(Sites& sites, std::span<const std::string> places, const std::string& what,
+                     const std::string& mine) {
+  std::vector<std::string> said;
+  for (const std::string& place : places) {
+    Archive archive;
+    std::string where = place, content = mine;
+    archive(where, content);
+    said.push_back(archive.bytes());
+  }
+  std::optional<std::string> first, first_place;
+  for (const std::string& bytes : sites.gather(std::move(said))) {
+    Archive archive(bytes, "what a site said");
+    std::string place, content;
+    archive(place, content);
+    if (!first) first = content, first_place = place;
+    if (content != *first)
+      throw Error(place + " reads " + what + " that differ from those of " + *first_place +
+                  "; all need the same file, or each its own: --data with {node} in it");
+  }
+}
+
 Scale scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
   Scale common;
   const Scaling scaling = held[0].scaling;
   if (scaling == Scaling::none) return common;
   if (scaling == Scaling::all) common = agree_on_scale(sites, rows);
   if (scaling == Scaling::table) sites.together([&] { common = read_scale(held[0].scaling_table, held[0].train); });
-  LocalSites alone;
-  for (TrainTest& data : held) {
-    Scale own;
-    if (scaling == Scaling::own) {
-      const std::vector<std::int32_t> its_rows = all_rows(data.train);
-      const SiteRows site{&data.train, its_rows};
-      own = agree_on_scale(alone, {&site, 1});
-      if (common.mean.empty()) common = own;
+  sites.together([&] {
+    for (TrainTest& data : held) {
+      const Scale scale = scaling == Scaling::own ? scale_of(data) : common;
+      if (common.mean.empty()) common = scale;
+      data.train.scale(scale), data.test.scale(scale);
+      data.scaling = Scaling::none;
     }
-    const Scale& scale = scaling == Scaling::own ? own : common;
-    data.train.scale(scale), data.test.scale(scale);
-    data.scaling = Scaling::none;
-  }
+  });
   return common;
 }
 

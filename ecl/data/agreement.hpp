@@ -29,6 +29,10 @@ struct SiteSizes {
 /// `held`: the data of this process's sites, which are changed to fit; `places` their names.
 SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places);
 
+/// Samples that all processes read are the same: `mine` says which they are, `what` names them in the message.
+void agree_on_copies(Sites& sites, std::span<const std::string> places, const std::string& what,
+                     const std::string& mine);
+
 /// The training rows of one site.
 struct SiteRows {
   const Dataset* data;

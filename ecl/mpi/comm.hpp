@@ -41,6 +41,10 @@ class Comm {
   /// From here on whoever waits on this communicator, or a later duplicate, calls `watch` a few times a second: it may
   /// end the job when the one that is waited for has died.
   void watch(std::function<void()> watch) { watch_ = std::move(watch); }
+  /// For whoever waits by other means.
+  void look() const {
+    if (watch_) watch_();
+  }
   /// Waits for a request without blocking in MPI.
   void wait(MPI_Request& request) const;
   void barrier() const;

@@ -20,7 +20,7 @@ class MpiSites final : public Sites {
     return comm_.gather_all(mine[0]);
   }
   void together(const std::function<void()>& phase) override {
-    files_.emplace(hosts_.here());
+    files_.emplace(hosts_.here(), [this] { comm_.look(); });
     comm_.together([&] {
       try {
         phase();

@@ -20,12 +20,17 @@ std::vector<std::int32_t> first_rows(std::size_t count) {
   return rows;
 }
 
+std::string identity_of(const Dataset& data) {
+  return std::to_string(data.size()) + ' ' + std::to_string(data.checksum());
+}
+
 }  // namespace
 
 /// What the constructor works on.
 struct RunData::Reading {
   std::vector<TrainTest> held;  ///< of each node here; or the one data set that is dealt, or this rank's part of it
   PlacedData placed;            ///< of the data that are dealt
+  std::string dealt;            ///< which these are
 };
 
 RunData::RunData(const Spec& spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank)
@@ -70,6 +75,7 @@ TrainTest RunData::read_site(const Spec& spec, NodeId nodes, NodeId i) const {
 TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading) {
   const Placement placement(spec.placement, spec.devices);
   const auto deal = [&](const Dataset& labels) {
+    reading.dealt = std::to_string(labels.size()) + ' ' + std::to_string(labels.checksum());
     reading.placed = place(placement, Choice::parse(spec.partition), labels, nodes, spec.seed);
     return rank_ ? reading.placed.partition[*rank_] : first_rows(labels.size());
   };
@@ -86,6 +92,8 @@ void RunData::agree(Sites& sites, Reading& reading) {
   auto& held = reading.held;
   std::vector<std::string> places;
   for (std::size_t h = 0; h < held.size(); ++h) places.push_back(place_of(first_ + static_cast<NodeId>(h)));
+  if (!own_) agree_on_copies(sites, places, "training samples", reading.dealt);
+  if (!own_tests_) agree_on_copies(sites, std::span(places).first(1), "test samples", identity_of(held[0].test));
   const SiteSizes sizes = agree_on_tables(sites, held, places);
   groups_to_test_ = own_ ? std::accumulate(sizes.groups_to_test.begin(), sizes.groups_to_test.end(), std::size_t{0})
                          : sizes.groups_to_test[0];

@@ -437,7 +437,7 @@ std::string place_of(const mpi::Comm& comm) { return "rank " + std::to_string(co
 struct Job {
   explicit Job(const mpi::Comm& parent) : hosts(parent), survivors(parent, hosts), comm(parent.duplicate()) {}
 
-  /// Opens the run's directory, on each host that does not see rank 0's as well: makes a new run's. Collective.
+  /// Opens the run's directory, one on each file system: makes a new run's. Collective.
   void open_directories(const Spec& spec);
 
   const mpi::Hosts hosts;
@@ -466,14 +466,10 @@ void Job::open_directories(const Spec& spec) {
   comm.together([&] {
     if (hosts.here().rank() == 0) at_this_rank([&] { RunDirectory::check(spec); });
   });
-  comm.together([&] {
-    if (comm.rank() == 0) open();
-  });
-  if (spec.out.empty()) return;
-  keepers = Keepers(comm, hosts, spec.out);
-  comm.together([&] {
-    if (keepers.here() && comm.rank() != 0) at_this_rank(open);
-  });
+  if (!spec.out.empty())
+    keepers = Keepers(comm, hosts, spec.out, [&] { at_this_rank(open); });
+  else if (comm.rank() == 0)
+    open();
 }
 
 /// What must be the same on all ranks. Data of each rank's own may lie anywhere.

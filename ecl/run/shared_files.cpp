@@ -4,16 +4,35 @@
 #include <atomic>
 #include <chrono>
 #include <fcntl.h>
-#include <functional>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/memory.hpp"
 
 namespace ecl {
 namespace {
 
 constexpr std::size_t kMostFiles = 64;
 constexpr std::size_t kPiece = std::size_t{1} << 18;
+constexpr double kSpare = 256e6;  // bytes of memory that are left to others
+constexpr int kLooksBetweenWatches = 200;
+
+/// Of a file, whatever path leads to it.
+struct Identity {
+  dev_t device = 0;
+  ino_t number = 0;
+  bool operator==(const Identity&) const = default;
+};
+
+Identity identity(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return {};
+  return {status.st_dev, status.st_ino};
+}
 
 bool write_all(int file, std::span<const std::uint8_t> bytes) {
   while (!bytes.empty()) {
@@ -29,22 +48,23 @@ bool write_all(int file, std::span<const std::uint8_t> bytes) {
 /// Zeros to begin with, as new memory is.
 struct SharedFiles::Board {
   struct Entry {
-    std::size_t path;  ///< its hash
-    int file;          ///< the first rank's handle on what it has unpacked
+    Identity packed;
+    int file;  ///< the first rank's handle on what it has unpacked
   };
   std::array<Entry, kMostFiles> entries;
   std::atomic<std::size_t> count;
   std::atomic<bool> closed;  ///< there will be no more
 };
 
-SharedFiles::SharedFiles(const mpi::Comm& here) : first_(here.rank() == 0) {
+SharedFiles::SharedFiles(const mpi::Comm& here, std::function<void()> watch)
+    : first_(here.rank() == 0), watch_(std::move(watch)) {
   struct Place {
     int process, file;
   } mine{getpid(), -1};
   if (first_ && here.size() > 1) {
     mine.file = memfd_create("ecl-board", MFD_CLOEXEC);
-    if (mine.file >= 0 && ftruncate(mine.file, sizeof(Board)) != 0) mine.file = -1;
     if (mine.file >= 0) files_.push_back(mine.file);
+    if (mine.file >= 0 && ftruncate(mine.file, sizeof(Board)) != 0) mine.file = -1;
   }
   std::vector<Place> all(here.size());
   here.gather_all(&mine, sizeof mine, all.data());
@@ -54,6 +74,8 @@ SharedFiles::SharedFiles(const mpi::Comm& here) : first_(here.rank() == 0) {
   const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return;
   files_.push_back(file);
+  struct stat status {};  // where the ranks have process numbers of their own it may be anything
+  if (fstat(file, &status) != 0 || status.st_size != sizeof(Board)) return;
   void* const at = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (at != MAP_FAILED) board_ = static_cast<Board*>(at);
 }
@@ -72,7 +94,9 @@ std::unique_ptr<ByteStream> SharedFiles::open(const std::string& path, const std
   if (!board_ || !is_gzip_file(path, advice)) return open_file(path, advice);
   if (first_) return unpack(path, advice);
   // What the first rank does not have when it is done, it never will: it opens other files, or has failed.
-  for (bool closed = false;; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+  bool closed = false;
+  for (int looks = 1;; ++looks, std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+    if (watch_ && looks % kLooksBetweenWatches == 0) watch_();
     if (auto found = find(path)) return found;
     if (closed) return open_file(path, advice);
     closed = board_->closed;
@@ -88,16 +112,19 @@ std::unique_ptr<ByteStream> SharedFiles::unpack(const std::string& path, const s
   auto packed = open_file(path, advice);
   std::vector<std::uint8_t> piece(kPiece);
   while (const std::size_t got = packed->read(piece))
-    if (!write_all(file, std::span(piece).first(got))) return open_file(path, advice);
-  board_->entries[number] = {std::hash<std::string>()(path), file};
+    if (free_memory_bytes() < kSpare || !write_all(file, std::span(piece).first(got))) {
+      if (ftruncate(file, 0) != 0) throw Error("cannot give memory back", Exit::io);
+      return open_file(path, advice);
+    }
+  board_->entries[number] = {identity(path), file};
   board_->count = number + 1;
   return find(path);
 }
 
 std::unique_ptr<ByteStream> SharedFiles::find(const std::string& path) const {
-  const std::size_t wanted = std::hash<std::string>()(path);
+  const Identity wanted = identity(path);
   for (std::size_t e = 0; e < board_->count; ++e)
-    if (const auto& entry = board_->entries[e]; entry.path == wanted) {
+    if (const auto& entry = board_->entries[e]; entry.packed == wanted) {
       const std::string unpacked = process_ + std::to_string(entry.file);
       // Another process may not be allowed to look there.
       return access(unpacked.c_str(), R_OK) == 0 ? open_file(unpacked) : open_file(path);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,8 +15,9 @@ namespace ecl {
 /// read. Nobody waits for a rank that has failed, and nothing is left when the processes end.
 class SharedFiles {
  public:
-  /// Collective over `here`, the ranks of a host. It must live until all of them have read.
-  explicit SharedFiles(const mpi::Comm& here);
+  /// Collective over `here`, the ranks of a host. It must live until all of them have read. Who waits for the first
+  /// rank calls `watch` a few times a second.
+  explicit SharedFiles(const mpi::Comm& here, std::function<void()> watch = {});
   ~SharedFiles();
   SharedFiles(const SharedFiles&) = delete;
   SharedFiles& operator=(const SharedFiles&) = delete;
@@ -32,6 +34,7 @@ class SharedFiles {
   std::unique_ptr<ByteStream> find(const std::string& path) const;
 
   bool first_;
+  std::function<void()> watch_;
   std::string process_;     ///< where the system shows the first rank's files
   Board* board_ = nullptr;  ///< what the first rank says, seen by all; null where that is impossible
   std::vector<int> files_;  ///< of this process

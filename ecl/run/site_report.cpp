@@ -1,6 +1,7 @@
 #include "ecl/run/site_report.hpp"
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <sstream>
 

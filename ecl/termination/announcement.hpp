@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <mpi.h>
+#include <utility>
 #include <vector>
 
 #include "ecl/mpi/comm.hpp"

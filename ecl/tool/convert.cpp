@@ -40,10 +40,14 @@ void write_beside(const std::string& folder, const TrainTest& data) {
   write_numbers(folder + "/labels.npy", table.labels());
 }
 
-void refuse_taken(const std::string& out) {
+/// Makes the folder, which no other process has made.
+void make_new_folder(const std::string& out) {
+  const std::string parent = fs::path(out).parent_path().string();
+  if (!parent.empty()) make_folder(parent);
   std::error_code error;
-  if (fs::exists(out, error) && !fs::is_empty(out, error))
+  if (!fs::create_directory(out, error) && !error)
     throw Error("--out " + out + ": something is there already; choose another folder or remove it");
+  if (error) throw Error("--out " + out + ": cannot be made: " + error.message(), Exit::io);
 }
 
 }  // namespace
@@ -68,9 +72,7 @@ void convert_command(const std::vector<std::string>& arguments) {
   datasets().find(choice.name);
   if (choice.name != "csv" && choice.name != "libsvm")
     throw Error("ecl convert reads tables, csv or libsvm, and dataset " + choice.name + " is none");
-  refuse_taken(out);
-  const bool existed = fs::exists(out);
-  make_folder(out);
+  make_new_folder(out);
   DatasetRequest request{data, 1, 1};
   request.store = out;
   try {
@@ -80,9 +82,7 @@ void convert_command(const std::vector<std::string>& arguments) {
                 table.train.size(), table.train.features(), table.train.schema.classes.size(), out.c_str());
   } catch (...) {
     std::error_code ignored;
-    for (const char* name : {"features.npy", "groups.npy", "table.json", "labels.npy"})
-      fs::remove(out + "/" + name, ignored);
-    if (!existed) fs::remove(out, ignored);
+    fs::remove_all(out, ignored);
     throw;
   }
 }

@@ -8,10 +8,12 @@
 #include <optional>
 
 #include "ecl/base/check.hpp"
+#include "ecl/base/host.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "ecl/data/agreement.hpp"
 #include "ecl/data/placement.hpp"
 #include "ecl/data/site_path.hpp"
 #include "ecl/run/mpi_sites.hpp"
@@ -26,14 +28,15 @@ namespace {
 namespace po = boost::program_options;
 using Arguments = std::vector<std::string>;
 
-/// Parses `arguments` of `command`; false if it was --help, which is then printed under `usage`.
+/// Parses `arguments` of `command`; false if it was --help, which is then printed under `usage`, unless
+/// that is empty.
 bool parse(const Arguments& arguments, po::options_description& options, const Arguments& positional,
            const std::string& command, const std::string& usage) {
   options.add_options()("help", "this text");
   po::variables_map values;
   parse_arguments(arguments, options, positional, command, values);
   po::notify(values);
-  if (values.count("help")) std::cout << usage << " [options]\n" << options;
+  if (values.count("help") && !usage.empty()) std::cout << usage << " [options]\n" << options;
   return values.count("help") == 0;
 }
 
@@ -129,6 +132,17 @@ void print_data(const Spec& spec, const RunData& data, const Counts& counts) {
               disjoint_and_complete(partition, data.everything()->size()) ? "yes" : "NO");
 }
 
+std::string place_of(const mpi::Comm* world) {
+  return world ? "rank " + std::to_string(world->rank()) + " on " + host_name() : host_name();
+}
+
+/// An argument a line.
+std::string text_of(const Arguments& arguments) {
+  std::string text;
+  for (const std::string& argument : arguments) text += argument + '\n';
+  return text;
+}
+
 }  // namespace
 
 void list_command(const Arguments& arguments) {
@@ -187,7 +201,15 @@ void data_command(const Arguments& arguments, const mpi::Comm* world) {
       "seed", po::value(&spec.seed)->default_value(spec.seed), "of the split");
   std::string partition;
   std::swap(partition, spec.partition);
-  if (!parse(arguments, options, {}, "ecl data", "ecl data")) return;
+  const bool first = !world || world->rank() == 0;
+  std::optional<MpiSites> ranks;
+  if (world) ranks.emplace(*world);
+  LocalSites one;
+  Sites& sites = world ? static_cast<Sites&>(*ranks) : one;
+  bool wanted = true;
+  sites.together([&] { wanted = parse(arguments, options, {}, "ecl data", first ? "ecl data" : ""); });
+  if (!wanted) return;
+  agree_on_settings(sites, place_of(world), text_of(arguments));
   if (spec.partition.empty()) spec.partition = is_pattern(spec.data, "--data") ? "own" : partition;
   if (given && *given < 1) throw Error("-n " + std::to_string(*given) + " is not at least 1");
   const bool on_ranks = world && world->size() > 1;
@@ -199,11 +221,10 @@ void data_command(const Arguments& arguments, const mpi::Comm* world) {
   check(spec);
   partitions().find(Choice::parse(spec.partition).name);
   if (!on_ranks) {
-    LocalSites sites;
-    const RunData data(spec, nodes, sites, std::nullopt);
-    return print_data(spec, data, count_classes(sites, data, 0, nodes));
+    const RunData data(spec, nodes, one, std::nullopt);
+    const Counts counts = count_classes(one, data, 0, nodes);
+    return print_data(spec, data, counts);
   }
-  MpiSites sites(*world);
   const NodeId rank = world->rank();
   const RunData data(spec, nodes, sites, rank);
   const Counts counts = count_classes(sites, data, rank, rank + 1);

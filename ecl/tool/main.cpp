@@ -151,6 +151,8 @@ Exit run(const Arguments& arguments) {
   } else if (command == "topology") {
     ecl::topology_command(rest);
   } else if (command == "convert") {
+    if (ecl::mpi::launched())
+      throw ecl::Error("ecl convert works by itself: start it without mpirun, where the file is");
     ecl::convert_command(rest);
   } else if (command == "data") {
     return data(rest);

@@ -109,7 +109,7 @@ class CsvFile {
       if (cells.size() != layout_.columns)
         lines.fail(lines.line(), "this line has " + std::to_string(cells.size()) + " columns and the first line has " +
                                      std::to_string(layout_.columns));
-      index.labels.push_back(index.label_names.add(name(lines, cells[layout_.label_at])));
+      index.add_label(name(lines, cells[layout_.label_at]), lines);
       if (layout_.group_at) index.groups.push_back(index.group_names.add(name(lines, cells[*layout_.group_at])));
     });
     if (index.labels.empty()) throw Error("'" + path_ + "' has a header and no samples", Exit::io);
@@ -179,6 +179,7 @@ Schema schema_of(const Layout& layout, Schema schema) {
 /// The rows of `file`, all of them, as a test set beside those of `train`.
 Dataset read_test(const DatasetRequest& request, const CsvFile& train) {
   const std::string& path = request.test;
+  require_regular(path);
   const Layout& layout = train.layout();
   Layout same;
   same.label = layout.label, same.group = layout.group;

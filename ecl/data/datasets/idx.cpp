@@ -117,8 +117,6 @@ IdxImages read_idx_images(ByteStream& stream, const std::string& path, const std
   }
 
   const bool all = rows.empty();
-  // A header can claim any size: memory grows with what is there, unless the caller knows the number of images.
-  if (expected != 0) images.pixels.reserve((all ? count : rows.size()) * pixels);
   std::uint64_t found = kHeader, at = 0;
   const std::size_t wanted = all ? static_cast<std::size_t>(count) : rows.size();
   const auto row = [&](std::size_t n) { return all ? n : static_cast<std::uint64_t>(rows[n]); };
@@ -131,6 +129,9 @@ IdxImages read_idx_images(ByteStream& stream, const std::string& path, const std
     const std::size_t got = fill(stream, std::span(images.pixels).subspan(held));
     found += got;
     if (got < run * pixels) break;
+    // A header can claim any size: until there is a piece of it, and the number of images is known, memory grows only
+    // with what is there.
+    if (n == 0 && expected != 0) images.pixels.reserve(wanted * pixels);
     at = row(n) + run, n += run;
   }
   found += stream.skip(kRest);

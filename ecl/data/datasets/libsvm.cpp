@@ -18,7 +18,7 @@ class LibsvmFile {
     each_row([this](const TextLines& lines, std::string_view text) {
       const std::string_view label = next_word(text);
       lines.number(label);  // rejects what is no class number
-      index_.labels.push_back(index_.label_names.add(label));
+      index_.add_label(label, lines);
       std::int64_t last = 0;
       for (std::string_view word = next_word(text); !word.empty(); word = next_word(text), ++values_) {
         const std::int64_t feature = split_value(lines, word).feature;
@@ -131,6 +131,7 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::string endings[] = {".libsvm", ".svm"};
   const std::string path = data.source = find_table(request, "libsvm", endings);
   const std::string test_path = request.test.empty() ? find_test(path) : request.test;
+  require_regular(test_path);
 
   const LibsvmFile file(path, request);
   std::optional<LibsvmFile> tested;

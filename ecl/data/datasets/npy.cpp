@@ -32,6 +32,8 @@ void read_column(const std::string& path, std::size_t rows, const std::vector<st
                     std::to_string(rows) + " rows",
                 Exit::io);
   for (const std::string& name : known) names.add(name);
+  if (names.all().size() != known.size())
+    throw Error("table.json beside '" + path + "' names two things alike; convert again", Exit::io);
   numbers.reserve(rows);
   for (std::size_t row = 0; row < rows; ++row) {
     const std::int32_t value = values[row];

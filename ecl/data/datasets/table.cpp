@@ -14,6 +14,9 @@
 #include "ecl/base/text_lines.hpp"
 
 namespace ecl {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 bool ends_as(const std::string& name, const std::string& ending) {
@@ -50,15 +53,19 @@ std::vector<std::int32_t> numbered(const std::vector<std::int32_t>& numbers, con
 
 }  // namespace
 
+void require_regular(const std::string& path) {
+  std::error_code failed;
+  if (fs::exists(path, failed) && !fs::is_regular_file(path, failed) && !fs::is_directory(path, failed))
+    throw Error("'" + path + "' is no regular file; a table is read twice: write it to a file first");
+}
+
 std::string find_table(const DatasetRequest& request, const std::string& dataset,
                        std::span<const std::string> endings) {
-  namespace fs = std::filesystem;
   const std::string& path = request.data;
   if (path.empty()) throw Error("dataset " + dataset + ": no file is given; name it with --data FILE");
   std::error_code failed;
   if (!fs::is_directory(path, failed)) {
-    if (fs::exists(path, failed) && !fs::is_regular_file(path, failed))
-      throw Error("'" + path + "' is no regular file; a table is read twice: write it to a file first");
+    require_regular(path);
     return path;
   }
   std::vector<std::string> found;
@@ -89,6 +96,12 @@ std::int32_t Names::add(std::string_view name) {
   numbers_.emplace(name, number);
   names_.emplace_back(name);
   return number;
+}
+
+void TableIndex::add_label(std::string_view label, const TextLines& lines) {
+  constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (labels.size() == kMost) lines.fail(label, "a table has " + std::to_string(kMost) + " rows at most");
+  labels.push_back(label_names.add(label));
 }
 
 NameTable tabulate(const std::vector<std::string>& names) {
@@ -184,7 +197,7 @@ Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows
 }
 
 RowStore::RowStore(std::size_t rows, std::size_t features, const std::string& folder, const std::string& what)
-    : rows_(rows), features_(static_cast<int>(features)) {
+    : what_(what), rows_(rows), features_(static_cast<int>(features)) {
   const std::uint64_t count = static_cast<std::uint64_t>(rows) * features;
   if (!folder.empty()) {
     path_ = folder + "/features.npy";
@@ -204,12 +217,17 @@ RowStore::RowStore(std::size_t rows, std::size_t features, const std::string& fo
 }
 
 void RowStore::flush() {
+  written_ += values_.size();
   file_->write({reinterpret_cast<const char*>(values_.data()), values_.size() * sizeof(float)});
   values_.clear();
 }
 
 Rows RowStore::finish() {
+  written_ += values_.size();
+  if (written_ != static_cast<std::uint64_t>(rows_) * features_)
+    throw Error(what_ + " has changed while it was read; read it again", Exit::io);
   if (!file_) return FloatRows{features_, std::move(values_)};
+  written_ -= values_.size();
   flush();
   file_->finish();
   return map_rows(path_);
@@ -220,6 +238,10 @@ MappedRows map_rows(const std::string& path) {
   if (array.type != "<f4" || array.shape.size() != 2)
     throw Error("'" + path + "' holds " + std::to_string(array.shape.size()) + "-dimensional values of type '" +
                     array.type + "'; a row of features for each sample is wanted: .astype('float32'), .reshape(n, -1)",
+                Exit::io);
+  if (array.offset % alignof(float) != 0)
+    throw Error("'" + path + "' has data at byte " + std::to_string(array.offset) + ", which is no multiple of 4; " +
+                    "numpy.save writes it anew",
                 Exit::io);
   constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
   if (array.shape[0] > kMost || array.shape[1] > kMost || array.shape[1] == 0)

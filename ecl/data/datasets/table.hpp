@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ecl/base/files.hpp"
+#include "ecl/base/text_lines.hpp"
 #include "ecl/contracts/dataset.hpp"
 
 /// What the loaders of text tables share.
@@ -19,6 +20,9 @@ namespace ecl {
 /// (each also with ".gz"). Throws Error (usage) if there is none, or more than one, or it is no regular file: tables
 /// are read twice.
 std::string find_table(const DatasetRequest& request, const std::string& dataset, std::span<const std::string> endings);
+
+/// Throws Error for a pipe and the like.
+void require_regular(const std::string& path);
 
 /// For a data set that reads no file. Throws Error if --data or --test names one.
 void refuse_files(const DatasetRequest& request, const std::string& dataset);
@@ -52,6 +56,9 @@ NameTable tabulate(const std::vector<std::string>& names);
 struct TableIndex {
   std::vector<std::int32_t> labels, groups;  ///< by row, into the names; no groups without a group column
   Names label_names, group_names;
+
+  /// Throws Error where there are more than can be numbered.
+  void add_label(std::string_view label, const TextLines& lines);
 };
 
 /// How the test rows are drawn, as `test` and `test-by` of a data set say.
@@ -99,8 +106,10 @@ class RowStore {
   static constexpr std::size_t kBuffer = std::size_t{1} << 18;
   void flush();
 
+  std::string what_;
   std::size_t rows_;
   int features_;
+  std::uint64_t written_ = 0;
   std::string path_;
   std::unique_ptr<AtomicFile> file_;
   std::vector<float> values_;

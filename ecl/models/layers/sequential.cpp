@@ -106,8 +106,9 @@ void Sequential<T>::forward(int rows, const T* w, SparseSamples x, T* y) {
 template <class T>
 T* Sequential<T>::backward_above(std::size_t last, int rows, const T* w, const T* y, T* dy, T* dw,
                                  Scratch<T>& scratch) {
+  if (steps_.size() == last + 1) return dy;
   std::size_t widest = 0;
-  for (const Step& step : steps_) widest = std::max(widest, step.layer->in.size());
+  for (std::size_t l = last + 1; l < steps_.size(); ++l) widest = std::max(widest, steps_[l].layer->in.size());
   T* const turns[2] = {scratch.take(rows * widest), scratch.take(rows * widest)};
   T* const outside = const_cast<T*>(y);  // only read
   for (std::size_t l = steps_.size(); l-- > last + 1;) {

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <unistd.h>
 
 #include "ecl/base/check.hpp"
@@ -22,20 +23,25 @@ std::string make_token(const std::string& directory) {
 
 }  // namespace
 
-Keepers::Keepers(const mpi::Comm& comm, const mpi::Hosts& hosts, const std::string& directory) {
-  std::string token;
-  comm.together([&] {
-    if (comm.rank() == 0) token = make_token(directory);
-  });
-  token = comm.gather_all(token)[0];
-  const bool seen = hosts.here().max(access(token.c_str(), F_OK) == 0) > 0;
-  here_ = comm.rank() == 0 || (!seen && hosts.here().rank() == 0);
-  const char mine = here_;
-  std::vector<char> all(comm.size());
-  comm.gather_all(&mine, 1, all.data());  // when this is over all have looked
-  for (int rank = 1; rank < comm.size(); ++rank)
-    if (all[rank]) others_.push_back(rank);
-  if (comm.rank() == 0) unlink(token.c_str());
+Keepers::Keepers(const mpi::Comm& comm, const mpi::Hosts& hosts, const std::string& directory,
+                 const std::function<void()>& open) {
+  constexpr int kNobody = std::numeric_limits<int>::max();
+  for (bool seen = false;;) {
+    const bool candidate = !seen && hosts.here().rank() == 0;
+    const auto keeper = static_cast<int>(-comm.max(candidate ? -comm.rank() : -static_cast<double>(kNobody)));
+    if (keeper == kNobody) return;
+    std::string token;
+    comm.together([&] {
+      if (comm.rank() != keeper) return;
+      open();
+      token = make_token(directory);
+    });
+    token = comm.gather_all(token)[keeper];
+    seen |= hosts.here().max(access(token.c_str(), F_OK) == 0) > 0;
+    comm.barrier();  // all have looked
+    if (comm.rank() == keeper) here_ = true, unlink(token.c_str());
+    if (keeper != 0) others_.push_back(keeper);
+  }
 }
 
 }  // namespace ecl

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -7,15 +8,17 @@
 
 namespace ecl {
 
-/// Who looks after a run's directory. Hosts that share a file system see that of rank 0, which keeps it. Any other host
-/// has one of its own, at the same path, with what belongs to its ranks: its lowest rank keeps that.
+/// Who looks after a run's directory. Hosts that share a file system see the same one, which the lowest rank among them
+/// keeps: rank 0 the results, others what belongs to the ranks of their hosts.
 class Keepers {
  public:
   /// There is no directory.
   Keepers() = default;
-  /// Rank 0's `directory` is there. Whether it is seen, a file in it tells that is gone when this returns. Collective;
-  /// throws Error (io), the same on every rank.
-  Keepers(const mpi::Comm& comm, const mpi::Hosts& hosts, const std::string& directory);
+  /// Finds them one after the other, rank 0 first: a keeper calls `open`, after which `directory` is there, and the
+  /// hosts that see a file which it makes there (it is gone when this returns) need no other. Collective; throws Error,
+  /// the same on every rank.
+  Keepers(const mpi::Comm& comm, const mpi::Hosts& hosts, const std::string& directory,
+          const std::function<void()>& open);
 
   /// This rank keeps one.
   bool here() const { return here_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ecl/base/host.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 
 namespace ecl {
@@ -26,9 +27,14 @@ std::uint64_t RankCheckpoints::resume() {
   comm_.gather_all(&mine, sizeof mine, all.data());
   number_ = published_ = load_latest(files_, all[0], [this](std::uint64_t number) {
     comm_.together([this, number] {
-      Archive file = files_.load(number, name());
-      archive(file, 0);
-      file.finish();
+      try {
+        Archive file = files_.load(number, name());
+        archive(file, 0);
+        file.finish();
+      } catch (const Error& error) {
+        if (comm_.rank() == 0) throw;
+        throw Error("rank " + std::to_string(comm_.rank()) + " on " + host_name() + ": " + error.what(), error.code());
+      }
     });
   });
   next_ = times_.after(stood_);

@@ -82,7 +82,7 @@ static bool ended(const std::string& verdict) {
 RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out) {
   if (directory_.empty()) return;
   check(spec);
-  make_folder(directory_);
+  if (!spec.resume) make_folder(directory_);
   if (!spec.resume)
     write_atomically(path("config.ini"),
                      "# " + spec.command + "\n# on " + std::to_string(nodes) + " nodes\n" + spec.config);
