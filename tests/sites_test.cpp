@@ -157,6 +157,25 @@ TEST_F(Sites, ASiteThatIsTooSmallForATestStillTrains) {
   EXPECT_EQ(lines.at(1).rfind("0,2,0,,,,", 0), 0u) << lines.at(1);
 }
 
+TEST_F(Sites, DoNotReadOneFileTwice) {
+  const Outcome outcome =
+      run(tool_on(2, kTraining + std::string(" --dataset csv --partition own --data ") + path("site1.csv")));
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("both read '" + path("site1.csv") + "' as their own"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Sites, NamesThatAreNotUtf8AreRefused) {
+  write_file(scratch_ / "site1.csv", std::string(kHeader) + "1,2,short\n1,2,gro\xdf\n");
+  const Outcome label = run(tool_on(kSites, kTraining + own()));
+  EXPECT_EQ(label.exit_code, 5);
+  EXPECT_NE(label.err.find("site1.csv:3:5: the name 'gro?' is not UTF-8"), std::string::npos) << label.err;
+  write_file(scratch_ / "site1.csv", "h\xf6he,width,kind\n1,2,short\n1,2,tall\n");
+  EXPECT_EQ(run(tool_on(kSites, kTraining + own())).exit_code, 5);
+  std::filesystem::remove(scratch_ / "test.csv");
+  const Outcome test = run(tool("simulate --nodes 4 --quiet" + dealt() + one_test()));
+  EXPECT_NE(test.err.find("name the file of the test samples with --test"), std::string::npos) << test.err;
+}
+
 TEST_F(Sites, DoNotTellWhatIsNoLabel) {
   std::string rows = "name,width,kind\n";
   for (int n = 0; n < 10'001; ++n) rows += "1," + std::to_string(n) + ",secret" + std::to_string(n) + "\n";
@@ -299,8 +318,9 @@ TEST_F(Sites, StartedWithOtherOptionsAreNamed) {
       started(" --dataset csv --data " + path("site0.csv"), " --dataset csv --data " + path("site1.csv"));
   EXPECT_EQ(data.exit_code, 2);
   EXPECT_NE(data.err.find("--partition own"), std::string::npos) << data.err;
-  const Outcome each = started(" --dataset csv --partition own --data " + path("site0.csv"),
-                               " --dataset csv --partition own --data " + path("site1.csv"));
+  const std::string alone =
+      std::string(" -n 1 ") + ECL_TOOL + " " + kTraining + " --dataset csv --partition own --data ";
+  const Outcome each = run(words_of(ECL_MPIEXEC + alone + path("site0.csv") + " :" + alone + path("site1.csv")));
   EXPECT_EQ(each.exit_code, 0) << each.err;
 }
 

@@ -91,6 +91,31 @@ void TextLines::fail(std::string_view cell, const std::string& what, Exit code) 
   throw Error(path_ + ":" + std::to_string(number_) + ":" + std::to_string(column) + ": " + what, code);
 }
 
+void TextLines::require_utf8(std::string_view cell) const {
+  if (!is_utf8(cell))
+    fail(cell, "the name " + quoted(cell) + " is not UTF-8; iconv -f latin1 -t utf-8 turns such files into it");
+}
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto byte = [&](std::size_t n) { return static_cast<unsigned char>(text[at + n]); };
+    const unsigned first = byte(0);
+    if (first < 0x80) {
+      ++at;
+      continue;
+    }
+    const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4 || text.size() - at < length) return false;
+    for (std::size_t n = 1; n < length; ++n)
+      if ((byte(n) & 0xC0) != 0x80) return false;
+    if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F) || (first == 0xF0 && byte(1) < 0x90) ||
+        (first == 0xF4 && byte(1) > 0x8F))
+      return false;
+    at += length;
+  }
+  return true;
+}
+
 std::string quoted(std::string_view text) {
   constexpr std::size_t kLongest = 40;
   std::string shown;

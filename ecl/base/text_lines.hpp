@@ -33,6 +33,9 @@ class TextLines {
   float number(std::string_view cell) const;
   std::int64_t integer(std::string_view cell) const;
 
+  /// Throws Error (io) unless `cell` is UTF-8: names go into files that others read.
+  void require_utf8(std::string_view cell) const;
+
   /// Throws Error: "path:line:column: what", the column (from 1) where `cell`, a part of line(), starts. `code`: io for
   /// text that makes no sense, usage for what does not fit the rest of the user's request.
   [[noreturn]] void fail(std::string_view cell, const std::string& what, Exit code = Exit::io) const;
@@ -46,6 +49,9 @@ class TextLines {
   std::string_view rest_, line_;
   std::size_t number_ = 0;
 };
+
+/// Whether `text` is UTF-8, overlong forms and surrogates excluded.
+bool is_utf8(std::string_view text);
 
 /// `text` for a message: shortened, in quotes, anything unprintable as '?'.
 std::string quoted(std::string_view text);

@@ -1,6 +1,7 @@
 #include "ecl/run/run_data.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -18,6 +19,19 @@ std::vector<std::int32_t> first_rows(std::size_t count) {
   std::vector<std::int32_t> rows(count);
   std::iota(rows.begin(), rows.end(), 0);
   return rows;
+}
+
+/// Two ranks of a host that read one file would train on its rows twice, and each be tested on rows of the other.
+void refuse_shared_files(Sites& sites, const std::string& path, const std::string& place) {
+  std::error_code failed;
+  const std::string whole = std::filesystem::canonical(path, failed).string();
+  const std::string mine = host_name() + ':' + (failed ? path : whole);
+  std::map<std::string, std::string> readers;  // by file
+  const auto places = sites.gather({place}), files = sites.gather({mine});
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (const auto [found, added] = readers.emplace(files[i], places[i]); !added)
+      throw Error(places[i] + " and " + found->second + " both read '" + path +
+                  "' as their own; give each rank a file of its own with {node}, or start one rank a host");
 }
 
 std::string identity_of(const Dataset& data) {
@@ -92,6 +106,7 @@ void RunData::agree(Sites& sites, Reading& reading) {
   auto& held = reading.held;
   std::vector<std::string> places;
   for (std::size_t h = 0; h < held.size(); ++h) places.push_back(place_of(first_ + static_cast<NodeId>(h)));
+  if (own_ && rank_) refuse_shared_files(sites, held[0].source, places[0]);
   if (!own_) agree_on_copies(sites, places, "training samples", reading.dealt);
   if (!own_tests_) agree_on_copies(sites, std::span(places).first(1), "test samples", identity_of(held[0].test));
   const SiteSizes sizes = agree_on_tables(sites, held, places);

@@ -82,8 +82,8 @@ void resolve(Layout& layout, const std::string& path) {
 /// A csv file: its layout at once, its rows when they are asked for.
 class CsvFile {
  public:
-  CsvFile(std::string path, Layout layout, const DatasetRequest& request)
-      : path_(std::move(path)), layout_(std::move(layout)), request_(request) {
+  CsvFile(std::string path, Layout layout, const DatasetRequest& request, std::string advice = kAdvice)
+      : path_(std::move(path)), layout_(std::move(layout)), request_(request), advice_(std::move(advice)) {
     TextLines lines = open();
     if (!lines.next()) throw Error("'" + path_ + "' is empty", Exit::io);
     layout_.separator = separator_of(lines.line());
@@ -91,6 +91,7 @@ class CsvFile {
     layout_.columns = first.size();
     const std::vector<std::string> names(first.begin(), first.end());  // the next line may move the first
     const std::vector<std::string_view> views(names.begin(), names.end());
+    for (const std::string_view cell : first) lines.require_utf8(cell);
     std::optional<Cells> second;
     if (lines.next()) second = split_cells(lines, layout_.separator);
     layout_.has_header = is_header(views, second);
@@ -141,7 +142,7 @@ class CsvFile {
   }
 
  private:
-  TextLines open() const { return {path_, request_.open(path_, kAdvice)}; }
+  TextLines open() const { return {path_, request_.open(path_, advice_)}; }
 
   /// Calls use(lines, cells) for each row that is `wanted`, by its number from 0.
   template <class Wanted, class Use>
@@ -160,12 +161,14 @@ class CsvFile {
   static std::string_view name(const TextLines& lines, std::string_view cell) {
     if (cell.empty()) lines.fail(cell, "a label or group is missing");
     if (is_number(cell)) lines.number(cell);  // rejects NaN and infinities
+    lines.require_utf8(cell);
     return cell;
   }
 
   std::string path_;
   Layout layout_;
   const DatasetRequest& request_;
+  std::string advice_;
 };
 
 Schema schema_of(const Layout& layout, Schema schema) {
@@ -183,7 +186,7 @@ Dataset read_test(const DatasetRequest& request, const CsvFile& train) {
   const Layout& layout = train.layout();
   Layout same;
   same.label = layout.label, same.group = layout.group;
-  const CsvFile file(path, same, request);
+  const CsvFile file(path, same, request, "name the file of the test samples with --test");
   const Layout& found = file.layout();
   if (found.columns != layout.columns || found.header != layout.header)
     throw Error("'" + path + "', the test samples, has not the columns of '" + train.path() +
