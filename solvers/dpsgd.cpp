@@ -7,6 +7,7 @@
 ///     once per round   x_i <- W_ii x_i + sum_j W_ij x_j     (x_j: the newest model that arrived; Metropolis weights)
 ///     local step       x_i <- x_i - mu g_i
 ///     message          x_i
+///     exchange again   x_i <- W_ii x_i + sum_j W_ij x_j     R - 1 times: W^R in all
 ///
 /// In lock step with K = 1 this is D-PSGD in its combine-then-adapt order; asynchronously, on mailboxes that hold the
 /// newest model, it is the scheme of ADSGD and SWIFT. It is biased when shards differ: at a constant step size the
@@ -24,6 +25,7 @@ class DecentralisedSgd final : public Solver {
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
+  bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
   void combine(Vec x) override { mixing_.mix(x); }
   void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }

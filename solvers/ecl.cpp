@@ -27,6 +27,15 @@
 /// without), local steps follow the velocity (the round's own gradients, of two classes maybe, do not lead astray), and
 /// messages are read when the step is taken, not a round earlier.
 ///
+/// With R > 1 exchanges a round the node takes its gradients at the centre, where the network stands, and a round's
+/// step is made in R parts, between which the neighbours answer:
+///
+///     x_i <- z_i, K local steps, v_i as above
+///     R times      w_i <- z_i - (mu K / R) ( v_i - c_i );   s_{i->j} as above;   the answers: z_i, c_i anew
+///
+/// With the velocities fixed the exchanges solve the linearised problem: c_i comes to v_i less the nodes' mean, and all
+/// move by the mean. At rest nothing is different.
+///
 /// At rest x_i = w_i = z_i = w_j and v_i = c_i; the corrections of an edge's ends are opposite, so the gradients sum
 /// to 0, whatever was lost, late, repeated or reordered before. alpha_i = alpha_scale / ( mu K d_i ), an edge takes the
 /// harmonic mean of its ends' values: alpha_scale = 1 makes one exchange carry the whole difference of the nodes' mean
@@ -64,6 +73,8 @@ class Ecl final : public Solver {
   Ecl(const SolverSetup& setup, Params& params)
       : beta_(static_cast<float>(params.number("beta", 0.95, 0, 0.9999, "momentum from round to round"))),
         look_ahead_(static_cast<float>(params.number("look_ahead", 0, 0, 2, "gradients at: 0 w, 1 the next centre"))),
+        exchanges_(setup.exchanges),
+        at_centre_(setup.exchanges > 1),
         duals_(duals(setup, params)),
         model_(setup.initial.begin(), setup.initial.end()),
         correction_(setup.initial.size()),
@@ -74,8 +85,15 @@ class Ecl final : public Solver {
 
   std::size_t message_size() const override { return duals_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
-  bool receives_before_last_step() const override { return true; }
+  bool receives_before_last_step() const override { return !at_centre_; }
+  bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
+
+  void combine(Vec x) override {
+    if (!at_centre_) return;
+    duals_.split(model_, correction_);  // z_i; without edges w_i as it is
+    std::copy(model_.begin(), model_.end(), x.begin());
+  }
 
   void descend(Vec x, CVec direction, double step_size) override {
     const float mu = static_cast<float>(step_size);
@@ -88,9 +106,27 @@ class Ecl final : public Solver {
   }
 
   void end_round(Vec x, int steps, double step_size) override {
-    duals_.split(model_, correction_);  // z_i; without edges w_i as it is
+    if (!at_centre_) duals_.split(model_, correction_);
     if (steps > 0) update_velocity(steps);
-    const float step = static_cast<float>(step_size * steps), reach = (1 + look_ahead_) * step;
+    step_ = static_cast<float>(step_size * steps / exchanges_);
+    go(x);
+  }
+
+  void exchange(Vec x) override {
+    duals_.split(model_, correction_);
+    go(x);
+  }
+
+  void send(int e, CVec, Vec message) override { duals_.send(e, model_, message); }
+  void drop(int e) override { duals_.drop(e); }
+  void archive(Archive& archive) override {
+    archive(rounds_, step_, duals_, model_, correction_, gradients_, velocity_);
+  }
+
+ private:
+  /// A step from the centre.
+  void go(Vec x) {
+    const float step = step_, reach = (1 + look_ahead_) * step;
     for (std::size_t d = 0; d < x.size(); ++d) {
       const float direction = velocity_[d] - correction_[d];
       x[d] = model_[d] - reach * direction;
@@ -98,11 +134,6 @@ class Ecl final : public Solver {
     }
   }
 
-  void send(int e, CVec, Vec message) override { duals_.send(e, model_, message); }
-  void drop(int e) override { duals_.drop(e); }
-  void archive(Archive& archive) override { archive(rounds_, duals_, model_, correction_, gradients_, velocity_); }
-
- private:
   /// v_i <- beta_t v_i + (1 - beta_t) times the mean of the round's gradients.
   void update_velocity(int steps) {
     const float beta = std::min(beta_, (rounds_ + kHeadStart) / (rounds_ + kHeadStart + 1)),
@@ -113,6 +144,9 @@ class Ecl final : public Solver {
   }
 
   float beta_, look_ahead_;
+  double exchanges_;
+  bool at_centre_;    ///< gradients are taken at z_i
+  float step_ = 0;    ///< of an exchange
   float rounds_ = 0;  ///< with gradients, so far
   EdgeDuals duals_;
   Floats model_;       ///< w_i, what messages tell

@@ -37,8 +37,10 @@ class GradientTracking final : public Solver {
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
+  bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
 
+  /// R times a round: W^R in place of W.
   void combine(Vec x) override {
     mixing_.mix(x, 0);
     mixing_.mix(tracker_, 1);

@@ -95,6 +95,8 @@ TEST_P(Simulated, ResumesBitForBit) {
 INSTANTIATE_TEST_SUITE_P(
     Checkpoint, Simulated,
     testing::Values(Case{"Async", "--solver ecl --drop 0.1 --tear 0.1 --duplicate 0.1"},
+                    Case{"Exchanges", "--exchanges 3 --patience 0.5 --drop 0.1"},
+                    Case{"ExchangesLockStep", "--exchanges 3 --mode lock-step"},
                     Case{"LockStep", "--solver dpsgd --momentum 0.9 --mode lock-step --augment crop-flip"},
                     Case{"Server", "--solver fedasync --topology star"}, Case{"Silent", "--solver local"}),
     [](const auto& test) { return test.param.name; });
@@ -156,7 +158,7 @@ TEST_P(OverRanks, LockStepResumesBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, OverRanks,
-                         testing::Values(Case{"Ecl", "--solver ecl"},
+                         testing::Values(Case{"Ecl", "--solver ecl"}, Case{"Exchanges", "--exchanges 3"},
                                          Case{"Led",
                                               "--solver led --momentum 0.9 --lr-schedule cosine --augment crop-flip"},
                                          Case{"Scaffold", "--solver scaffold --topology star"},

@@ -72,6 +72,47 @@ INSTANTIATE_TEST_SUITE_P(KTheta, EclExact,
                          testing::Combine(testing::Values(1, 2, 4, 8, 16), testing::Values("theta=1", "theta=0.5"),
                                           testing::Values("ecl", "ecl_isvr")));
 
+/// R exchanges a round: the same point of rest, in either mode, whatever happens to the messages.
+class EclExchanges : public testing::TestWithParam<std::tuple<int, int>> {};
+
+TEST_P(EclExchanges, AreExactInLockStep) {
+  Spec spec = quadratics(8, 16000);
+  std::tie(spec.exchanges, spec.local_steps) = GetParam();
+  spec.mode = "lock-step";
+  EXPECT_LT(error_after(spec), kFloat);
+}
+
+TEST_P(EclExchanges, AreExactUnderDropTearDuplicateLatencyAndSpeedSpread) {
+  Spec spec = quadratics(8, 24000);
+  std::tie(spec.exchanges, spec.local_steps) = GetParam();
+  spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
+  spec.node_speed = "2:2,3:4,5:3,7:2";
+  EXPECT_LT(error_after(spec), kFloat);
+}
+
+INSTANTIATE_TEST_SUITE_P(RK, EclExchanges, testing::Combine(testing::Values(1, 2, 4, 8), testing::Values(1, 4)));
+
+TEST(Exchanges, OfGossipAreAPowerOfItsMatrix) {
+  Spec spec = quadratics(6, 20);
+  spec.mode = "lock-step", spec.solver = "dpsgd", spec.local_steps = 1;
+  Spec twice = spec;
+  twice.exchanges = 3;
+  Simulation once(spec), thrice(twice);
+  for (int step = 0; step < 10; ++step) {
+    once.run(1), once.settle(2);
+    thrice.run(1);
+    for (NodeId i = 0; i < spec.nodes; ++i)
+      for (std::size_t d = 0; d < once.nodes()[i].x().size(); ++d)
+        ASSERT_EQ(once.nodes()[i].x()[d], thrice.nodes()[i].x()[d]) << "step " << step;
+  }
+}
+
+TEST(Exchanges, AreRefusedWhereTheyMeanNothing) {
+  Spec spec = quadratics(4, 1);
+  spec.solver = "ecl_isvr", spec.exchanges = 2;
+  EXPECT_THROW(Simulation{spec}, Error);
+}
+
 class EclCompressed : public testing::TestWithParam<const char*> {};
 
 TEST_P(EclCompressed, RandomCoordinatesAreExactUnderFaults) {

@@ -28,6 +28,7 @@ struct SolverSetup {
   CVec initial;         ///< d floats, the same on all nodes; valid during construction only
   double step_size;     ///< effective step mu at the start: learning rate / (1 - momentum)
   int local_steps;      ///< K: descents between two exchanges; the StepRule has the same
+  int exchanges = 1;    ///< R: exchanges between the last descent of a round and the first of the next
   double momentum = 0;  ///< the engine's, of the gradient; a solver with a momentum of its own refuses a second one
   std::uint64_t seed = 1;
   /// Makes the node's exact local step, for solvers that ask for it; throws Error if the model has none. Empty where
@@ -38,9 +39,9 @@ struct SolverSetup {
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
 ///
 /// The Optimizer calls, once per round: receive() for each message that arrived, combine(), K times descend(),
-/// end_round(), then send() for each edge that sends. Gradients are taken at the x that combine() left, and so are
-/// evaluations. A run's last round may have fewer descents. After it there are rounds without any, in which the nodes
-/// only exchange until they agree.
+/// end_round(), then send() for each edge that sends; where there are R exchanges, R - 1 times receive(), exchange()
+/// and send() follow. Gradients are taken at the x that combine() left, and so are evaluations. A run's last round may
+/// have fewer descents. After it there are rounds without any, in which the nodes only exchange until they agree.
 /// All vectors have d floats, messages message_size().
 /// A solver reads no clock, does no I/O and allocates nothing in these calls (a ProximalStep may).
 class Solver {
@@ -71,6 +72,10 @@ class Solver {
   virtual void end_round(Vec x, int steps, double step_size) {
     static_cast<void>(x), static_cast<void>(steps), static_cast<void>(step_size);
   }
+  /// Whether R > 1 exchanges a round mean something to this algorithm; they are refused where not.
+  virtual bool exchanges_again() const { return false; }
+  /// One without a gradient, after the receives: for those who average, combine() once more.
+  virtual void exchange(Vec x) { combine(x); }
   /// Fills `message` completely.
   virtual void send(int e, CVec x, Vec message) = 0;
   /// The edge is gone for good: the node goes on as if the graph never had it.

@@ -8,9 +8,10 @@ namespace ecl {
 
 /// When messages are taken from the mailboxes.
 enum class Taking {
-  round,   ///< once in a round of training
-  serve,   ///< by a server that is done with its own steps
-  settle,  ///< in an exchange after the last step (Optimizer::settle)
+  round,    ///< once in a round of training
+  serve,    ///< by a server that is done with its own steps
+  settle,   ///< in an exchange after the last step (Optimizer::settle)
+  exchange  ///< in an exchange within a round (Optimizer::exchange)
 };
 
 /// Who is told what an optimizer takes from its mailboxes, and when: the log of a recorded run (ecl/replay).

@@ -45,6 +45,9 @@ class Node {
     return loss;
   }
 
+  /// The round's further exchanges.
+  bool exchanging() const { return optimizer_.exchanging(); }
+  void exchange() { optimizer_.exchange(x_); }
   /// After the last step: an exchange without a gradient.
   void settle() { optimizer_.settle(x_); }
   /// After the last step: a server goes on answering. False if this node is none.

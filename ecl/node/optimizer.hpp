@@ -32,6 +32,7 @@ inline bool all_finite(CVec x) {
 ///     Optimizer<MpiPort> optimizer(std::move(port), std::move(solver), graph, node, rule, mode);
 ///     while (training) {
 ///       while (!optimizer.ready()) comm.poke();   // lock step only: until the neighbours' messages are here
+///                                                 // with R exchanges a round: exchange(x) while exchanging()
 ///       optimizer.begin(x);                       // what the neighbours said may move x
 ///       loss = my_gradient(x, g);
 ///       optimizer.step(x, g);
@@ -65,6 +66,17 @@ class Optimizer {
     return true;
   }
 
+  /// Exchanges of the round are left: R - 1 follow each round's last step.
+  bool exchanging() const { return left_ > 0; }
+  /// One of them: x becomes what the messages that came since make of it, and is sent. In lock step only when ready().
+  void exchange(Vec x) {
+    ECL_CHECK(left_ > 0);
+    receive(Taking::exchange);
+    solver_->exchange(x);
+    --left_, ++round_;
+    send(x);
+  }
+
   /// Before the gradient of a step is taken; in lock step only when ready(). At the start of a round it takes the
   /// messages and lets the solver combine them into x (d floats); within a round it does nothing.
   ///
@@ -74,6 +86,7 @@ class Optimizer {
   /// on Fashion-MNIST).
   void begin(Vec x) {
     if (begun_) return;
+    while (exchanging()) exchange(x);  // nobody has waited for the neighbours: with what they have said
     begun_ = true;
     if (!receives_before_last_step()) receive(Taking::round);
     solver_->combine(x);
@@ -109,6 +122,8 @@ class Optimizer {
   std::uint64_t settled() const { return settled_; }
   /// Rounds done, those of settle() among them: exchanges with every neighbour.
   std::uint64_t rounds() const { return round_; }
+  /// A message waits on edge e, or none will ever come there.
+  bool has_news(int e) const { return !edges_[e].receives || has_news(edges_[e]); }
   /// A message waits on every edge that receives any.
   bool heard_from_all() const {
     return std::none_of(edges_.begin(), edges_.end(),
@@ -150,7 +165,7 @@ class Optimizer {
   /// under a loaded optimizer begins to count at 0.
   void archive(Archive& archive) {
     Traffic so_far = traffic();
-    archive(steps_, round_, local_, settled_, begun_, staleness_, so_far, *solver_);
+    archive(steps_, round_, local_, left_, settled_, begun_, staleness_, so_far, *solver_);
     archive.list(velocity_);
     for (EdgeUse& edge : edges_) archive(edge.sends, edge.receives, edge.heard, edge.taken, edge.refused);
     if (archive.loading()) before_ = so_far;
@@ -242,6 +257,7 @@ class Optimizer {
     begun_ = false;
     ++round_;
     if (!solver_->replies()) send(x);
+    if (step_size > 0 && !solver_->replies() && solver_->message_size() > 0) left_ = rule_.exchanges - 1;
   }
 
   CVec direction(CVec x, CVec gradient) {
@@ -271,6 +287,7 @@ class Optimizer {
   Stamp round_ = 0;        ///< rounds done
   Stamp first_round_ = 0;  ///< the port is new since; from every edge round k needs its message k - first_round_
   int local_ = 0;          ///< steps of the round under way
+  int left_ = 0;           ///< exchanges of the finished round that are to be made
   std::uint64_t settled_ = 0;
   bool begun_ = false;  ///< begin() was called for the round under way
   Staleness staleness_;

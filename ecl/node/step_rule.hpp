@@ -30,7 +30,8 @@ struct StepRule {
   double learning_rate = 0.05;
   double momentum = 0;      ///< beta, 0 <= beta < 1
   double weight_decay = 0;  ///< lambda of lambda/2 |x|^2, added to every node's loss
-  int local_steps = 8;      ///< K: steps between two exchanges
+  int local_steps = 8;      ///< K: steps of a round
+  int exchanges = 1;        ///< R: exchanges at its end
   Schedule schedule;
   std::uint64_t total_steps = 0;  ///< of this node; the schedule's 100 %
 

@@ -19,7 +19,21 @@ constexpr const char* kHeader = "ecl deliveries 1: node %d of %d, %d edges, conf
 
 bool takes(DeliveryEvent::Kind kind) {
   using Kind = DeliveryEvent::Kind;
-  return kind == Kind::round || kind == Kind::serve || kind == Kind::settle;
+  return kind == Kind::round || kind == Kind::serve || kind == Kind::settle || kind == Kind::exchange;
+}
+
+DeliveryEvent::Kind kind_of(Taking when) {
+  switch (when) {
+    case Taking::round:
+      return DeliveryEvent::Kind::round;
+    case Taking::serve:
+      return DeliveryEvent::Kind::serve;
+    case Taking::settle:
+      return DeliveryEvent::Kind::settle;
+    case Taking::exchange:
+      break;
+  }
+  return DeliveryEvent::Kind::exchange;
 }
 
 }  // namespace
@@ -47,8 +61,7 @@ void DeliveryLog::check() const {
 void DeliveryLog::took(int e, Stamp number) { taken_[e] = number; }
 
 void DeliveryLog::received(std::uint64_t step, Taking when) {
-  using Kind = DeliveryEvent::Kind;
-  start(when == Taking::round ? Kind::round : when == Taking::serve ? Kind::serve : Kind::settle, step);
+  start(kind_of(when), step);
   for (std::size_t e = 0; e < taken_.size(); ++e) {
     add_integer(taken_[e] == 0 ? 0 : taken_[e] - last_[e]);
     if (taken_[e] != 0) last_[e] = std::exchange(taken_[e], 0);
@@ -149,7 +162,7 @@ bool DeliveryReader::get_event() {
   std::uint64_t head = 0;
   if (!get_integer(head)) return false;
   const auto kind = head & ((1 << kKindBits) - 1);
-  if (kind > static_cast<std::uint64_t>(DeliveryEvent::Kind::settle)) damaged();
+  if (kind > static_cast<std::uint64_t>(DeliveryEvent::Kind::exchange)) damaged();
   DeliveryEvent event;
   event.kind = static_cast<DeliveryEvent::Kind>(kind);
   event.step = event_.step + (head >> kKindBits);

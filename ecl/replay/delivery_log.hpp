@@ -37,11 +37,12 @@ struct DeliveryEvent {
     drop,           ///< an edge went for good
     evaluation,     ///< the model was evaluated
     stopped_early,  ///< the run ended before its time: the last evaluation
-    settle          ///< an exchange after the last step, and the messages that were taken in it
+    settle,         ///< an exchange after the last step, and the messages that were taken in it
+    exchange        ///< the same, of an exchange within a round
   };
   Kind kind = Kind::round;
   std::uint64_t step = 0;    ///< the node's, when it happened
-  std::vector<Stamp> taken;  ///< round, serve, settle: per edge the number of the message, 0 for none
+  std::vector<Stamp> taken;  ///< round, serve, settle, exchange: per edge the number of the message, 0 for none
   int edge = 0;              ///< drop
   bool begun = false;        ///< all but these: the round under way had begun
   double time_s = 0;         ///< evaluation, stopped_early: the node's clock

@@ -62,6 +62,9 @@ void Experiment::build(NodeId nodes) {
 
   const auto solver = make_solver(rank_.value_or(0));  // its parameters are checked before anything is written
   message_floats_ = solver->message_size();
+  if (spec.exchanges > 1 && !solver->exchanges_again())
+    throw Error("solver " + spec.solver + " exchanges once a round; leave out --exchanges " +
+                std::to_string(spec.exchanges) + ", or use --solver ecl");
   if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
                 " needs every message of a round exactly once, which --mode async does not promise; " +
@@ -95,12 +98,14 @@ StepRule Experiment::rule() const {
           .momentum = spec.momentum,
           .weight_decay = spec.weight_decay,
           .local_steps = round_steps(),
+          .exchanges = spec.exchanges,
           .schedule = Schedule::parse(spec.schedule),
           .total_steps = steps};
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
-  SolverSetup setup{graph, i, initial, rule().initial_step_size(), round_steps(), spec.momentum, spec.seed};
+  SolverSetup setup{graph,         i,        initial, rule().initial_step_size(), round_steps(), spec.exchanges,
+                    spec.momentum, spec.seed};
   setup.proximal_step = [this, i] { return proximal_step(i); };
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
 }
@@ -188,8 +193,9 @@ std::string Experiment::footprint() const {
        << "  activations  " << megabytes(model->scratch_bytes()) << " for batches of " << batches.size()
        << "; the batch " << megabytes(batch) << "\n"
        << "  solver       " << megabytes(state.bytes().size()) << " (" << spec.solver << ")\n"
-       << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours every "
-       << round_steps() << " steps; mailboxes " << megabytes(slots) << "\n"
+       << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours "
+       << (spec.exchanges > 1 ? std::to_string(spec.exchanges) + " times " : std::string()) << "every " << round_steps()
+       << " steps; mailboxes " << megabytes(slots) << "\n"
        << "  samples      " << sizes[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
        << megabytes(tests) << "\n"
        << "memory: " << megabytes(static_cast<std::size_t>(peak)) << " a process at its peak"

@@ -52,7 +52,7 @@ class Experiment {
     shard.weight = 1;
     Batches batches(std::move(shard), spec.batch, spec.seed, i, augmentation_named(spec.augment));
     auto solver = ecl::make_solver(Choice::parse("local"),
-                                   {single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum});
+                                   {single, 0, initial, rule().initial_step_size(), round_steps(), 1, spec.momentum});
     Optimizer<P> optimizer(std::move(port), std::move(solver), single, 0, rule(), Mode::lock_step);
     return Node<P>(std::move(optimizer), std::move(batches), initial, *model, workspace);
   }

@@ -162,6 +162,7 @@ class ReplayRun final : public LocalRun<ReplayPort> {
         [[fallthrough]];
       case DeliveryEvent::Kind::serve:
       case DeliveryEvent::Kind::settle:
+      case DeliveryEvent::Kind::exchange:
         take(i, event);
         break;
       case DeliveryEvent::Kind::drop:
@@ -194,6 +195,8 @@ class ReplayRun final : public LocalRun<ReplayPort> {
       nodes_[i].serve();
     else if (event.kind == DeliveryEvent::Kind::settle)
       nodes_[i].settle();
+    else if (event.kind == DeliveryEvent::Kind::exchange)
+      nodes_[i].exchange();
     else if (nodes_[i].optimizer().receives_before_last_step())
       make_step(i);
     else

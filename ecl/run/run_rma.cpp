@@ -16,6 +16,7 @@
 #include "ecl/metrics/progress.hpp"
 #include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/session.hpp"
+#include "ecl/node/patience.hpp"
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/keepers.hpp"
@@ -68,6 +69,7 @@ class RankRun {
         neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_),
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
+        patience_(experiment.spec.patience, experiment.round_steps(), experiment.graph.degree(rank_)),
         settling_(experiment),
         settled_(!settling_.wanted()),
         consensus_(comm, experiment.model->dim()),
@@ -170,7 +172,9 @@ class RankRun {
 
   /// The next thing that there is to do; false if there is none at the moment.
   bool advance() {
-    if (stopping_early_ || halts() || !node_.ready()) return false;
+    if (stopping_early_) return false;
+    if (node_.exchanging()) return exchange_again();
+    if (halts() || !node_.ready()) return false;
     if (done() && node_.optimizer().awaits_clients()) return false;
     if (done() && !settled_) return settle();
     if (due_)
@@ -210,6 +214,16 @@ class RankRun {
     return true;
   }
 
+  /// One of the round's further exchanges; false if it waits for the neighbours.
+  bool exchange_again() {
+    const auto has_news = [this](int e) { return node_.optimizer().has_news(e); };
+    if (!node_.ready()) return false;
+    if (experiment_.mode == Mode::async && !patience_.over(now(), has_news)) return false;
+    node_.exchange();
+    patience_.begin(now());
+    return true;
+  }
+
   bool exchange() {
     const bool lock_step = experiment_.mode == Mode::lock_step;
     if (!lock_step && !pace_.due(node_.optimizer().heard_from_all(), now())) return false;
@@ -237,6 +251,8 @@ class RankRun {
     const double loss = node_.step();
     const double end_s = now();
     step_seconds_ += end_s - start_s;
+    patience_.add_step(end_s - start_s);
+    patience_.begin(end_s);
     trained_s_ = end_s;
     diverged_ = !loss_.add(loss);
     if (slowness_ > 1) fall_behind(end_s - start_s);
@@ -414,6 +430,7 @@ class RankRun {
   std::vector<NodeId> lost_;          ///< ranks that died
   std::unique_ptr<DeliveryLog> log_;  ///< --record
   Evaluations evaluations_;
+  Patience patience_;
   Settling settling_;
   SettlingPace pace_;
   bool settled_;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ecl/base/random.hpp"
+#include "ecl/node/patience.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/directory/run_lock.hpp"
@@ -34,6 +35,8 @@ class SimRun final : public LocalRun<SimPort> {
         times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.spec.local_steps),
         next_checkpoint_(times_.after(0)) {
     place_nodes(network_);
+    for (NodeId i = 0; i < experiment.nodes(); ++i)
+      patience_.emplace_back(experiment.spec.patience, experiment.round_steps(), experiment.graph.degree(i));
   }
 
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Throws Error.
@@ -89,6 +92,7 @@ class SimRun final : public LocalRun<SimPort> {
     for (auto& node : nodes_) archive(node);
     for (auto& loss : losses_) archive(loss);
     for (auto& pace : paces_) archive(pace);
+    for (auto& patience : patience_) archive(patience);
     archive.list(last_rows_);
     if (archive.loading()) check_loaded(archive);
   }
@@ -110,6 +114,7 @@ class SimRun final : public LocalRun<SimPort> {
   /// The end of node i's computing.
   void step(NodeId i) {
     make_step(i);
+    patience_[i].begin(network_.now());
     last_step_s_ = network_.now();
     ++steps_done_;
   }
@@ -120,16 +125,34 @@ class SimRun final : public LocalRun<SimPort> {
   void compute_or_park(NodeId i) {
     Node<SimPort>& node = nodes_[i];
     computing_[i] = 0;
+    if (node.exchanging() && !exchange_again(i)) return network_.park(i);
     if (!node.ready()) return network_.park(i);
     if (done(i) && !settled_) return settle_or_park(i);
     node.begin();
     if (due(i) && !(done(i) && node.optimizer().awaits_clients())) evaluate(i);
     if (!done(i)) {
       computing_[i] = 1;
-      network_.wake_at(network_.now() + step_seconds(i), i);
+      const double seconds = step_seconds(i);
+      patience_[i].add_step(seconds);
+      network_.wake_at(network_.now() + seconds, i);
     } else if (node.serve()) {
       network_.park(i);
     }
+  }
+
+  /// The further exchanges of node i's round; false if the next one waits for the neighbours.
+  bool exchange_again(NodeId i) {
+    Node<SimPort>& node = nodes_[i];
+    for (; node.exchanging(); patience_[i].begin(network_.now())) {
+      const auto has_news = [&](int e) { return node.optimizer().has_news(e); };
+      if (!node.ready()) return false;
+      if (experiment_.mode == Mode::async && !patience_[i].over(network_.now(), has_news)) {
+        network_.wake_at(patience_[i].until_s(), i);
+        return false;
+      }
+      node.exchange();
+    }
+    return true;
   }
 
   /// Node i has made its steps. While others still train it goes on exchanging (in lock step it waits for them); then
@@ -239,6 +262,7 @@ class SimRun final : public LocalRun<SimPort> {
   bool settled_;
   double settling_since_s_ = -1;
   std::vector<SettlingPace> paces_;
+  std::vector<Patience> patience_;
   std::vector<char> agreeing_;  ///< per node: it has made the exchanges that were planned
   double last_step_s_ = 0, status_s_ = 0;
   std::uint64_t steps_done_ = 0;  ///< of all nodes

@@ -85,6 +85,8 @@ class Forwarding : public Solver {
   void combine(Vec x) override { solver_->combine(x); }
   void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
   void end_round(Vec x, int steps, double step_size) override { solver_->end_round(x, steps, step_size); }
+  bool exchanges_again() const override { return solver_->exchanges_again(); }
+  void exchange(Vec x) override { solver_->exchange(x); }
   void send(int e, CVec x, Vec message) override { solver_->send(e, x, message); }
   void drop(int e) override { solver_->drop(e); }
   void archive(Archive& archive) override { solver_->archive(archive); }
@@ -192,6 +194,7 @@ class Simulation {
     while (const auto woken = network_.next()) {
       const NodeId i = *woken;
       if (!alive_[i]) continue;
+      while (nodes_[i].exchanging() && nodes_[i].ready()) nodes_[i].exchange();
       if (!nodes_[i].ready()) {
         network_.park(i);
         continue;
