@@ -69,6 +69,21 @@ TEST_F(PrivateDisks, EachKeepsWhatBelongsToItsRanks) {
   EXPECT_EQ(summary_of(on(0, "a"))["train_samples"], 32 + 64 + 96 + 128);
 }
 
+TEST_F(PrivateDisks, EachKeepsTheScalingOfItsSites) {
+  const std::string command = training("a", 2);
+  const Outcome outcome = run(
+      across(command.substr(0, command.find("csv")) + "csv:standardise=own" + command.substr(command.find("csv") + 3)));
+  if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(Json::parse(read_file(on(0, "a") / "model/inputs.json"))["mean"].is_null());
+  for (int site = 0; site < kHosts * kRanksPerHost; ++site) {
+    const std::string name = "model/inputs-" + std::to_string(site) + ".json";
+    EXPECT_FALSE(fs::exists(on(1 - site / kRanksPerHost, "a") / name));
+    const Json inputs = Json::parse(read_file(on(site / kRanksPerHost, "a") / name));
+    EXPECT_NEAR(inputs["mean"][1].get<double>(), 0.5 * site, 0.15 * site + 1e-9) << "a length is site * uniform";
+  }
+}
+
 TEST_F(PrivateDisks, AKilledRunGoesOnBitForBit) {
   constexpr int kEpochs = 2000;
   const Outcome whole = run(across(training("whole", kEpochs)));

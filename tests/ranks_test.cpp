@@ -301,7 +301,7 @@ class OwnLoop {
     StepRule rule;
     rule.learning_rate = 0.05;
     if (name == "ecl_isvr") rule.momentum = 0.5;
-    const SolverSetup setup{graph_, world().rank(), x_, rule.initial_step_size(), rule.local_steps, 1, rule.momentum};
+    const SolverSetup setup{graph_, world().rank(), x_, rule.initial_step_size(), rule.local_steps, rule.momentum};
     auto solver = make_solver(Choice::parse(name), setup);
     MpiPort port(world(), graph_, solver->message_size(), mode);
     return Optimizer<MpiPort>(std::move(port), std::move(solver), graph_, world().rank(), rule, mode);

@@ -28,12 +28,12 @@ struct SolverSetup {
   CVec initial;         ///< d floats, the same on all nodes; valid during construction only
   double step_size;     ///< effective step mu at the start: learning rate / (1 - momentum)
   int local_steps;      ///< K: descents between two exchanges; the StepRule has the same
-  int exchanges = 1;    ///< R: exchanges between the last descent of a round and the first of the next
   double momentum = 0;  ///< the engine's, of the gradient; a solver with a momentum of its own refuses a second one
   std::uint64_t seed = 1;
   /// Makes the node's exact local step, for solvers that ask for it; throws Error if the model has none. Empty where
   /// nobody knows the model.
   std::function<ProximalStep()> proximal_step = {};
+  int exchanges = 1;  ///< R: exchanges between the last descent of a round and the first of the next
 };
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.

@@ -362,21 +362,21 @@ void agree_on_copies(Sites& sites, std::span<const std::string> places, const st
   }
 }
 
-Scale scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
-  Scale common;
+std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
+  std::vector<Scale> scales(1);
   const Scaling scaling = held[0].scaling;
-  if (scaling == Scaling::none) return common;
-  if (scaling == Scaling::all) common = agree_on_scale(sites, rows);
-  if (scaling == Scaling::table) sites.together([&] { common = read_scale(held[0].scaling_table, held[0].train); });
+  if (scaling == Scaling::none) return scales;
+  if (scaling == Scaling::all) scales[0] = agree_on_scale(sites, rows);
   sites.together([&] {
+    if (scaling == Scaling::table) scales[0] = read_scale(held[0].scaling_table, held[0].train);
+    if (scaling == Scaling::own) scales.clear();
     for (TrainTest& data : held) {
-      const Scale scale = scaling == Scaling::own ? scale_of(data) : common;
-      if (common.mean.empty()) common = scale;
-      data.train.scale(scale), data.test.scale(scale);
+      if (scaling == Scaling::own) scales.push_back(scale_of(data));
+      data.train.scale(scales.back()), data.test.scale(scales.back());
       data.scaling = Scaling::none;
     }
   });
-  return common;
+  return scales;
 }
 
 }  // namespace ecl

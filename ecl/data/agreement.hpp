@@ -44,8 +44,8 @@ struct SiteRows {
 /// matter who holds which. A feature that is constant gets deviation 1. `held`: of this process's sites.
 Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held);
 
-/// Does the scaling that the readers of `held` ask for, and returns it (that of the first, if it is each site's own).
-/// `rows`: of each of this process's sites.
-Scale scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
+/// Does the scaling that the readers of `held` ask for, and returns it: of each of `held`, where it is each site's own,
+/// else one for all. `rows`: of each of this process's sites.
+std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
 
 }  // namespace ecl

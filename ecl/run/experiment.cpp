@@ -104,8 +104,8 @@ StepRule Experiment::rule() const {
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
-  SolverSetup setup{graph,         i,        initial, rule().initial_step_size(), round_steps(), spec.exchanges,
-                    spec.momentum, spec.seed};
+  SolverSetup setup{graph, i, initial, rule().initial_step_size(), round_steps(), spec.momentum, spec.seed};
+  setup.exchanges = spec.exchanges;
   setup.proximal_step = [this, i] { return proximal_step(i); };
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
 }

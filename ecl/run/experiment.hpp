@@ -52,7 +52,7 @@ class Experiment {
     shard.weight = 1;
     Batches batches(std::move(shard), spec.batch, spec.seed, i, augmentation_named(spec.augment));
     auto solver = ecl::make_solver(Choice::parse("local"),
-                                   {single, 0, initial, rule().initial_step_size(), round_steps(), 1, spec.momentum});
+                                   {single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum});
     Optimizer<P> optimizer(std::move(port), std::move(solver), single, 0, rule(), Mode::lock_step);
     return Node<P>(std::move(optimizer), std::move(batches), initial, *model, workspace);
   }
@@ -63,6 +63,8 @@ class Experiment {
   /// A few lines on what was built, for --verbose.
   std::string describe() const;
 
+  /// Nodes that this process runs.
+  int nodes_here() const { return rank_ ? 1 : graph.size(); }
   /// The node that holds most samples.
   NodeId largest_node() const;
   /// What that node holds and sends, in bytes: for --dry-run, where it is in this process. Runs one batch through the
@@ -88,8 +90,6 @@ class Experiment {
   void build(NodeId nodes);
   void count_steps();
   StepRule rule() const;
-  /// Nodes that this process runs.
-  int nodes_here() const { return rank_ ? 1 : graph.size(); }
   double peak_of_process(double state, double slots) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 

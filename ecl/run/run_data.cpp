@@ -130,7 +130,8 @@ void RunData::agree(Sites& sites, Reading& reading) {
   else
     for (std::size_t h = 0; h < held.size(); ++h) rows.push_back({&held[h].train, all[h]});
   LocalSites alone;
-  scale_ = scale_features(dealt_here ? alone : sites, held, rows);
+  own_scaling_ = held[0].scaling == Scaling::own;
+  scales_ = scale_features(dealt_here ? alone : sites, held, rows);
 }
 
 void RunData::make_shards(Reading& reading) {

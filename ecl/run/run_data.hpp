@@ -44,7 +44,10 @@ class RunData {
   std::size_t groups_to_test() const { return groups_to_test_; }  ///< whole groups that were drawn for the test
   /// Classes that no training row has, in a test file: misspelt, perhaps.
   const std::vector<std::string>& only_tested() const { return only_tested_; }
-  const Scale& scale() const { return scale_; }  ///< of the features; empty: they are as they were
+  /// Of node i's features, a node of this process; empty: they are as they were.
+  const Scale& scale(NodeId i) const { return scales_[own_scaling() ? i - first_ : 0]; }
+  /// Each node has a scaling of its own.
+  bool own_scaling() const { return own_scaling_; }
 
   NodeId devices() const { return devices_; }
   std::uint64_t samples_moved() const { return samples_moved_; }  ///< that left the device they were on
@@ -74,7 +77,8 @@ class RunData {
   std::vector<std::size_t> shard_sizes_, test_sizes_;
   std::size_t groups_to_test_ = 0;
   std::vector<std::string> only_tested_;
-  Scale scale_;
+  std::vector<Scale> scales_;
+  bool own_scaling_ = false;
   NodeId devices_ = 0;
   std::uint64_t samples_moved_ = 0;
 };

@@ -330,6 +330,7 @@ Exit run_replay(const Spec& spec, const std::string& directory) {
   const auto [comparison, code] = run.comparison();
   const Summary summary = run.summary();
   out.finish(summary, experiment, run.mean(), 0);
+  write_own_inputs(experiment);
   print(std::cout, std::cerr, summary, experiment);
   run.report().print(std::cout, experiment.graph);
   if (code != Exit::ok) throw Error(comparison, code);

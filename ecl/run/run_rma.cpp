@@ -545,6 +545,7 @@ Exit carry_out(Job& job, const Spec& spec) {
     job.directory->finish(summary, *experiment, run.mean(), run.checkpoint());
     print(std::cout, std::cerr, summary, *experiment);
   });
+  comm.together([&] { write_own_inputs(*experiment); });
   return summary.exit_code();
 }
 

@@ -294,6 +294,7 @@ Exit run_sim(const Spec& spec) {
   run.run(recorder, directory);
   const Summary summary = run.summary();
   directory.finish(summary, experiment, run.mean(), run.checkpoint());
+  write_own_inputs(experiment);
   print(std::cout, std::cerr, summary, experiment);
   return summary.exit_code();
 }

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <unistd.h>
 
@@ -30,11 +31,12 @@ std::string to_npy(const std::vector<double>& values) {
   return text;
 }
 
-/// What the model expects: names, classes, and how features are scaled.
-std::string inputs_json(const Experiment& experiment) {
+/// What the model expects: names, classes, and how features are scaled, at node `i` or at all.
+std::string inputs_json(const Experiment& experiment, std::optional<NodeId> i) {
   const Dataset& example = experiment.data.example();
   const Schema& schema = example.schema;
-  const Scale& scale = experiment.data.scale();
+  const bool known = i || !experiment.data.own_scaling();
+  const Scale& scale = experiment.data.scale(i.value_or(experiment.first_here()));
   const auto [channels, height, width] = example.image;
   Json pixels = Json::array();
   for (const auto [mean, deviation] : example.channels()) pixels.push_back({{"mean", mean}, {"deviation", deviation}});
@@ -46,8 +48,8 @@ std::string inputs_json(const Experiment& experiment) {
                      {"classes", schema.classes},
                      {"image", channels == 0 ? Json(nullptr) : Json{channels, height, width}},
                      {"pixels", pixels},
-                     {"mean", scale.mean},
-                     {"deviation", scale.deviation}};
+                     {"mean", known ? Json(scale.mean) : Json(nullptr)},
+                     {"deviation", known ? Json(scale.deviation) : Json(nullptr)}};
   return json.dump(1) + "\n";
 }
 
@@ -147,7 +149,13 @@ void RunDirectory::write_model(const Experiment& experiment, const std::vector<d
     offset += slice.size();
   }
   write_atomically(path("model/parameters.json"), parts.dump(1) + "\n");
-  write_atomically(path("model/inputs.json"), inputs_json(experiment));
+  write_atomically(path("model/inputs.json"), inputs_json(experiment, std::nullopt));
+}
+
+void write_own_inputs(const Experiment& experiment) {
+  if (experiment.spec.out.empty() || !experiment.data.own_scaling()) return;
+  for (NodeId i = experiment.first_here(); i < experiment.first_here() + experiment.nodes_here(); ++i)
+    write_atomically(experiment.spec.out + "/model/inputs-" + std::to_string(i) + ".json", inputs_json(experiment, i));
 }
 
 StartedRun started_run(const std::string& directory, const std::string& command) {

@@ -39,6 +39,10 @@ class RunDirectory {
   std::string directory_;
 };
 
+/// Where each node's features are scaled by its own: model/inputs-<node>.json of the nodes of this process, once there
+/// is a model/ on its host. Throws Error (io).
+void write_own_inputs(const Experiment& experiment);
+
 /// What a run directory says about how its run was started, for --resume.
 struct StartedRun {
   std::string command_line;  ///< "ecl train ..."
