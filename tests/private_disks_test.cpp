@@ -65,7 +65,7 @@ TEST_F(PrivateDisks, EachKeepsWhatBelongsToItsRanks) {
   EXPECT_FALSE(first.contains("checkpoints/1/node-2"));
   for (const char* file : {"consensus.npy", "inputs.json", "parameters.json"})
     EXPECT_EQ(read_file(on(1, "a") / "model" / file), read_file(on(0, "a") / "model" / file)) << "all want the model";
-  for (const std::string& name : first) EXPECT_EQ(name.find("rank-0-on"), std::string::npos) << name;
+  for (const std::string& name : first) EXPECT_EQ(name.find(".kept-on"), std::string::npos) << name;
   EXPECT_EQ(summary_of(on(0, "a"))["train_samples"], 32 + 64 + 96 + 128);
 }
 

@@ -2,11 +2,9 @@
 // rows are dealt alike, on ranks and simulated; and every way in which sites do not fit together.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/random.hpp"
@@ -58,13 +56,7 @@ class Sites : public testing::Test {
 
   /// The model that a run ends with.
   std::vector<float> model_of(const std::vector<std::string>& command, const std::string& name) {
-    std::vector<std::string> words = command;
-    words.insert(words.end(), {"--out", path(name)});
-    const Outcome outcome = run(words);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    const std::string file = read_file(path(name) + "/model/consensus.npy");
-    std::vector<float> model(file.size() < 128 ? 0 : (file.size() - 128) / sizeof(float));
-    if (!model.empty()) std::memcpy(model.data(), file.data() + 128, model.size() * sizeof(float));
+    const auto model = ecl::test::model_of(command, path(name));
     EXPECT_EQ(model.size(), 6u);
     return model;
   }

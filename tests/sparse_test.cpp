@@ -1,7 +1,6 @@
 // Sparse rows: read, dealt and agreed upon as they are, and trained on as if all their zeros were there.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <gtest/gtest.h>
 
 #include "ecl/base/check.hpp"
@@ -10,6 +9,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/node/batches.hpp"
 #include "tests/support/command.hpp"
+#include "tests/support/run_directory.hpp"
 
 namespace ecl::test {
 namespace {
@@ -68,14 +68,7 @@ class Sparse : public testing::Test {
     return load_dataset(Choice::parse(dataset), {path(name), 3, 1});
   }
   std::vector<float> model_of(const std::vector<std::string>& command, const std::string& name) const {
-    std::vector<std::string> words = command;
-    words.insert(words.end(), {"--out", path(name)});
-    const Outcome outcome = run(words);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    const std::string file = read_file(path(name) + "/model/consensus.npy");
-    std::vector<float> model(file.size() < 128 ? 0 : (file.size() - 128) / sizeof(float));
-    if (!model.empty()) std::memcpy(model.data(), file.data() + 128, model.size() * sizeof(float));
-    return model;
+    return ecl::test::model_of(command, path(name));
   }
 
   const Scratch scratch_;

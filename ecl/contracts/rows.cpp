@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "ecl/base/checksum.hpp"
 
@@ -25,6 +26,12 @@ std::vector<T> pick_rows(const std::vector<T>& values, std::size_t features, std
 }
 
 }  // namespace
+
+std::vector<std::int32_t> all_rows(std::size_t count) {
+  std::vector<std::int32_t> rows(count);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
 
 void FloatRows::gather(std::size_t row, float* out) const {
   std::copy_n(values.data() + row * features, features, out);

@@ -89,6 +89,9 @@ struct MappedRows {
   std::uint32_t checksum(std::uint32_t before) const;
 };
 
+/// 0 .. count-1.
+std::vector<std::int32_t> all_rows(std::size_t count);
+
 using Rows = std::variant<FloatRows, ByteRows, SparseRows, MappedRows>;
 
 }  // namespace ecl

@@ -215,12 +215,6 @@ std::vector<double> sum_over_sites(Sites& sites, std::span<const SiteRows> held,
   return total;
 }
 
-std::vector<std::int32_t> all_rows(const Dataset& data) {
-  std::vector<std::int32_t> rows(data.size());
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
-
 std::string no_number(const Dataset& data, std::ptrdiff_t feature) {
   const auto& names = data.schema.features;
   return "feature " + (names.empty() ? std::to_string(feature + 1) : ecl::quoted(names[feature])) +
@@ -332,7 +326,7 @@ Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held) {
 /// Of a site's own rows.
 static Scale scale_of(const TrainTest& data) {
   LocalSites alone;
-  const std::vector<std::int32_t> rows = all_rows(data.train);
+  const std::vector<std::int32_t> rows = all_rows(data.train.size());
   const SiteRows site{&data.train, rows};
   try {
     return agree_on_scale(alone, {&site, 1});

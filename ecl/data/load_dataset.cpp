@@ -1,5 +1,3 @@
-#include <numeric>
-
 #include "ecl/base/check.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/data/agreement.hpp"
@@ -21,8 +19,7 @@ TrainTest load_dataset(const Choice& choice, const DatasetRequest& request) {
   LocalSites here;
   const std::string place = "the data";
   agree_on_tables(here, {&data, 1}, {&place, 1});
-  std::vector<std::int32_t> rows(data.train.size());
-  std::iota(rows.begin(), rows.end(), 0);
+  const std::vector<std::int32_t> rows = all_rows(data.train.size());
   const SiteRows site{&data.train, rows};
   scale_features(here, {&data, 1}, {&site, 1});
   return data;

@@ -15,12 +15,6 @@
 namespace ecl {
 namespace {
 
-std::vector<std::int32_t> first_rows(std::size_t count) {
-  std::vector<std::int32_t> rows(count);
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
-
 /// Two ranks of a host that read one file would train on its rows twice, and each be tested on rows of the other.
 void refuse_shared_files(Sites& sites, const std::string& path, const std::string& place) {
   std::error_code failed;
@@ -91,7 +85,7 @@ TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Readin
   const auto deal = [&](const Dataset& labels) {
     reading.dealt = std::to_string(labels.size()) + ' ' + std::to_string(labels.checksum());
     reading.placed = place(placement, Choice::parse(spec.partition), labels, nodes, spec.seed);
-    return rank_ ? reading.placed.partition[*rank_] : first_rows(labels.size());
+    return rank_ ? reading.placed.partition[*rank_] : all_rows(labels.size());
   };
   DatasetRequest request{spec.data, devices_, spec.seed};
   request.test = spec.test;
@@ -124,7 +118,7 @@ void RunData::agree(Sites& sites, Reading& reading) {
   const bool dealt_here = !own_ && !(rank_ && held[0].dealt);
   std::vector<SiteRows> rows;
   std::vector<std::vector<std::int32_t>> all;
-  for (const TrainTest& data : held) all.push_back(first_rows(data.train.size()));
+  for (const TrainTest& data : held) all.push_back(all_rows(data.train.size()));
   if (dealt_here)
     for (const auto& of_node : reading.placed.partition) rows.push_back({&held[0].train, of_node});
   else
@@ -148,7 +142,7 @@ void RunData::make_shards(Reading& reading) {
     const double weight = static_cast<double>(shard_sizes_[i]) * static_cast<double>(shards_.size()) /
                           static_cast<double>(train_samples());
     shards_[i] = {own_ ? trains[i - first_] : trains[0],
-                  part_only ? first_rows(shard_sizes_[i]) : std::move(reading.placed.partition[i]), weight};
+                  part_only ? all_rows(shard_sizes_[i]) : std::move(reading.placed.partition[i]), weight};
   }
 }
 
@@ -173,7 +167,7 @@ void RunData::forget_others() {
   if (!rank_ || !everything_) return;
   Shard& own = shards_[*rank_];
   own.data = std::make_shared<const Dataset>(everything_->subset(own.rows));
-  own.rows = first_rows(own.rows.size());
+  own.rows = all_rows(own.rows.size());
   everything_.reset();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -83,6 +84,18 @@ inline void expect_metrics(const std::string& csv, std::size_t nodes, std::size_
     const std::size_t comma = line.find(',');
     EXPECT_EQ(line.substr(comma + 1, line.find(',', comma + 1) - comma - 1), std::to_string(row % nodes)) << line;
   }
+}
+
+/// The model that `command` ends with, in its new run directory; empty, and a failure, if it fails.
+inline std::vector<float> model_of(std::vector<std::string> command, const std::string& directory) {
+  command.insert(command.end(), {"--out", directory});
+  const Outcome outcome = run(command);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  constexpr std::size_t kHeader = 128;
+  const std::string file = read_file(directory + "/model/consensus.npy");
+  std::vector<float> model(file.size() < kHeader ? 0 : (file.size() - kHeader) / sizeof(float));
+  if (!model.empty()) std::memcpy(model.data(), file.data() + kHeader, model.size() * sizeof(float));
+  return model;
 }
 
 /// The names of all that a directory holds, from it on.

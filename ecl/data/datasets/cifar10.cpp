@@ -2,7 +2,6 @@
 // records of one byte for the label, then 1,024 for red, 1,024 for green, 1,024 for blue, row by row.
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
 #include <utility>
 
 #include "ecl/base/check.hpp"
@@ -94,12 +93,6 @@ std::vector<std::int32_t> load_labels(const DatasetRequest& request, const fs::p
   return labels;
 }
 
-std::vector<std::int32_t> all_of(const std::vector<std::int32_t>& labels) {
-  std::vector<std::int32_t> rows(labels.size());
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
-
 }  // namespace
 
 TrainTest make_cifar10(const DatasetRequest& request, Params&) {
@@ -111,9 +104,9 @@ TrainTest make_cifar10(const DatasetRequest& request, Params&) {
   const std::vector<std::int32_t> labels = load_labels(request, directory, batches),
                                   test_labels = load_labels(request, tested, test_batch);
   std::vector<std::int32_t> rows =
-      request.deal ? request.deal(Dataset(0, kClasses, std::vector<float>(), labels)) : all_of(labels);
+      request.deal ? request.deal(Dataset(0, kClasses, std::vector<float>(), labels)) : all_rows(labels.size());
   TrainTest data{load_rows(request, directory, batches, labels, rows),
-                 load_rows(request, tested, test_batch, test_labels, all_of(test_labels)), request.data};
+                 load_rows(request, tested, test_batch, test_labels, all_rows(test_labels.size())), request.data};
   data.train_samples = labels.size();
   data.dealt = static_cast<bool>(request.deal);
   if (data.dealt) data.train.number_samples(std::move(rows));

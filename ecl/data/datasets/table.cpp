@@ -256,12 +256,6 @@ MappedRows map_rows(const std::string& path) {
   return rows;
 }
 
-std::vector<std::int32_t> all_rows(std::size_t count) {
-  std::vector<std::int32_t> rows(count);
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
-
 void read_scaling(Params& params, const DatasetRequest& request, TrainTest& data) {
   const std::string text =
       params.text("standardise", "1",

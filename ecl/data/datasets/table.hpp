@@ -128,9 +128,6 @@ inline bool is_sparse(std::uint64_t values, std::uint64_t rows, std::int64_t fea
   return 10.0 * static_cast<double>(values) < static_cast<double>(rows) * static_cast<double>(features);
 }
 
-/// 0 .. count-1: all rows of a table.
-std::vector<std::int32_t> all_rows(std::size_t count);
-
 /// Reads the parameter `standardise` into `data`. Throws Error.
 void read_scaling(Params& params, const DatasetRequest& request, TrainTest& data);
 

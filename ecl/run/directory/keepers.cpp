@@ -14,7 +14,7 @@ namespace {
 
 /// Makes an empty file in `directory`; its path, which no other file has.
 std::string make_token(const std::string& directory) {
-  std::string path = directory + "/.rank-0-on-" + host_name() + "-XXXXXX";
+  std::string path = directory + "/.kept-on-" + host_name() + "-XXXXXX";
   const int file = mkstemp(path.data());
   if (file < 0) throw Error("cannot write " + path + ": " + std::strerror(errno), Exit::io);
   close(file);
