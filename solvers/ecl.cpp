@@ -27,10 +27,10 @@
 /// without), local steps follow the velocity (the round's own gradients, of two classes maybe, do not lead astray), and
 /// messages are read when the step is taken, not a round earlier.
 ///
-/// With R > 1 exchanges a round the node takes its gradients at the centre, where the network stands, and a round's
-/// step is made in R parts, between which the neighbours answer:
+/// With R > 1 exchanges a round (4 by default) the node takes its gradients around the centre, where the network
+/// stands, and a round's step is made in R parts, between which the neighbours answer:
 ///
-///     x_i <- z_i, K local steps, v_i as above
+///     x_i <- z_i + (mu (K - 1) / 2 - look_ahead mu K) ( v_i - c_i );   K local steps, v_i as above
 ///     R times      w_i <- z_i - (mu K / R) ( v_i - c_i );   s_{i->j} as above;   the answers: z_i, c_i anew
 ///
 /// With the velocities fixed the exchanges solve the linearised problem: c_i comes to v_i less the nodes' mean, and all
@@ -72,8 +72,9 @@ class Ecl final : public Solver {
  public:
   Ecl(const SolverSetup& setup, Params& params)
       : beta_(static_cast<float>(params.number("beta", 0.95, 0, 0.9999, "momentum from round to round"))),
-        look_ahead_(static_cast<float>(params.number("look_ahead", 0, 0, 2, "gradients at: 0 w, 1 the next centre"))),
-        exchanges_(setup.exchanges),
+        look_ahead_(static_cast<float>(params.number("look_ahead", 0, 0, 2, "gradients: 0 here, 1 a step ahead"))),
+        local_steps_(static_cast<float>(setup.local_steps)),
+        exchanges_(static_cast<float>(setup.exchanges)),
         at_centre_(setup.exchanges > 1),
         duals_(duals(setup, params)),
         model_(setup.initial.begin(), setup.initial.end()),
@@ -87,12 +88,16 @@ class Ecl final : public Solver {
   Delivery delivery() const override { return Delivery::newest_wins; }
   bool receives_before_last_step() const override { return !at_centre_; }
   bool exchanges_again() const override { return true; }
+  int usual_exchanges() const override { return 4; }
+  bool overlaps() const override { return at_centre_; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
+  /// x_i, so that the local steps have the point where gradients are wanted in their middle.
   void combine(Vec x) override {
     if (!at_centre_) return;
     duals_.split(model_, correction_);  // z_i; without edges w_i as it is
-    std::copy(model_.begin(), model_.end(), x.begin());
+    const float ahead = look_ahead_ - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * exchanges_ * step_;
+    for (std::size_t d = 0; d < x.size(); ++d) x[d] = model_[d] - reach * (velocity_[d] - correction_[d]);
   }
 
   void descend(Vec x, CVec direction, double step_size) override {
@@ -108,7 +113,7 @@ class Ecl final : public Solver {
   void end_round(Vec x, int steps, double step_size) override {
     if (!at_centre_) duals_.split(model_, correction_);
     if (steps > 0) update_velocity(steps);
-    step_ = static_cast<float>(step_size * steps / exchanges_);
+    step_ = static_cast<float>(step_size) * static_cast<float>(steps) / exchanges_;
     go(x);
   }
 
@@ -124,12 +129,12 @@ class Ecl final : public Solver {
   }
 
  private:
-  /// A step from the centre.
+  /// A step from the centre. With R > 1 x is combine()'s.
   void go(Vec x) {
     const float step = step_, reach = (1 + look_ahead_) * step;
     for (std::size_t d = 0; d < x.size(); ++d) {
       const float direction = velocity_[d] - correction_[d];
-      x[d] = model_[d] - reach * direction;
+      if (!at_centre_) x[d] = model_[d] - reach * direction;
       model_[d] -= step * direction;
     }
   }
@@ -144,10 +149,10 @@ class Ecl final : public Solver {
   }
 
   float beta_, look_ahead_;
-  double exchanges_;
-  bool at_centre_;    ///< gradients are taken at z_i
-  float step_ = 0;    ///< of an exchange
-  float rounds_ = 0;  ///< with gradients, so far
+  float local_steps_, exchanges_;  ///< K, R
+  bool at_centre_;                 ///< gradients are taken around z_i
+  float step_ = 0;                 ///< of an exchange
+  float rounds_ = 0;               ///< with gradients, so far
   EdgeDuals duals_;
   Floats model_;       ///< w_i, what messages tell
   Floats correction_;  ///< c_i

@@ -221,17 +221,21 @@ TEST(Ecl, ExactLookingAhead) {
 }
 
 TEST(Ecl, LookingAheadAllowsLongSteps) {
-  // All curvatures 1. With gradients at w_i, half a step behind the centre, it oscillates from mu = 1 on, whatever beta
-  // is; with those at the next centre, beta = 0.9 and a ring of 8, from mu = 2.7 on.
+  // One exchange a round, all curvatures 1. With gradients at w_i, half a step behind the centre, it oscillates from mu
+  // = 1 on, whatever beta is; with those at the next centre, beta = 0.9 and a ring of 8, from mu = 2.7 on.
   Spec spec = quadratics(8, 1000);
   spec.dataset = "quadratic:condition=1";
   spec.mode = "lock-step";
-  spec.local_steps = 1;
+  spec.local_steps = 1, spec.exchanges = 1;
   spec.learning_rate = 1.5;
   EXPECT_GT(error_after(with(spec, {"beta=0.9"})), 10);
   EXPECT_LT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), kFloat);
   spec.learning_rate = 3;
   EXPECT_GT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), 10);
+  // With four a round gradients are at the centre, and the nodes bear what one node would: below 38 with beta 0.9.
+  spec.exchanges = 4;
+  spec.learning_rate = 10;
+  EXPECT_LT(error_after(with(spec, {"beta=0.9"})), kFloat);
 }
 
 TEST(Ecl, ExactThroughLearningRateDecay) {

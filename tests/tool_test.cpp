@@ -337,7 +337,8 @@ TEST(Simulate, DryRunSaysWhatANodeHoldsAndWritesNothing) {
   const std::string out = (scratch / "a").string();
   const Outcome outcome = run(tool("simulate --nodes 4 --batch 50 --dry-run --out " + out));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  expect_has(outcome.out, {"650 parameters", "batches of 50", "2 neighbours every 8 steps", "nothing was trained"});
+  expect_has(outcome.out,
+             {"650 parameters", "batches of 50", "2 neighbours 4 times every 8 steps", "nothing was trained"});
   EXPECT_FALSE(fs::exists(out));
 }
 

@@ -52,6 +52,9 @@ class Model {
   virtual void init(Vec x, Random& random) const = 0;
   /// Mean loss over the batch; its gradient goes to `g` (d floats, overwritten).
   virtual double gradient(CVec x, const Batch& batch, Vec g) = 0;
+  /// `work` is called within gradient(), every few milliseconds where that takes long: messages move meanwhile. It must
+  /// neither use this model nor change x.
+  virtual void meanwhile(std::function<void()> work) { static_cast<void>(work); }
   /// Whether gradient() and score() take sparse data as they are. Else they are told as many numbers a sample as it has
   /// features.
   virtual bool takes_sparse() const { return false; }

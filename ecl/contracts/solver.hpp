@@ -74,6 +74,10 @@ class Solver {
   }
   /// Whether R > 1 exchanges a round mean something to this algorithm; they are refused where not.
   virtual bool exchanges_again() const { return false; }
+  /// How many it takes where nobody says.
+  virtual int usual_exchanges() const { return 1; }
+  /// Whether exchange() leaves x alone, so that it may come while gradients are computed.
+  virtual bool overlaps() const { return false; }
   /// One without a gradient, after the receives: for those who average, combine() once more.
   virtual void exchange(Vec x) { combine(x); }
   /// Fills `message` completely.

@@ -20,6 +20,7 @@ class Network : public Model {
   std::vector<Slice> slices() const override { return classifier_.slices(); }
   const layers::Architecture& architecture() const { return architecture_; }
   double gradient(CVec x, const Batch& batch, Vec g) override;
+  void meanwhile(std::function<void()> work) override { classifier_.meanwhile(std::move(work)); }
   bool takes_sparse() const override { return classifier_.takes_sparse(); }
   std::size_t scratch_bytes() const override { return classifier_.bytes() + rows_.size() * sizeof(float); }
   Score score(CVec x, const Dataset& data) override;

@@ -69,6 +69,7 @@ class Optimizer {
   /// Exchanges of the round are left: R - 1 follow each round's last step.
   bool exchanging() const { return left_ > 0; }
   /// One of them: x becomes what the messages that came since make of it, and is sent. In lock step only when ready().
+  /// Where StepRule::overlap, at any time between two other calls; it leaves x alone then.
   void exchange(Vec x) {
     ECL_CHECK(left_ > 0);
     receive(Taking::exchange);
@@ -86,7 +87,7 @@ class Optimizer {
   /// on Fashion-MNIST).
   void begin(Vec x) {
     if (begun_) return;
-    while (exchanging()) exchange(x);  // nobody has waited for the neighbours: with what they have said
+    if (!rule_.overlap) catch_up(x);
     begun_ = true;
     if (!receives_before_last_step()) receive(Taking::round);
     solver_->combine(x);
@@ -98,6 +99,7 @@ class Optimizer {
   void step(Vec x, CVec gradient) {
     begin(x);
     const bool last = local_ + 1 == rule_.local_steps || steps_ + 1 == rule_.total_steps;
+    if (last) catch_up(x);
     if (receives_before_last_step() && last) receive(Taking::round);
     const double step_size = rule_.step_size(steps_);
     solver_->descend(x, direction(x, gradient), step_size);
@@ -110,6 +112,7 @@ class Optimizer {
   /// Where all nodes do so again and again, they come to agree. In lock step only when ready().
   void settle(Vec x) {
     ECL_CHECK(local_ == 0);
+    catch_up(x);
     ++settled_;
     begin(x);
     if (receives_before_last_step())
@@ -226,6 +229,11 @@ class Optimizer {
     return edge.receives && port_.arrived(static_cast<int>(&edge - edges_.data())) > edge.taken;
   }
   int edge_count() const { return static_cast<int>(edges_.size()); }
+
+  /// The exchanges that are left, with what the neighbours have said: nobody has waited for more.
+  void catch_up(Vec x) {
+    while (exchanging()) exchange(x);
+  }
 
   /// Hands the solver what arrived; returns how many messages that were.
   int receive(Taking when) {

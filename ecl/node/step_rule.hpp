@@ -34,6 +34,7 @@ struct StepRule {
   int exchanges = 1;        ///< R: exchanges at its end
   Schedule schedule;
   std::uint64_t total_steps = 0;  ///< of this node; the schedule's 100 %
+  bool overlap = false;           ///< a round's exchanges but the first may come while the next gradients are computed
 
   /// mu before any decay.
   double initial_step_size() const { return learning_rate / (1 - momentum); }

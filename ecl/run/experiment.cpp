@@ -60,11 +60,25 @@ void Experiment::build(NodeId nodes) {
   if (data.everything()) optimum = model->optimum(*data.everything());
   count_steps();
 
-  const auto solver = make_solver(rank_.value_or(0));  // its parameters are checked before anything is written
+  choose_exchanges();
+}
+
+/// And checks the solver's parameters, before anything is written.
+void Experiment::choose_exchanges() {
+  exchanges_ = std::max(1, spec.exchanges);
+  auto solver = make_solver(rank_.value_or(0));
   message_floats_ = solver->message_size();
+  if (spec.exchanges == 0 && solver->usual_exchanges() > 1) {
+    exchanges_ = solver->usual_exchanges();
+    solver = make_solver(rank_.value_or(0));
+  }
   if (spec.exchanges > 1 && !solver->exchanges_again())
     throw Error("solver " + spec.solver + " exchanges once a round; leave out --exchanges " +
                 std::to_string(spec.exchanges) + ", or use --solver ecl");
+  if (spec.overlap && (mode == Mode::lock_step || !solver->overlaps()))
+    throw Error(
+        "--overlap makes exchanges while the next gradients are computed; it needs --mode async, --exchanges 2 "
+        "or more, and a solver whose exchanges leave the model alone: ecl");
   if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
                 " needs every message of a round exactly once, which --mode async does not promise; " +
@@ -98,14 +112,15 @@ StepRule Experiment::rule() const {
           .momentum = spec.momentum,
           .weight_decay = spec.weight_decay,
           .local_steps = round_steps(),
-          .exchanges = spec.exchanges,
+          .exchanges = exchanges_,
           .schedule = Schedule::parse(spec.schedule),
-          .total_steps = steps};
+          .total_steps = steps,
+          .overlap = spec.overlap};
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
   SolverSetup setup{graph, i, initial, rule().initial_step_size(), round_steps(), spec.momentum, spec.seed};
-  setup.exchanges = spec.exchanges;
+  setup.exchanges = exchanges_;
   setup.proximal_step = [this, i] { return proximal_step(i); };
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
 }
@@ -148,8 +163,8 @@ std::string Experiment::describe() const {
        << "graph     " << spec.topology << ", " << nodes() << " nodes, " << graph.edge_count() << " edges\n"
        << "solver    " << spec.solver << ", " << message_floats_ * sizeof(float) << " bytes a message, " << spec.mode
        << "\n"
-       << "run       " << steps << " steps on each node, " << rounds() << " rounds, " << evaluations_
-       << " evaluations\n";
+       << "run       " << steps << " steps on each node, " << rounds() << " rounds of " << exchanges_ << " exchanges, "
+       << evaluations_ << " evaluations\n";
   return text.str();
 }
 
@@ -194,7 +209,7 @@ std::string Experiment::footprint() const {
        << "; the batch " << megabytes(batch) << "\n"
        << "  solver       " << megabytes(state.bytes().size()) << " (" << spec.solver << ")\n"
        << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours "
-       << (spec.exchanges > 1 ? std::to_string(spec.exchanges) + " times " : std::string()) << "every " << round_steps()
+       << (exchanges_ > 1 ? std::to_string(exchanges_) + " times " : std::string()) << "every " << round_steps()
        << " steps; mailboxes " << megabytes(slots) << "\n"
        << "  samples      " << sizes[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
        << megabytes(tests) << "\n"

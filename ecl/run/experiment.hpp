@@ -36,6 +36,7 @@ class Experiment {
   std::uint64_t rounds() const { return (steps + round_steps() - 1) / round_steps(); }
   /// False if no node ever sends a message: there is one node, or the solver does not communicate.
   bool exchanges() const { return message_floats_ > 0 && graph.edge_count() > 0; }
+  int exchanges_a_round() const { return exchanges_; }  ///< R
   std::size_t message_floats() const { return message_floats_; }
 
   std::unique_ptr<Solver> make_solver(NodeId i) const;
@@ -89,6 +90,7 @@ class Experiment {
  private:
   void build(NodeId nodes);
   void count_steps();
+  void choose_exchanges();
   StepRule rule() const;
   double peak_of_process(double state, double slots) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
@@ -96,6 +98,7 @@ class Experiment {
   std::optional<NodeId> rank_;
   std::uint64_t evaluations_ = 1;
   std::size_t message_floats_ = 0;
+  int exchanges_ = 1;  ///< R
 };
 
 }  // namespace ecl

@@ -69,13 +69,14 @@ class RankRun {
         neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_),
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
-        patience_(experiment.spec.patience, experiment.round_steps(), experiment.graph.degree(rank_)),
+        patience_(experiment.spec.patience * turns(), experiment.round_steps(), experiment.graph.degree(rank_)),
         settling_(experiment),
         settled_(!settling_.wanted()),
         consensus_(comm, experiment.model->dim()),
         checkpoints_(comm, experiment,
                      [this](Archive& archive, std::uint64_t complete) { this->archive(archive, complete); }) {
     plan();
+    experiment.model->meanwhile([this] { move(); });
   }
 
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Collective; throws Error, the same on
@@ -165,6 +166,9 @@ class RankRun {
     return experiment_.make_node(rank_, std::move(port), std::move(solver), workspace_);
   }
 
+  /// How many ranks take turns on a core: when all have had theirs, each has made a round.
+  static double turns() { return std::max(1.0, mpi::ranks_per_core()); }
+
   /// Seconds of training, those before a resumption included.
   double now() const { return before_s_ + node_.optimizer().port().now(); }
   std::uint64_t steps_done() const { return node_.optimizer().steps(); }
@@ -173,8 +177,10 @@ class RankRun {
   /// The next thing that there is to do; false if there is none at the moment.
   bool advance() {
     if (stopping_early_) return false;
-    if (node_.exchanging()) return exchange_again();
-    if (halts() || !node_.ready()) return false;
+    const bool halt = halts();  // asked of those who exchange too: their neighbours may stand, and wait for the answer
+    if (node_.exchanging() && exchange_again()) return true;
+    if (node_.exchanging() && !experiment_.spec.overlap) return false;
+    if (halt || !node_.ready()) return false;
     if (done() && node_.optimizer().awaits_clients()) return false;
     if (done() && !settled_) return settle();
     if (due_)
@@ -244,6 +250,13 @@ class RankRun {
     node_.optimizer().port().poke();
     evaluations_.poke();
     checkpoints_.poke(rows_written_);
+  }
+
+  /// Between two parts of a gradient.
+  void move() {
+    comm_.poke();
+    node_.optimizer().port().poke();
+    if (experiment_.spec.overlap && node_.exchanging()) exchange_again();
   }
 
   void step() {
@@ -366,7 +379,9 @@ class RankRun {
         experiment_);
   }
 
-  RankCheckpoints::Standing standing() const { return {steps_done(), evaluations_.begun(), node_.ready(), due_}; }
+  RankCheckpoints::Standing standing() const {
+    return {steps_done(), evaluations_.begun(), node_.ready() && !node_.exchanging(), due_};
+  }
 
   /// After a stop signal, while the ranks agree on a checkpoint.
   bool halts() {
@@ -392,7 +407,7 @@ class RankRun {
   /// --node-speed: sleeps off what a slower machine would have taken longer for a step, serving MPI meanwhile. A rank
   /// of usual speed that shares its core takes `ranks_per_core` times the step's own seconds: the factor is upon that.
   void fall_behind(double step_s) {
-    debt_s_ += (slowness_ * std::max(1.0, mpi::ranks_per_core()) - 1) * step_s;
+    debt_s_ += (slowness_ * turns() - 1) * step_s;
     const double start_s = now();
     while (now() - start_s < debt_s_ && !must_end() && !stop_requested() && !checkpoints_.heard()) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));

@@ -27,6 +27,8 @@ class SimRun final : public LocalRun<SimPort> {
         network_(experiment.graph, experiment.message_floats(), links(experiment.spec), experiment.mode),
         next_evaluation_(experiment.nodes(), 1),
         computing_(experiment.nodes(), 0),
+        step_ends_(experiment.nodes(), 0),
+        exchange_at_(experiment.nodes(), 0),
         settling_(experiment),
         settled_(!settling_.wanted()),
         paces_(experiment.nodes()),
@@ -62,8 +64,7 @@ class SimRun final : public LocalRun<SimPort> {
     while (!diverged_ && !stop_requested()) {
       if (steps_done_ / experiment_.nodes() >= next_checkpoint_) save();
       if (const auto woken = network_.next()) {
-        if (computing_[*woken]) step(*woken);
-        compute_or_park(*woken);
+        if (!computing_[*woken] || finish_computing(*woken)) compute_or_park(*woken);
       } else if (!settled_ && steps_done_ == experiment_.steps * experiment_.nodes()) {
         look_at_consensus();  // a server waits for a client's last message, which was lost
       } else {
@@ -87,7 +88,7 @@ class SimRun final : public LocalRun<SimPort> {
 
   /// Saves or loads all that changes in run(), between two events.
   void archive(Archive& archive) {
-    archive(network_, next_evaluation_, computing_, evaluations_, last_step_s_, steps_done_);
+    archive(network_, next_evaluation_, computing_, step_ends_, exchange_at_, evaluations_, last_step_s_, steps_done_);
     archive(settling_, settled_, settling_since_s_, agreeing_);
     for (auto& node : nodes_) archive(node);
     for (auto& loss : losses_) archive(loss);
@@ -111,9 +112,39 @@ class SimRun final : public LocalRun<SimPort> {
     return spec.step_time_s * experiment_.slowness[i] * (1 - spec.links.jitter + spec.links.jitter * exponential);
   }
 
+  /// Node i was woken while it computes: for an exchange (--overlap), because its patience would have ended now, or
+  /// because the step ends; false if not that.
+  bool finish_computing(NodeId i) {
+    if (network_.now() >= step_ends_[i]) {
+      step(i);
+      return true;
+    }
+    if (exchanges_meanwhile(i) && network_.now() >= exchange_at_[i]) {
+      nodes_[i].exchange();
+      exchange_at_[i] += exchange_gap(i);
+      go_on_computing(i);
+    }
+    return false;
+  }
+
+  bool exchanges_meanwhile(NodeId i) const { return experiment_.spec.overlap && nodes_[i].exchanging(); }
+
+  /// To the step's end, or to the next exchange.
+  void go_on_computing(NodeId i) {
+    const double exchange = std::clamp(exchange_at_[i], network_.now(), step_ends_[i]);
+    network_.wake_at(exchanges_meanwhile(i) ? exchange : step_ends_[i], i);
+  }
+
+  /// Between two exchanges of a round, where they are spread over its steps (--overlap).
+  double exchange_gap(NodeId i) const {
+    return experiment_.spec.step_time_s * experiment_.slowness[i] * experiment_.round_steps() /
+           experiment_.exchanges_a_round();
+  }
+
   /// The end of node i's computing.
   void step(NodeId i) {
     make_step(i);
+    exchange_at_[i] = network_.now() + exchange_gap(i);
     patience_[i].begin(network_.now());
     last_step_s_ = network_.now();
     ++steps_done_;
@@ -125,7 +156,7 @@ class SimRun final : public LocalRun<SimPort> {
   void compute_or_park(NodeId i) {
     Node<SimPort>& node = nodes_[i];
     computing_[i] = 0;
-    if (node.exchanging() && !exchange_again(i)) return network_.park(i);
+    if (node.exchanging() && !experiment_.spec.overlap && !exchange_again(i)) return network_.park(i);
     if (!node.ready()) return network_.park(i);
     if (done(i) && !settled_) return settle_or_park(i);
     node.begin();
@@ -134,7 +165,8 @@ class SimRun final : public LocalRun<SimPort> {
       computing_[i] = 1;
       const double seconds = step_seconds(i);
       patience_[i].add_step(seconds);
-      network_.wake_at(network_.now() + seconds, i);
+      step_ends_[i] = network_.now() + seconds;
+      go_on_computing(i);
     } else if (node.serve()) {
       network_.park(i);
     }
@@ -236,6 +268,7 @@ class SimRun final : public LocalRun<SimPort> {
     for (const std::uint64_t k : next_evaluation_)
       good &= k > evaluations_.done() && k <= experiment_.evaluations() + 1;
     good &= agreeing_.size() == nodes_.size() && computing_.size() == nodes_.size();
+    good &= step_ends_.size() == nodes_.size() && exchange_at_.size() == nodes_.size();
     if (!good) archive.fail("does not fit the run's evaluations");
   }
 
@@ -256,8 +289,9 @@ class SimRun final : public LocalRun<SimPort> {
   Recorder* recorder_ = nullptr;
   const RunDirectory* directory_ = nullptr;
   SimNetwork network_;
-  std::vector<std::uint64_t> next_evaluation_;  ///< per node, from 1
-  std::vector<char> computing_;                 ///< per node: its wake-up is the end of a step, not a message
+  std::vector<std::uint64_t> next_evaluation_;   ///< per node, from 1
+  std::vector<char> computing_;                  ///< per node: its wake-up is not a message
+  std::vector<double> step_ends_, exchange_at_;  ///< per node: of the step under way; the next exchange within it
   Settling settling_;
   bool settled_;
   double settling_since_s_ = -1;

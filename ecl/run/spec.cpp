@@ -58,7 +58,7 @@ void check(const Spec& spec) {
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
   require(spec.local_steps >= 1, "--local-steps", spec.local_steps, "at least 1");
-  require(spec.exchanges >= 1 && spec.exchanges <= 1000, "--exchanges", spec.exchanges, "in 1 .. 1000");
+  require(spec.exchanges >= 0 && spec.exchanges <= 1000, "--exchanges", spec.exchanges, "in 0 .. 1000");
   require(spec.patience >= 0 && spec.patience <= 1000, "--patience", spec.patience, "in 0 .. 1000");
   require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");
   require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");

@@ -31,8 +31,9 @@ struct Spec {
   std::uint64_t batch = 32;
   std::string augment = "none";
   int local_steps = 8;
-  int exchanges = 1;
-  double patience = 0.5;  ///< of a round's own time: how long an exchange waits for the neighbours
+  int exchanges = 0;     ///< R; 0: the solver's usual
+  double patience = 1;   ///< of a round's own time: how long an exchange waits for the neighbours
+  bool overlap = false;  ///< exchanges but the first come while the next gradients are computed
   double learning_rate = 0.05;
   std::string schedule = "linear:0.7";
   double momentum = 0, weight_decay = 0;

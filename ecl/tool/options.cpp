@@ -79,9 +79,11 @@ Group exchange_options(Spec& spec) {
     ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
     ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
     ("local-steps", field(spec.local_steps), "K: steps between two exchanges; the last round may be shorter")
-    ("exchanges", field(spec.exchanges), "R: exchanges at the end of a round, between two gradients (ecl, dpsgd, ...)")
+    ("exchanges", field(spec.exchanges),
+     "R: exchanges after each round's steps; 0: as many as the solver likes, 4 for ecl, 1 for the others")
     ("patience", field(spec.patience),
-     "asynchronously, how long each exchange but the first waits for the neighbours: in times of the round's own steps")
+     "asynchronously, how long each of them but the first waits for the neighbours: in times of the round's steps")
+    ("overlap", po::bool_switch(&spec.overlap), "make them while the next gradients are computed, and wait for nobody")
     ("settle", field(spec.settle),
      "after the last step the nodes exchange, without new gradients, until they agree: at most so often; 0: never")
     ("settle-s", field(spec.settle_s), "and for at most so many seconds")

@@ -74,6 +74,7 @@ double Classifier<T>::passes(const T* w, Part part, std::span<const std::int32_t
   double loss = 0;
   const std::size_t samples = labels.size(), parts = (samples + part_ - 1) / part_;
   for (std::size_t p = 0; p < parts; ++p) {  // of equal size, give or take one
+    if (p > 0 && meanwhile_) meanwhile_();
     const std::size_t first = samples * p / parts, count = samples * (p + 1) / parts - first;
     loss += evaluate(w, part(first), labels.subspan(first, count)).loss;
     Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(logits_.data(), static_cast<Eigen::Index>(count * classes_)) /=

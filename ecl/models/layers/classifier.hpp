@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,8 @@ class Classifier {
   /// Mean loss over samples (x: labels.size() rows); its gradient goes to dw, overwritten.
   double gradient(const T* w, const T* x, std::span<const std::int32_t> labels, T* dw);
   double gradient(const T* w, const SparseRows& x, std::span<const std::int32_t> labels, T* dw);
+  /// To be called between the parts of a batch while gradients are computed.
+  void meanwhile(std::function<void()> work) { meanwhile_ = std::move(work); }
   /// What evaluate is about to use.
   void load(const T* w) { layers_.load(w); }
   Sum evaluate(const T* w, const T* x, std::span<const std::int32_t> labels);
@@ -55,6 +58,7 @@ class Classifier {
   int classes_;
   Values<T> logits_;
   Scratch<T> scratch_;
+  std::function<void()> meanwhile_;
 };
 
 }  // namespace ecl::layers
