@@ -258,7 +258,7 @@ void expect_goes_on_from_its_archive(Simulation& first, const Spec& spec) {
   }
 }
 
-/// Once a round, and as often as the solver may; of the ways of averaging the last.
+/// Once a round, and four times in each way that the solver has.
 std::vector<Averaging> once_and_again(const std::string& solver) {
   std::vector<Averaging> some = {{}};
   for (const Averaging& averaging : averagings(solver))

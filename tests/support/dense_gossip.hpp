@@ -3,10 +3,8 @@
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "tests/support/simulated.hpp"
 
@@ -80,14 +78,12 @@ inline Eigen::MatrixXd averaging_matrix(const Graph& graph, const Spec& spec) {
 
 /// Whether `solver` has the parameter `gossip`.
 inline bool takes_gossip(const std::string& solver) {
-  const Graph graph = make_graph(Choice::parse(topology_for(solver)), 3, 1);
-  const std::vector<float> initial(1);
-  SolverSetup setup{graph, 0, initial, 0.1, 1};
-  setup.proximal_step = [] { return [](CVec, double, Vec) {}; };
-  Params params("solver " + solver);
-  solvers().find(solver).make(setup, params);
-  const auto& declared = params.declared();
-  return std::any_of(declared.begin(), declared.end(), [](const auto& parameter) { return parameter.key == "gossip"; });
+  try {
+    probe(solver, {"gossip=plain"});
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace ecl::test
