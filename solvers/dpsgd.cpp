@@ -7,7 +7,8 @@
 ///     once per round   x_i <- W_ii x_i + sum_j W_ij x_j     (x_j: the newest model that arrived; Metropolis weights)
 ///     local step       x_i <- x_i - mu g_i
 ///     message          x_i
-///     exchange again   x_i <- W_ii x_i + sum_j W_ij x_j     R - 1 times: W^R in all
+///     exchange again   the same, with those who have sent a newer model                R - 1 times: W^R in all, or
+///                      what `gossip` makes of it (gossip.hpp)
 ///
 /// In lock step with K = 1 this is D-PSGD in its combine-then-adapt order; asynchronously, on mailboxes that hold the
 /// newest model, it is the scheme of ADSGD and SWIFT. It is biased when shards differ: at a constant step size the
@@ -21,14 +22,16 @@ namespace {
 
 class DecentralisedSgd final : public Solver {
  public:
-  explicit DecentralisedSgd(const SolverSetup& setup) : mixing_(setup) {}
+  DecentralisedSgd(const SolverSetup& setup, Params& params) : mixing_(setup, 1, Gossip(setup, params)) {}
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
   bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
   void combine(Vec x) override { mixing_.mix(x); }
+  void exchange(Vec x) override { mixing_.mix_news(x); }
   void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
+  void end_round(Vec, int, double step_size) override { mixing_.restart(step_size); }
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int e) override { mixing_.drop(e); }
   void archive(Archive& archive) override { archive(mixing_); }
@@ -39,8 +42,8 @@ class DecentralisedSgd final : public Solver {
 
 }  // namespace
 
-std::unique_ptr<Solver> make_dpsgd(const SolverSetup& setup, Params&) {
-  return std::make_unique<DecentralisedSgd>(setup);
+std::unique_ptr<Solver> make_dpsgd(const SolverSetup& setup, Params& params) {
+  return std::make_unique<DecentralisedSgd>(setup, params);
 }
 
 }  // namespace ecl

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "ecl/base/floats.hpp"
 #include "ecl/contracts/solver.hpp"
@@ -10,11 +11,15 @@
 namespace ecl {
 
 /// What makes gossip exact in d2, extra and led: beside the pull towards its neighbours a node keeps a correction c_i
-/// in units of gradient, which learns to cancel its own gradient at the common optimum. Once per round, with the models
-/// x_i, x_j that were exchanged, share s and gain b:
+/// in units of gradient, which learns to cancel its own gradient at the common optimum. Once per exchange, with the
+/// models x_i, x_j that were sent, share s and gain b:
 ///
 ///     gap_ij   = s W_ij (x_i - x_j)
 ///     c_{i|j} <- c_{i|j} + b gap_ij / mu_0            c_i = sum_j c_{i|j},   pull_i = sum_j gap_ij = s ((I - W) x)_i
+///     x_i     <- x_i - pull_i
+///
+/// R exchanges add up: c has b / mu_0 times what they took off x. Other weights than plain (gossip.hpp) go edge by
+/// edge, gap_ij <- w_r s W_ij (x_i - x_j) + (w_r - 1) gap_ij.
 ///
 /// The optimum is where these methods rest only if sum_i c_i = 0 for ever. The papers keep c_i alone; here it is kept
 /// per edge, at the price of d floats each: both ends of an edge add the same number with opposite signs, and since
@@ -24,11 +29,13 @@ namespace ecl {
 /// mu_0 is the initial step size and stays: the corrections need not change when the learning rate falls.
 class EdgeCorrections {
  public:
-  EdgeCorrections(const SolverSetup& setup, double share, double gain = 1)
+  EdgeCorrections(const SolverSetup& setup, double share, double gain, Gossip gossip)
       : mixing_(setup),
+        gossip_(std::move(gossip)),
         share_(static_cast<float>(share)),
         rate_(static_cast<float>(gain / setup.step_size)),
         parts_(mixing_.edges() * setup.initial.size(), 0.0f),
+        gaps_(gossip_.plain() ? 0 : parts_.size(), 0.0f),
         pull_(setup.initial.size(), 0.0f),
         sum_(setup.initial.size(), 0.0f) {}
 
@@ -36,39 +43,45 @@ class EdgeCorrections {
   void receive(int e, CVec message) { mixing_.receive(e, message); }
   void drop(int e) { mixing_.drop(e); }
 
-  /// Once per round, with the model that was sent at the end of the last one.
-  void update(CVec x) {
+  /// Once per exchange, with the model that was sent.
+  void mix(Vec x) {
+    const float omega = gossip_.weight();
     std::fill(pull_.begin(), pull_.end(), 0.0f);
     std::fill(sum_.begin(), sum_.end(), 0.0f);
     for (int e = 0; e < mixing_.edges(); ++e) {
       if (mixing_.weight(e) == 0) continue;  // dropped
-      const float weight = share_ * mixing_.weight(e);
+      const float weight = omega * (share_ * mixing_.weight(e));
       const float* theirs = mixing_.received(e).data();
       float* part = parts_.data() + e * x.size();
+      float* gaps = gossip_.plain() ? nullptr : gaps_.data() + e * x.size();
       for (std::size_t d = 0; d < x.size(); ++d) {
-        const float gap = weight * (x[d] - theirs[d]);
+        float gap = weight * (x[d] - theirs[d]);
+        if (gaps) gap = gaps[d] = gap + (omega - 1) * gaps[d];
         pull_[d] += gap;
         part[d] += rate_ * gap;
         sum_[d] += part[d];
       }
     }
-  }
-
-  /// The same, and x <- x - pull: the average.
-  void mix(Vec x) {
-    update(x);
     for (std::size_t d = 0; d < x.size(); ++d) x[d] -= pull_[d];
+    gossip_.advance();
+  }
+  /// The round's end, after a last step of this size.
+  void restart(double step_size) {
+    gossip_.restart(step_size);
+    std::fill(gaps_.begin(), gaps_.end(), 0.0f);
   }
 
-  CVec pull() const { return pull_; }
   CVec sum() const { return sum_; }  ///< c_i
-  void archive(Archive& archive) { archive(mixing_, parts_, pull_, sum_); }
+  void archive(Archive& archive) { archive(mixing_, gossip_, parts_, gaps_, sum_); }
 
  private:
-  Mixing mixing_;
+  Mixing mixing_;  ///< weights and messages; the averaging is done here
+  Gossip gossip_;
   float share_, rate_;
   Floats parts_;  ///< c_{i|j}, edge after edge
-  Floats pull_, sum_;
+  Floats gaps_;   ///< gap_ij of the last exchange, edge after edge; empty: nobody asks for it again
+  Floats pull_;   ///< scratch
+  Floats sum_;
 };
 
 }  // namespace ecl

@@ -11,6 +11,7 @@
 ///                      x_i <- sum_j W_ij (x_j^0 - eta_s K mu z_j)
 ///     message          x_i^0 - eta_s K mu z_i, z_i
 ///     start            c_i = 0
+///     R exchanges      W^R in place of W, or what `gossip` makes of it (gossip.hpp)
 ///
 /// Symbols: c_i correction, W Metropolis weights, eta_s the step of the exchange. W is doubly stochastic, so the c_i
 /// sum to 0 over all nodes, always; at rest the z_i agree and are 0, hence sum_i g_i = 0 at one common model: exact for
@@ -30,19 +31,20 @@ namespace {
 class KGt final : public Solver {
  public:
   KGt(const SolverSetup& setup, Params& params)
-      : mixing_(setup, 2),
-        eta_s_(static_cast<float>(params.number("eta_s", 1.0, 1e-3, 10.0, "step of the exchange; 1: plain averaging"))),
+      : eta_s_(static_cast<float>(params.number("eta_s", 1.0, 1e-3, 10.0, "step of the exchange; 1: plain averaging"))),
+        mixing_(setup, 2, Gossip(setup, params)),
         correction_(setup.initial.size(), 0.0f),
         progress_(setup.initial.size(), 0.0f) {}
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
+  bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
 
+  void exchange(Vec x) override { mixing_.mix(x, progress_); }
+
   void combine(Vec x) override {
-    mixing_.mix(x, 0);
-    for (std::size_t d = 0; d < x.size(); ++d) correction_[d] -= progress_[d];
-    mixing_.mix(progress_, 1);
+    mixing_.mix(x, progress_);
     for (std::size_t d = 0; d < x.size(); ++d) correction_[d] += progress_[d];
     std::fill(progress_.begin(), progress_.end(), 0.0f);
     length_ = 0;
@@ -58,13 +60,15 @@ class KGt final : public Solver {
     length_ += mu;
   }
 
-  /// From x^K and x^0 - x^K to what is exchanged: x^0 - eta_s (x^0 - x^K) and z.
-  void end_round(Vec x, int, double) override {
+  /// From x^K and x^0 - x^K to what is exchanged: x^0 - eta_s (x^0 - x^K) and z, which c_i gives away.
+  void end_round(Vec x, int, double step_size) override {
     const float back = 1 - eta_s_, per_length = length_ > 0 ? 1 / length_ : 0;
     for (std::size_t d = 0; d < x.size(); ++d) {
       x[d] += back * progress_[d];
       progress_[d] *= per_length;
+      correction_[d] -= progress_[d];
     }
+    mixing_.restart(step_size);
   }
 
   void send(int, CVec x, Vec message) override {
@@ -76,10 +80,10 @@ class KGt final : public Solver {
   void archive(Archive& archive) override { archive(mixing_, correction_, progress_, length_); }
 
  private:
-  Mixing mixing_;
   float eta_s_;
-  Floats correction_;  ///< c_i
-  Floats progress_;    ///< x^0 - x^k during the round, z_i from its end to the exchange
+  Mixing mixing_;
+  Floats correction_;  ///< c_i; between step and exchange c_i - z_i
+  Floats progress_;    ///< x^0 - x^k during the round, z_i from its end on, averaged by the exchanges
   float length_ = 0;   ///< sum of their mu: K mu, or what a falling learning rate makes of it
 };
 

@@ -12,6 +12,7 @@
 ///                      c_i <- sum_j W_ij (c_j - u_j(new)) + u_i(new)
 ///     message          x_i, c_i - u_i
 ///     start            u_i = c_i = 0
+///     R exchanges      W^R in place of W, or what `gossip` makes of it (gossip.hpp); x_i stays, a copy is averaged
 ///
 /// Symbols: u_i momentum, c_i correction, W Metropolis weights, g_i the mean of the round's K gradients, all taken at
 /// x_i before the neighbours' are mixed in, as in the paper. The c_i sum to 0 over all nodes, always. At rest u_i - c_i
@@ -31,9 +32,9 @@ namespace {
 class MomentumTracking final : public Solver {
  public:
   MomentumTracking(const SolverSetup& setup, Params& params)
-      : mixing_(setup, 2),
+      : beta_(static_cast<float>(params.number("beta", 0.9, 0, 0.999, "momentum"))),
+        mixing_(setup, 2, Gossip(setup, params)),
         gradient_(setup),
-        beta_(static_cast<float>(params.number("beta", 0.9, 0, 0.999, "momentum"))),
         mixed_(setup.initial.begin(), setup.initial.end()),
         momentum_(setup.initial.size(), 0.0f),
         drift_(setup.initial.size(), 0.0f) {
@@ -43,14 +44,11 @@ class MomentumTracking final : public Solver {
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
+  bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
 
   /// The gradient is due at x itself: what the neighbours said waits for the step.
-  void combine(Vec x) override {
-    std::copy(x.begin(), x.end(), mixed_.begin());
-    mixing_.mix(mixed_, 0);
-    mixing_.mix(drift_, 1);
-  }
+  void combine(Vec) override { mixing_.mix(mixed_, drift_); }
 
   void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
 
@@ -61,23 +59,24 @@ class MomentumTracking final : public Solver {
       const float c = drift_[d] + momentum_[d];
       momentum_[d] = beta_ * momentum_[d] + g[d];
       drift_[d] = c - momentum_[d];
-      x[d] = mixed_[d] + mu * drift_[d];
+      x[d] = mixed_[d] += mu * drift_[d];
     }
+    mixing_.restart(step_size);
   }
 
-  void send(int, CVec x, Vec message) override {
-    std::copy(x.begin(), x.end(), message.begin());
-    std::copy(drift_.begin(), drift_.end(), message.begin() + x.size());
+  void send(int, CVec, Vec message) override {
+    std::copy(mixed_.begin(), mixed_.end(), message.begin());
+    std::copy(drift_.begin(), drift_.end(), message.begin() + mixed_.size());
   }
 
   void drop(int e) override { mixing_.drop(e); }
   void archive(Archive& archive) override { archive(mixing_, gradient_, mixed_, momentum_, drift_); }
 
  private:
+  float beta_;
   Mixing mixing_;
   GradientMean gradient_;
-  float beta_;
-  Floats mixed_;     ///< sum_j W_ij x_j
+  Floats mixed_;     ///< x_i, and sum_j W_ij x_j from the exchange to the step
   Floats momentum_;  ///< u_i
   Floats drift_;     ///< c_i - u_i; between exchange and step sum_j W_ij (c_j - u_j)
 };

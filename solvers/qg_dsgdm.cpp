@@ -12,6 +12,8 @@
 ///     next round   x_i <- sum_j W_ij x_j                               (x_j: the newest model that arrived)
 ///                  m_i <- beta m_i + (1 - beta) ( x_i at the last round's start - x_i ) / ( sum of its K mu )
 ///
+/// R exchanges a round: W^R in place of W, or what `gossip` makes of it (gossip.hpp); m_i is updated once, after them.
+///
 /// Symbols: m_i the quasi-global momentum, in units of gradient, 0 at the start and fixed within a round; W Metropolis
 /// weights. What a node would go on doing is thus what the neighbourhood has done, which points past the differences
 /// between shards while the models are on their way. At rest m = 0, so with full gradients and K = 1 it rests where
@@ -26,7 +28,7 @@ class QuasiGlobalMomentum final : public Solver {
  public:
   QuasiGlobalMomentum(const SolverSetup& setup, Params& params)
       : beta_(static_cast<float>(params.number("beta", 0.9, 0, 0.999, "momentum"))),
-        mixing_(setup),
+        mixing_(setup, 1, Gossip(setup, params)),
         start_(setup.initial.begin(), setup.initial.end()),
         momentum_(setup.initial.size(), 0.0f) {
     if (setup.momentum != 0) throw Error("solver qg_dsgdm has a momentum of its own (beta); leave --momentum at 0");
@@ -34,7 +36,10 @@ class QuasiGlobalMomentum final : public Solver {
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
+  bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
+
+  void exchange(Vec x) override { mixing_.mix_news(x); }
 
   void combine(Vec x) override {
     mixing_.mix(x);
@@ -52,6 +57,7 @@ class QuasiGlobalMomentum final : public Solver {
     way_ += step_size;
   }
 
+  void end_round(Vec, int, double step_size) override { mixing_.restart(step_size); }
   void send(int, CVec x, Vec message) override { std::copy(x.begin(), x.end(), message.begin()); }
   void drop(int e) override { mixing_.drop(e); }
   void archive(Archive& archive) override { archive(mixing_, start_, momentum_, way_); }

@@ -13,10 +13,13 @@
 ///     message          m_{i->j} = x_i + sum_{k != j} m_{k->i}      the models on this side of the edge, summed
 ///                      n_{i->j} = 1 + sum_{k != j} n_{k->i}        and how many they are
 ///     start            m = 0, n = 0
+///     exchange         R - 1 times more a round: x_i stays what its steps made of it, m and n are passed on, R hops
+///                      in all
 ///
 /// Once the counts are complete (after as many rounds as the tree is deep) every node takes the plain mean of all N
-/// models, each as old as it is hops away: no spectral gap. At rest all agree, and for K = 1 sum_i g_i = 0 there:
-/// exact. For K > 1 it rests where federated averaging with K local steps does, a bias by mu, K and heterogeneity.
+/// models, each ceil(hops / R) - 1 rounds old: no spectral gap, and with R not below the diameter a round is the exact
+/// mean. At rest all agree, and for K = 1 sum_i g_i = 0 there: exact. For K > 1 it rests where federated averaging with
+/// K local steps does, a bias by mu, K and heterogeneity.
 ///
 /// A message is absolute: at rest it does not matter which ones were lost, late or repeated, and what has not arrived
 /// yet is not counted. m and n belong together, so a message must be read whole, as ports do. The paper divides by N
@@ -42,13 +45,18 @@ class RelaySgd final : public Solver {
 
   std::size_t message_size() const override { return size_; }
   Delivery delivery() const override { return Delivery::newest_wins; }
+  bool exchanges_again() const override { return true; }
 
   void receive(int e, CVec message) override { std::copy(message.begin(), message.end(), relayed(e).begin()); }
 
-  void combine(Vec x) override {
+  void exchange(Vec) override {
     std::fill(total_.begin(), total_.end(), 0.0f);
     for (std::size_t at = 0; at < received_.size(); at += size_)
       for (std::size_t d = 0; d < size_; ++d) total_[d] += received_[at + d];
+  }
+
+  void combine(Vec x) override {
+    exchange(x);
     const float share = 1 / (1 + total_[x.size()]);
     for (std::size_t d = 0; d < x.size(); ++d) x[d] = (x[d] + total_[d]) * share;
   }

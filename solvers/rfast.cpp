@@ -12,6 +12,8 @@
 ///                      s_{i->j} <- s_{i->j} + W_ij y_i                      for every neighbour j
 ///     message          x_i, s_{i->j}
 ///     start            s = 0
+///     exchange         R - 1 times more a round: the same without the step, g_i as it was, with those who have sent
+///                      something newer. (Running sums want shares above 0: no accelerated gossip here.)
 ///
 /// Symbols: y_i tracker, s_{i->j} all that i ever pushed to j, g_i the mean of the round's K gradients at the mixed x_i
 /// (the method knows no local steps), W Metropolis weights. The step goes along the whole tracker, before its shares
@@ -52,26 +54,25 @@ class RFast final : public Solver {
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::cumulative; }
+  bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
-  void combine(Vec x) override { mixing_.mix(x, 0); }
+  void combine(Vec x) override { mixing_.mix(x); }
 
   void descend(Vec, CVec direction, double) override { gradient_.add(direction); }
 
   void end_round(Vec x, int, double step_size) override {
-    const CVec g = gradient_.take();
-    std::copy(g.begin(), g.end(), tracker_.begin());
-    for (int e = 0; e < mixing_.edges(); ++e) {
-      if (mixing_.weight(e) == 0) continue;  // dropped
-      const CVec in = mixing_.received(e, 1), out = pushed(e);
-      for (std::size_t d = 0; d < dim_; ++d) tracker_[d] += in[d] - out[d];
-    }
+    track(gradient_.take());
     const float mu = static_cast<float>(step_size);
     for (std::size_t d = 0; d < dim_; ++d) x[d] -= mu * tracker_[d];
-    for (int e = 0; e < mixing_.edges(); ++e) {
-      const float weight = mixing_.weight(e);
-      const Vec out = pushed(e);
-      for (std::size_t d = 0; d < dim_; ++d) out[d] += weight * tracker_[d];
-    }
+    for (int e = 0; e < mixing_.edges(); ++e) push(e);
+  }
+
+  /// Who is slow gets no more than a share a round: it makes its step along all of them.
+  void exchange(Vec x) override {
+    track(gradient_.mean());
+    for (int e = 0; e < mixing_.edges(); ++e)
+      if (mixing_.news(e)) push(e);
+    mixing_.mix_news(x);
   }
 
   void send(int e, CVec x, Vec message) override {
@@ -85,11 +86,27 @@ class RFast final : public Solver {
  private:
   Vec pushed(int e) { return {pushed_.data() + e * dim_, dim_}; }
 
+  /// y_i, of a gradient g and of what came in and went out.
+  void track(CVec g) {
+    std::copy(g.begin(), g.end(), tracker_.begin());
+    for (int e = 0; e < mixing_.edges(); ++e) {
+      if (mixing_.weight(e) == 0) continue;  // dropped
+      const CVec in = mixing_.received(e, 1), out = pushed(e);
+      for (std::size_t d = 0; d < dim_; ++d) tracker_[d] += in[d] - out[d];
+    }
+  }
+
+  void push(int e) {
+    const float weight = mixing_.weight(e);
+    const Vec out = pushed(e);
+    for (std::size_t d = 0; d < dim_; ++d) out[d] += weight * tracker_[d];
+  }
+
   std::size_t dim_;
   Mixing mixing_;  ///< x_j and s_{j->i}
   GradientMean gradient_;
   Floats pushed_;   ///< s_{i->j}, edge after edge
-  Floats tracker_;  ///< y_i; not kept from one round to the next
+  Floats tracker_;  ///< y_i; not kept from one exchange to the next
 };
 
 }  // namespace

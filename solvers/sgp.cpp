@@ -12,6 +12,7 @@
 ///     local step   x_i <- x_i - mu g_i / v_i,  that is  n_i <- n_i - mu g_i w_i / v_i                  K times
 ///     push         each of the o_i out-edges, and i itself, gets (n_i, w_i) / (1 + o_i)
 ///     next round   (n_i, w_i) <- what i kept + what arrived
+///     exchange     R - 1 times more a round: takes what arrived, and pushes if there was any
 ///
 /// Nothing is averaged with weights that must fit together: a node needs to know only to how many it sends. All that
 /// counts is that no mass is lost or doubled. So a message carries not a share but the running sums of all the shares
@@ -87,6 +88,7 @@ class StochasticGradientPush final : public Solver {
 
   std::size_t message_size() const override { return 2 * (dim_ + 1); }
   Delivery delivery() const override { return Delivery::cumulative; }
+  bool exchanges_again() const override { return true; }
   bool directed() const override { return true; }
 
   void receive(int e, CVec message) override {
@@ -114,6 +116,13 @@ class StochasticGradientPush final : public Solver {
   }
 
   void end_round(Vec x, int, double) override { push(x); }
+
+  /// Without news it keeps what it has: pushing on would only make it lighter.
+  void exchange(Vec x) override {
+    if (inflow_[dim_] <= 0) return;
+    combine(x);
+    push(x);
+  }
 
   void send(int, CVec, Vec message) override {
     float *high = message.data(), *low = high + dim_ + 1;

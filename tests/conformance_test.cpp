@@ -6,16 +6,19 @@
 #include <numeric>
 #include <random>
 
+#include "support/dense_gossip.hpp"
 #include "support/quadratics.hpp"
 
 namespace ecl {
 namespace {
 
+using test::Averaging;
 using test::for_solver;
 using test::Quadratics;
 using test::quadratics;
 using test::restless;
 using test::Simulation;
+using test::with;
 
 constexpr double kFloat = 1e-5;  // relative error that float storage leaves on these problems (condition 10)
 
@@ -28,19 +31,17 @@ std::vector<std::string> names(const Table& table) {
 
 std::string test_name(const testing::TestParamInfo<std::string>& info) { return info.param; }
 
-/// The models at which gossip with full gradients and K = 1 rests: X = Y - mu H (Y - B) with Y = W X.
+/// The models at which gossip with full gradients and K = 1 rests: X = Y - mu H (Y - B) with Y = W X, W what a round's
+/// exchanges are.
 std::vector<Eigen::VectorXd> gossip_fixed_point(const Spec& spec, const Graph& graph) {
   const Quadratics q(spec);
   const int n = spec.nodes, d = static_cast<int>(q.minimiser[0].size());
+  const Eigen::MatrixXd averaging = test::averaging_matrix(graph, spec);
   Eigen::MatrixXd a = Eigen::MatrixXd::Identity(n * d, n * d), w = a;
   Eigen::VectorXd b(n * d);
   const auto identity = Eigen::MatrixXd::Identity(d, d);
   for (NodeId i = 0; i < n; ++i) {
-    for (const HalfEdge& edge : graph.edges(i)) {
-      const double weight = metropolis_weight(graph, i, edge.peer);
-      w.block(i * d, i * d, d, d) -= weight * identity;
-      w.block(i * d, edge.peer * d, d, d) += weight * identity;
-    }
+    for (NodeId j = 0; j < n; ++j) w.block(i * d, j * d, d, d) = averaging(i, j) * identity;
     const Eigen::MatrixXd step = spec.learning_rate * q.hessian[i];
     a.middleRows(i * d, d) -= (identity - step) * w.middleRows(i * d, d);
     b.segment(i * d, d) = step * q.minimiser[i];
@@ -82,27 +83,87 @@ const std::map<std::string, Theory>& biased() {
   return table;
 }
 
+/// Runs `spec`, K = 1, and asks that each node is where it should be.
+void expect_rests_where_theory_says(const Spec& spec, double tolerance = kFloat) {
+  Simulation simulation(spec);
+  simulation.run(spec.steps);
+  const std::vector<float>& optimum = simulation.experiment().optimum;
+  const auto theory = biased().find(spec.solver);
+  if (theory == biased().end()) {
+    EXPECT_LT(simulation.error(optimum), tolerance)
+        << "is " << spec.solver << " biased by design? then say in biased(), above, where it rests";
+    return;
+  }
+  const auto models = theory->second(spec, simulation.experiment().graph);
+  for (NodeId i = 0; i < spec.nodes; ++i) {
+    const std::vector<double> expected(models[i].data(), models[i].data() + models[i].size());
+    EXPECT_LT(relative_distance(simulation.nodes()[i].x(), expected), tolerance) << "node " << i;
+  }
+  EXPECT_GT(simulation.error(optimum), spec.exchanges > 1 ? 1e-3 : 0.1)
+      << "a biased solver that is not: the problem is too easy";
+}
+
 class SolverConformance : public testing::TestWithParam<std::string> {};
 
 TEST_P(SolverConformance, RestsWhereTheorySays) {
   Spec spec = for_solver(quadratics(8, 6000), GetParam());
   spec.local_steps = 1;
   if (restless(GetParam())) spec.mode = "lock-step";
-  Simulation simulation(spec);
-  simulation.run(6000);
-  const std::vector<float>& optimum = simulation.experiment().optimum;
-  const auto theory = biased().find(GetParam());
-  if (theory == biased().end()) {
-    EXPECT_LT(simulation.error(optimum), kFloat)
-        << "is " << GetParam() << " biased by design? then say in biased(), above, where it rests";
-    return;
+  expect_rests_where_theory_says(spec);
+}
+
+/// How a solver may exchange several times a round: none of it, where it exchanges once.
+std::vector<Averaging> averagings(const std::string& solver) {
+  if (!test::probe(solver)->exchanges_again()) return {};
+  std::vector<Averaging> all = {{2}, {4}, {8}};
+  if (test::takes_gossip(solver))
+    for (const char* gossip : {"fast", "chebyshev"})
+      for (const int exchanges : {2, 4, 8})
+        if (solver != "d2" || gossip != std::string("chebyshev") || exchanges > 2)  // an eigenvalue below -1/3
+          all.push_back({exchanges, gossip});
+  return all;
+}
+
+TEST_P(SolverConformance, RestsWhereTheorySaysWithSeveralExchangesARound) {
+  for (const Averaging& averaging : averagings(GetParam())) {
+    SCOPED_TRACE(averaging.name());
+    Spec spec = with(for_solver(quadratics(8, 3000), GetParam()), averaging);
+    spec.local_steps = 1;
+    spec.mode = "lock-step";
+    expect_rests_where_theory_says(spec, 2 * kFloat);  // each exchange rounds
   }
-  const auto models = theory->second(spec, simulation.experiment().graph);
-  for (NodeId i = 0; i < spec.nodes; ++i) {
-    const std::vector<double> expected(models[i].data(), models[i].data() + models[i].size());
-    EXPECT_LT(relative_distance(simulation.nodes()[i].x(), expected), 1e-5) << "node " << i;
+}
+
+TEST_P(SolverConformance, ExchangesAgainOrRefusesItByName) {
+  Spec spec = for_solver(quadratics(4, 10), GetParam());
+  spec.exchanges = 2;
+  if (test::probe(GetParam())->exchanges_again()) return Simulation(spec).run(10);
+  try {
+    Simulation simulation(spec);
+    FAIL() << "was not refused";
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    for (const std::string& part : {GetParam(), std::string("--exchanges 2")})
+      EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   }
-  EXPECT_GT(simulation.error(optimum), 0.1) << "a biased solver that is not: the problem is too easy";
+}
+
+/// Asynchronously an exchange takes what there is: exact solvers rest at the optimum all the same, biased ones not
+/// farther from it than with one exchange.
+TEST_P(SolverConformance, SeveralExchangesARoundDoNoHarmAsynchronously) {
+  Spec spec = for_solver(quadratics(8, 6000), GetParam());
+  spec.local_steps = 1;
+  if (spec.mode == "lock-step" || averagings(GetParam()).empty()) return;
+  const auto error = [&](int exchanges) {
+    spec.exchanges = exchanges;
+    Simulation simulation(spec);
+    for (int slice = 0; slice < 600; ++slice) simulation.run(10);
+    return simulation.error(simulation.experiment().optimum);
+  };
+  const bool exact = !biased().contains(GetParam());
+  const double bound = exact ? 2 * kFloat : 1.1 * error(1);
+  for (const int exchanges : {2, 4, 8}) EXPECT_LT(error(exchanges), bound) << exchanges << " exchanges";
 }
 
 TEST_P(SolverConformance, LockStepRestsWhereAsynchronousDoesOrAsynchronousIsRefused) {
@@ -179,40 +240,73 @@ std::vector<std::vector<float>> models_of(const Simulation& simulation) {
   return models;
 }
 
+/// Saves `first` as it is and asks that what is loaded goes on as it does.
+void expect_goes_on_from_its_archive(Simulation& first, const Spec& spec) {
+  Simulation second(spec);
+  Archive saved;
+  saved(first);
+  Archive loaded(saved.bytes(), "simulation");
+  loaded(second);
+  loaded.finish();
+  EXPECT_EQ(models_of(second), models_of(first));
+  first.run(50), second.run(50);
+  EXPECT_EQ(models_of(second), models_of(first)) << "50 steps later";
+  for (NodeId i = 0; i < spec.nodes; ++i) {
+    const Traffic &one = first.nodes()[i].optimizer().traffic(), &other = second.nodes()[i].optimizer().traffic();
+    EXPECT_EQ(other.messages_sent, one.messages_sent);
+    EXPECT_EQ(other.messages_taken, one.messages_taken);
+  }
+}
+
+/// Once a round, and four times in each way that the solver has.
+std::vector<Averaging> once_and_again(const std::string& solver) {
+  std::vector<Averaging> some = {{}};
+  for (const Averaging& averaging : averagings(solver))
+    if (averaging.exchanges == 4) some.push_back(averaging);
+  return some;
+}
+
 TEST_P(SolverConformance, GoesOnFromItsArchiveBitForBit) {
-  for (const int before : {3, 16, 37}) {  // inside a round and at its ends, where there are 8 local steps
-    const Spec spec = busy(GetParam(), before + 50);
-    Simulation first(spec), second(spec);
-    first.run(before);
-    Archive saved;
-    saved(first);
-    Archive loaded(saved.bytes(), "simulation");
-    loaded(second);
-    loaded.finish();
-    EXPECT_EQ(models_of(second), models_of(first)) << "after " << before << " steps";
-    first.run(50), second.run(50);
-    EXPECT_EQ(models_of(second), models_of(first)) << "from " << before << " steps on";
-    for (NodeId i = 0; i < spec.nodes; ++i) {
-      const Traffic &one = first.nodes()[i].optimizer().traffic(), &other = second.nodes()[i].optimizer().traffic();
-      EXPECT_EQ(other.messages_sent, one.messages_sent);
-      EXPECT_EQ(other.messages_taken, one.messages_taken);
+  for (const Averaging& averaging : once_and_again(GetParam()))
+    for (const int before : {3, 16, 37}) {  // inside a round and at its ends, where there are 8 local steps
+      SCOPED_TRACE(averaging.name() + " after " + std::to_string(before) + " steps");
+      const Spec spec = with(busy(GetParam(), before + 50), averaging);
+      Simulation first(spec);
+      first.run(before);
+      expect_goes_on_from_its_archive(first, spec);
     }
+}
+
+TEST_P(SolverConformance, GoesOnFromItsArchiveBitForBitAmongTheExchangesOfARound) {
+  for (const Averaging& averaging : averagings(GetParam())) {
+    SCOPED_TRACE(averaging.name());
+    Spec spec = with(busy(GetParam(), 1000), averaging);
+    spec.mode = "lock-step";
+    Simulation first(spec);
+    const auto exchanging = [&] {  // node 0 is slow, and those around it wait for it
+      return std::any_of(first.nodes().begin(), first.nodes().end(), [](auto& node) { return node.exchanging(); });
+    };
+    for (int slice = 0; slice < 3 || (slice < 50 && !exchanging()); ++slice) first.run_for(15);
+    EXPECT_TRUE(exchanging());
+    expect_goes_on_from_its_archive(first, spec);
   }
 }
 
 TEST_P(SolverConformance, InLockStepGoesOnOverNewMailboxesBitForBit) {
-  for (const std::uint64_t rounds : {0, 1, 5}) {
-    Spec spec = busy(GetParam(), rounds * 8 + 44);
-    spec.mode = "lock-step";
-    Simulation first(spec), second(spec);
-    first.run(rounds * spec.local_steps);
-    second.take_nodes_of(first);
-    Simulation third(spec);  // a resumed run is resumed once more
-    first.run(2 * spec.local_steps), second.run(2 * spec.local_steps);
-    third.take_nodes_of(second);
-    first.run(20), third.run(20);
-    EXPECT_EQ(models_of(third), models_of(first)) << "after " << rounds << " rounds";
-  }
+  for (const Averaging& averaging : once_and_again(GetParam()))
+    for (const std::uint64_t rounds : {0, 1, 5}) {
+      SCOPED_TRACE(averaging.name());
+      Spec spec = with(busy(GetParam(), rounds * 8 + 44), averaging);
+      spec.mode = "lock-step";
+      Simulation first(spec), second(spec);
+      first.run(rounds * spec.local_steps);
+      second.take_nodes_of(first);
+      Simulation third(spec);  // a resumed run is resumed once more
+      first.run(2 * spec.local_steps), second.run(2 * spec.local_steps);
+      third.take_nodes_of(second);
+      first.run(20), third.run(20);
+      EXPECT_EQ(models_of(third), models_of(first)) << "after " << rounds << " rounds";
+    }
 }
 
 TEST_P(SolverConformance, AsynchronouslyEndsWhereItWouldOverNewMailboxes) {

@@ -4,32 +4,28 @@
 #include <functional>
 #include <gtest/gtest.h>
 
+#include "support/dense_gossip.hpp"
 #include "support/quadratics.hpp"
 
 namespace ecl {
 namespace {
 
+using test::Averaging;
 using test::quadratics;
 using test::Simulation;
 
 /// All nodes' models or gradients, a row each.
 using Rows = Eigen::MatrixXd;
 
-/// What a recursion is written in: W, the gradients and the first models of an experiment.
+/// What a recursion is written in: the averaging of a round (W where it exchanges once), the gradients and the first
+/// models of an experiment.
 class Problem {
  public:
   explicit Problem(const Experiment& experiment)
-      : quadratics_(experiment.spec), w(Rows::Identity(experiment.nodes(), experiment.nodes())) {
-    const Graph& graph = experiment.graph;
-    for (NodeId i = 0; i < graph.size(); ++i)
-      for (const HalfEdge& edge : graph.edges(i)) {
-        const double weight = metropolis_weight(graph, i, edge.peer);
-        w(i, edge.peer) += weight;
-        w(i, i) -= weight;
-      }
+      : quadratics_(experiment.spec), w(test::averaging_matrix(experiment.graph, experiment.spec)) {
     const auto& initial = experiment.initial;
-    start.resize(graph.size(), static_cast<Eigen::Index>(initial.size()));
-    for (NodeId i = 0; i < graph.size(); ++i)
+    start.resize(experiment.nodes(), static_cast<Eigen::Index>(initial.size()));
+    for (NodeId i = 0; i < experiment.nodes(); ++i)
       start.row(i) = Eigen::Map<const Eigen::VectorXf>(initial.data(), start.cols()).cast<double>();
   }
 
@@ -56,7 +52,7 @@ void expect_follows(Simulation& simulation, const std::function<Rows()>& next) {
     for (NodeId i = 0; i < spec.nodes; ++i) {
       const Eigen::VectorXd row = x.row(i);
       ASSERT_LT(relative_distance(simulation.nodes()[i].x(), {row.data(), row.data() + row.size()}), 2e-5)
-          << spec.solver << ", round " << round << ", node " << i;
+          << spec.solver << ", " << test::averaging_of(spec).name() << ", round " << round << ", node " << i;
     }
   }
 }
@@ -68,6 +64,43 @@ Spec lock_step(const std::string& solver, const std::string& topology, int local
   spec.mode = "lock-step";
   spec.local_steps = local_steps;
   return spec;
+}
+
+const std::vector<Averaging> kAveragings = {{}, {2}, {3}, {2, "fast"}, {5, "fast"}, {3, "chebyshev"}, {4, "chebyshev"}};
+
+/// What stands for W~ = (I + W) / 2 in led, of a problem that exchanges once: a power of it, where that is what several
+/// exchanges are, or half of what they make of W.
+Rows lazy(const Experiment& experiment) {
+  const auto identity = Rows::Identity(experiment.nodes(), experiment.nodes());
+  const Averaging averaging = test::averaging_of(experiment.spec);
+  if (averaging.gossip == "plain")
+    return test::averaged((identity + test::metropolis_matrix(experiment.graph)) / 2, averaging);
+  return (identity + test::averaging_matrix(experiment.graph, experiment.spec)) / 2;
+}
+
+TEST(Equivalence, ARoundOfDpsgdIsOneOfItsAveraging) {
+  for (const Averaging& averaging : kAveragings)
+    for (const char* topology : {"ring", "star", "torus:2", "tree"}) {
+      const Spec spec = test::with(lock_step("dpsgd", topology), averaging);
+      Simulation simulation(spec);
+      const Problem problem(simulation.experiment());
+      Rows x = problem.start;
+      expect_follows(simulation, [&] { return x = problem.w * (x - spec.learning_rate * problem.gradient(x)); });
+    }
+}
+
+TEST(Gossip, RefusesUnknownKindsAndGraphsTooLargeForTheirEigenvalues) {
+  const std::vector<float> initial(1);
+  const auto make = [&](NodeId nodes, const char* solver, int exchanges) {
+    const Graph graph = make_graph(Choice::parse("ring"), nodes, 1);
+    SolverSetup setup{graph, 0, initial, 0.1, 1};
+    setup.exchanges = exchanges;
+    return make_solver(Choice::parse(solver), setup);
+  };
+  EXPECT_THROW(make(8, "dpsgd:gossip=slow", 2), Error);
+  EXPECT_THROW(make(Graph::kLargestDense + 1, "dpsgd:gossip=fast", 2), Error);
+  EXPECT_NO_THROW(make(Graph::kLargestDense + 1, "dpsgd:gossip=fast", 1));  // W
+  EXPECT_NO_THROW(make(Graph::kLargestDense + 1, "dpsgd", 2));
 }
 
 // x+ = 2 V x - V x_last - eta (g - g_last) with V and eta of the penalty: EXTRA with other weights.
@@ -94,69 +127,76 @@ TEST(Equivalence, EclWithThetaOneHalfFollowsExtrasRecursionOnRegularGraphs) {
 }
 
 TEST(Equivalence, ExtraFollowsItsPaper) {
-  for (const char* topology : {"ring", "star", "torus:2", "tree"}) {
-    const Spec spec = lock_step("extra", topology);
-    Simulation simulation(spec);
-    const Problem problem(simulation.experiment());
-    const Rows &w = problem.w, half = (Rows::Identity(spec.nodes, spec.nodes) + w) / 2;
-    const double mu = spec.learning_rate;
-    Rows last = problem.start, x;
-    expect_follows(simulation, [&] {
-      if (x.size() == 0) return x = w * last - mu * problem.gradient(last);
-      const Rows next = x + w * x - half * last - mu * (problem.gradient(x) - problem.gradient(last));
-      last = x;
-      return x = next;
-    });
-  }
+  for (const Averaging& averaging : kAveragings)
+    for (const char* topology : {"ring", "star", "torus:2", "tree"}) {
+      const Spec spec = test::with(lock_step("extra", topology), averaging);
+      Simulation simulation(spec);
+      const Problem problem(simulation.experiment());
+      const Rows &w = problem.w, half = (Rows::Identity(spec.nodes, spec.nodes) + w) / 2;
+      const double mu = spec.learning_rate;
+      Rows last = problem.start, x;
+      expect_follows(simulation, [&] {
+        if (x.size() == 0) return x = w * last - mu * problem.gradient(last);
+        const Rows next = x + w * x - half * last - mu * (problem.gradient(x) - problem.gradient(last));
+        last = x;
+        return x = next;
+      });
+    }
 }
 
 TEST(Equivalence, D2FollowsItsPaper) {
-  for (const char* topology : {"ring", "star", "chain", "complete"}) {
-    const Spec spec = lock_step("d2", topology);
-    Simulation simulation(spec);
-    const Problem problem(simulation.experiment());
-    const double mu = spec.learning_rate;
-    Rows last = problem.start, x;
-    expect_follows(simulation, [&] {
-      if (x.size() == 0) return x = problem.w * (last - mu * problem.gradient(last));
-      const Rows change = problem.gradient(x) - problem.gradient(last);
-      const Rows next = problem.w * (2 * x - last - mu * change);
-      last = x;
-      return x = next;
-    });
-  }
+  for (const Averaging& averaging : kAveragings)
+    for (const char* topology : {"ring", "star", "chain", "complete", "hypercube"}) {
+      const Spec spec = test::with(lock_step("d2", topology), averaging);
+      Simulation simulation(spec);
+      const Problem problem(simulation.experiment());
+      const double smallest = Eigen::SelfAdjointEigenSolver<Rows>(problem.w).eigenvalues()[0];
+      if (smallest < -0.334) continue;  // it diverges
+      const double mu = spec.learning_rate;
+      Rows last = problem.start, x;
+      expect_follows(simulation, [&] {
+        if (x.size() == 0) return x = problem.w * (last - mu * problem.gradient(last));
+        const Rows change = problem.gradient(x) - problem.gradient(last);
+        const Rows next = problem.w * (2 * x - last - mu * change);
+        last = x;
+        return x = next;
+      });
+    }
 }
 
 TEST(Equivalence, LedWithOneLocalStepIsExactDiffusion) {
-  for (const char* topology : {"ring", "star", "torus:2", "hypercube"}) {
-    const Spec spec = lock_step("led", topology);
-    Simulation simulation(spec);
-    const Problem problem(simulation.experiment());
-    const Rows half = (Rows::Identity(spec.nodes, spec.nodes) + problem.w) / 2;
-    Rows x = problem.start, psi = x;
-    expect_follows(simulation, [&] {
-      const Rows next = x - spec.learning_rate * problem.gradient(x);
-      x = half * (next - psi + x);
-      psi = next;
-      return x;
-    });
-  }
+  for (const Averaging& averaging : kAveragings)
+    for (const char* topology : {"ring", "star", "torus:2", "hypercube"}) {
+      const Spec spec = test::with(lock_step("led", topology), averaging);
+      Simulation simulation(spec);
+      const Problem problem(simulation.experiment());
+      const Rows half = lazy(simulation.experiment());
+      Rows x = problem.start, psi = x;
+      expect_follows(simulation, [&] {
+        const Rows next = x - spec.learning_rate * problem.gradient(x);
+        x = half * (next - psi + x);
+        psi = next;
+        return x;
+      });
+    }
 }
 
 TEST(Equivalence, LedFollowsItsPaper) {
   constexpr int kLocalSteps = 4;
-  const Spec spec = lock_step("led", "tree", kLocalSteps);
-  Simulation simulation(spec);
-  const Problem problem(simulation.experiment());
-  const Rows half = (Rows::Identity(spec.nodes, spec.nodes) + problem.w) / 2;
-  Rows x = problem.start, y = 0 * x;
-  expect_follows(simulation, [&] {
-    Rows phi = x;
-    for (int k = 0; k < kLocalSteps; ++k) phi -= spec.learning_rate * problem.gradient(phi) + y / kLocalSteps;
-    x = half * phi;
-    y += phi - x;
-    return x;
-  });
+  for (const Averaging& averaging : kAveragings) {
+    const Spec spec = test::with(lock_step("led", "tree", kLocalSteps), averaging);
+    Simulation simulation(spec);
+    const Problem problem(simulation.experiment());
+    const Rows half = lazy(simulation.experiment());
+    Rows x = problem.start, y = 0 * x;
+    expect_follows(simulation, [&] {
+      Rows phi = x;
+      for (int k = 0; k < kLocalSteps; ++k) phi -= spec.learning_rate * problem.gradient(phi) + y / kLocalSteps;
+      x = half * phi;
+      y += phi - x;
+      return x;
+    });
+  }
 }
 
 TEST(Equivalence, LtAdmmFollowsItsPaper) {
@@ -184,42 +224,48 @@ TEST(Equivalence, LtAdmmFollowsItsPaper) {
 }
 
 TEST(Equivalence, QgDsgdmFollowsItsPaper) {
-  const Spec spec = lock_step("qg_dsgdm", "star");
-  Simulation simulation(spec);
-  const Problem problem(simulation.experiment());
-  const double mu = spec.learning_rate, beta = 0.9;
-  Rows x = problem.start, momentum = 0 * x;
-  expect_follows(simulation, [&] {
-    const Rows next = problem.w * (x - mu * (beta * momentum + problem.gradient(x)));
-    momentum = beta * momentum + (1 - beta) * (x - next) / mu;
-    return x = next;
-  });
+  for (const Averaging& averaging : kAveragings) {
+    const Spec spec = test::with(lock_step("qg_dsgdm", "star"), averaging);
+    Simulation simulation(spec);
+    const Problem problem(simulation.experiment());
+    const double mu = spec.learning_rate, beta = 0.9;
+    Rows x = problem.start, momentum = 0 * x;
+    expect_follows(simulation, [&] {
+      const Rows next = problem.w * (x - mu * (beta * momentum + problem.gradient(x)));
+      momentum = beta * momentum + (1 - beta) * (x - next) / mu;
+      return x = next;
+    });
+  }
 }
 
 // Lock step, an irregular graph: weights differ from node to node, and every gradient counts alike once they stand.
 TEST(Equivalence, SgpFollowsItsPaperOnceTheWeightsStand) {
-  const Spec spec = lock_step("sgp", "tree");
-  Simulation simulation(spec);
-  const Graph& graph = simulation.experiment().graph;
-  const Problem problem(simulation.experiment());
-  Rows push = Rows::Zero(spec.nodes, spec.nodes);
-  for (NodeId i = 0; i < spec.nodes; ++i) {
-    push(i, i) = 1.0 / (1 + graph.degree(i));
-    for (const HalfEdge& edge : graph.edges(i)) push(edge.peer, i) = push(i, i);
+  for (const int exchanges : {1, 3}) {
+    const Spec spec = test::with(lock_step("sgp", "tree"), {exchanges});
+    Simulation simulation(spec);
+    const Graph& graph = simulation.experiment().graph;
+    const Problem problem(simulation.experiment());
+    Rows once = Rows::Zero(spec.nodes, spec.nodes);
+    for (NodeId i = 0; i < spec.nodes; ++i) {
+      once(i, i) = 1.0 / (1 + graph.degree(i));
+      for (const HalfEdge& edge : graph.edges(i)) once(edge.peer, i) = once(i, i);
+    }
+    Rows push = once;
+    for (int r = 1; r < exchanges; ++r) push = (once * push).eval();
+    simulation.run(400);
+    Eigen::VectorXd weight = Eigen::VectorXd::Ones(spec.nodes);
+    for (int round = 0; round < 400; ++round) weight = push * weight;
+    Rows x = problem.start;
+    for (NodeId i = 0; i < spec.nodes; ++i) {
+      const CVec model = simulation.nodes()[i].x();
+      for (std::size_t d = 0; d < model.size(); ++d) x(i, static_cast<Eigen::Index>(d)) = model[d];
+    }
+    expect_follows(simulation, [&] {
+      const Rows mass = weight.asDiagonal() * x - spec.learning_rate * problem.gradient(x);
+      weight = push * weight;
+      return x = weight.cwiseInverse().asDiagonal() * (push * mass);
+    });
   }
-  simulation.run(400);
-  Eigen::VectorXd weight = Eigen::VectorXd::Ones(spec.nodes);
-  for (int round = 0; round < 400; ++round) weight = push * weight;
-  Rows x = problem.start;
-  for (NodeId i = 0; i < spec.nodes; ++i) {
-    const CVec model = simulation.nodes()[i].x();
-    for (std::size_t d = 0; d < model.size(); ++d) x(i, static_cast<Eigen::Index>(d)) = model[d];
-  }
-  expect_follows(simulation, [&] {
-    const Rows mass = weight.asDiagonal() * x - spec.learning_rate * problem.gradient(x);
-    weight = push * weight;
-    return x = weight.cwiseInverse().asDiagonal() * (push * mass);
-  });
 }
 
 class Exact : public testing::TestWithParam<const char*> {};

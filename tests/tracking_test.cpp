@@ -5,15 +5,18 @@
 #include <gtest/gtest.h>
 #include <random>
 
+#include "support/dense_gossip.hpp"
 #include "support/faults.hpp"
 #include "support/quadratics.hpp"
 
 namespace ecl {
 namespace {
 
+using test::Averaging;
 using test::Quadratics;
 using test::quadratics;
 using test::Simulation;
+using test::with;
 
 constexpr double kFloat = 1e-5;
 
@@ -27,17 +30,13 @@ Spec lock_step(const std::string& solver, int local_steps = 1, std::vector<std::
   return spec;
 }
 
-/// All nodes' models as columns, so that mixing is a product with W. In double, full gradients.
+/// All nodes' models as columns, so that the averaging of a round is a product with W, or with what the run's exchanges
+/// make of it. In double, full gradients.
 struct Reference {
   explicit Reference(const Experiment& experiment)
       : q(experiment.spec), mu(experiment.spec.learning_rate), steps(experiment.spec.local_steps) {
     const NodeId n = experiment.nodes();
-    w = Eigen::MatrixXd::Identity(n, n);
-    for (NodeId i = 0; i < n; ++i)
-      for (const HalfEdge& edge : experiment.graph.edges(i)) {
-        w(edge.peer, i) = metropolis_weight(experiment.graph, i, edge.peer);
-        w(i, i) -= w(edge.peer, i);
-      }
+    w = test::averaging_matrix(experiment.graph, experiment.spec);
     x = Eigen::MatrixXd::Zero(q.minimiser[0].size(), n);
     for (NodeId i = 0; i < n; ++i)
       x.col(i) = Eigen::Map<const Eigen::VectorXf>(experiment.initial.data(), x.rows()).cast<double>();
@@ -95,10 +94,10 @@ struct MomentumTrackingReference : Reference {
   Eigen::MatrixXd u, c;
 };
 
-/// On a chain: x_i <- the mean of the models after the step, of a node k > 0 hops away as it was k - 1 rounds ago; of
-/// those only that have got through by then.
+/// On a chain: x_i <- the mean of the models after the step, of a node k > 0 hops away as it was ceil(k / R) - 1 rounds
+/// ago; of those only that have got through by then.
 struct RelayReference : Reference {
-  using Reference::Reference;
+  explicit RelayReference(const Experiment& e) : Reference(e), exchanges(e.spec.exchanges) {}
   void round() override {
     for (int k = 0; k < steps; ++k) x -= mu * gradients(x);
     history.push_front(x);
@@ -106,12 +105,13 @@ struct RelayReference : Reference {
       Eigen::VectorXd sum = Eigen::VectorXd::Zero(x.rows());
       int count = 0;
       for (int j = 0; j < x.cols(); ++j) {
-        const std::size_t age = std::max(0, std::abs(i - j) - 1);
+        const std::size_t age = std::max(0, std::abs(i - j) - 1) / exchanges;
         if (age < history.size()) sum += history[age].col(j), ++count;
       }
       x.col(i) = sum / count;
     }
   }
+  int exchanges;
   std::deque<Eigen::MatrixXd> history;
 };
 
@@ -124,14 +124,32 @@ void expect_equal(const Spec& spec, const std::function<std::unique_ptr<Referenc
     for (NodeId i = 0; i < spec.nodes; ++i) {
       const Eigen::VectorXd x = reference->x.col(i);
       ASSERT_LT(relative_distance(simulation.nodes()[i].x(), {x.data(), x.data() + x.size()}), kFloat)
-          << spec.solver << ", K = " << spec.local_steps << ", round " << round << ", node " << i;
+          << spec.solver << ", K = " << spec.local_steps << ", " << test::averaging_of(spec).name() << ", round "
+          << round << ", node " << i;
     }
   }
 }
 
+const std::vector<Averaging> kPlain = {{1}, {2}, {3}, {8}};
+const std::vector<Averaging> kAveragings = {{1}, {2}, {3}, {5}, {2, "fast"}, {5, "fast"}, {3, "chebyshev"}};
+
 TEST(Tracking, GradientTrackingAndRFastInLockStepEqualThePublishedRecursion) {
-  for (const char* solver : {"gradient_tracking", "rfast"})
-    expect_equal(lock_step(solver), [](const Experiment& e) { return std::make_unique<GradientTrackingReference>(e); });
+  for (const std::string solver : {"gradient_tracking", "rfast"})
+    for (const Averaging& averaging : solver == "rfast" ? kPlain : kAveragings)
+      expect_equal(with(lock_step(solver), averaging),
+                   [](const Experiment& e) { return std::make_unique<GradientTrackingReference>(e); });
+}
+
+TEST(Tracking, DetagIsGradientTrackingWithFastGossip) {
+  for (const int exchanges : {1, 2, 4}) {
+    Simulation detag(with(lock_step("detag"), {exchanges}));
+    Simulation tracking(with(lock_step("gradient_tracking"), {exchanges, exchanges == 1 ? "plain" : "fast"}));
+    detag.run(50), tracking.run(50);
+    for (NodeId i = 0; i < 8; ++i) {
+      const CVec x = tracking.nodes()[i].x();
+      EXPECT_EQ(relative_distance(detag.nodes()[i].x(), {x.begin(), x.end()}), 0) << exchanges;
+    }
+  }
 }
 
 TEST(Tracking, GradientsOfARoundAreAveraged) {
@@ -142,23 +160,26 @@ TEST(Tracking, GradientsOfARoundAreAveraged) {
 }
 
 TEST(Tracking, KGtEqualsThePublishedRecursion) {
-  for (const int local_steps : {1, 4})
-    for (const double eta_s : {1.0, 0.5})
-      expect_equal(lock_step("k_gt", local_steps, {"eta_s=" + std::to_string(eta_s)}),
-                   [&](const Experiment& e) { return std::make_unique<KGtReference>(e, eta_s); });
+  for (const Averaging& averaging : kAveragings)
+    for (const int local_steps : {1, 4})
+      for (const double eta_s : {1.0, 0.5})
+        expect_equal(with(lock_step("k_gt", local_steps, {"eta_s=" + std::to_string(eta_s)}), averaging),
+                     [&](const Experiment& e) { return std::make_unique<KGtReference>(e, eta_s); });
 }
 
 TEST(Tracking, MomentumTrackingEqualsThePublishedRecursion) {
-  expect_equal(lock_step("momentum_tracking", 1, {"beta=0.8"}),
-               [](const Experiment& e) { return std::make_unique<MomentumTrackingReference>(e, 0.8); });
+  for (const Averaging& averaging : kAveragings)
+    expect_equal(with(lock_step("momentum_tracking", 1, {"beta=0.8"}), averaging),
+                 [](const Experiment& e) { return std::make_unique<MomentumTrackingReference>(e, 0.8); });
 }
 
 TEST(Tracking, RelaySgdTakesEveryModelOnceAsOldAsItIsFar) {
-  for (const int local_steps : {1, 4}) {
-    Spec spec = lock_step("relaysgd", local_steps);
-    spec.topology = "chain";
-    expect_equal(spec, [](const Experiment& e) { return std::make_unique<RelayReference>(e); });
-  }
+  for (const int exchanges : {1, 2, 3, 7})  // 7: as many as the chain is long, so that every round is the exact mean
+    for (const int local_steps : {1, 4}) {
+      Spec spec = with(lock_step("relaysgd", local_steps), {exchanges});
+      spec.topology = "chain";
+      expect_equal(spec, [](const Experiment& e) { return std::make_unique<RelayReference>(e); });
+    }
 }
 
 TEST(Tracking, ExactForEveryK) {

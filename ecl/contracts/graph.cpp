@@ -1,6 +1,8 @@
 #include "ecl/contracts/graph.hpp"
 
+#include <Eigen/Eigenvalues>
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "ecl/base/check.hpp"
@@ -61,6 +63,19 @@ std::vector<Ways> in_order(NodeId n, const std::vector<Edge>& edges, const std::
   return all;
 }
 
+double computed_second_singular_value(const Graph& graph) {
+  const NodeId n = graph.size();
+  if (n == 1) return 0;
+  Eigen::MatrixXd weights = Eigen::MatrixXd::Zero(n, n);
+  for (NodeId i = 0; i < n; ++i) {
+    for (const HalfEdge& edge : graph.edges(i)) weights(i, edge.peer) = metropolis_weight(graph, i, edge.peer);
+    weights(i, i) = 1.0 - weights.row(i).sum();
+  }
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(weights, Eigen::EigenvaluesOnly);
+  const Eigen::VectorXd& values = solver.eigenvalues();  // ascending; the last one is 1
+  return std::max(std::abs(values[n - 2]), std::abs(values[0]));
+}
+
 }  // namespace
 
 Graph::Graph(NodeId n, const std::vector<Edge>& pairs, const std::string& name, Direction direction) {
@@ -87,6 +102,12 @@ Graph::Graph(NodeId n, const std::vector<Edge>& pairs, const std::string& name, 
     throw Error(name + ": the graph is in pieces: node 0 " + (backwards ? "is reached from " : "reaches ") +
                 std::to_string(count) + " of " + std::to_string(n) + " nodes; consensus needs a connected graph");
   }
+}
+
+double Graph::second_singular_value() const {
+  ECL_CHECK(size() >= 1 && size() <= kLargestDense);
+  std::call_once(spectrum_->computed, [this] { spectrum_->second = computed_second_singular_value(*this); });
+  return spectrum_->second;
 }
 
 double metropolis_weight(const Graph& graph, NodeId i, NodeId j) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -44,10 +46,22 @@ class Graph {
   std::size_t edge_count() const { return half_edges_.size() / 2; }
   bool directed() const { return directed_; }  ///< some edge is one-way
 
+  static constexpr NodeId kLargestDense = 2048;  ///< nodes; eigenvalues take n^3, some seconds at this size
+  /// The second largest of the matrix of metropolis_weight(): what a round of gossip leaves of the disagreement, as a
+  /// share in the worst direction. 0 for one node. Computed once for all copies, by whichever thread comes first;
+  /// size() <= kLargestDense.
+  double second_singular_value() const;
+
  private:
+  struct Spectrum {
+    std::once_flag computed;
+    double second = 0;
+  };
+
   std::vector<std::size_t> offsets_ = {0};
   std::vector<HalfEdge> half_edges_;
   bool directed_ = false;
+  std::shared_ptr<Spectrum> spectrum_ = std::make_shared<Spectrum>();
 };
 
 /// Metropolis-Hastings weight of the edge {i, j}: 1 / (1 + max(d_i, d_j)). The matrix of these weights, with

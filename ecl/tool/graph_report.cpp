@@ -11,12 +11,11 @@
 namespace ecl {
 namespace {
 
-constexpr NodeId kLargestDense = 2048;              // nodes; the eigenvalue problem takes n^3,
-constexpr NodeId kLargestDenseDirected = 512;       // and many times that if it is not symmetric
+constexpr NodeId kLargestDenseDirected = 512;       // nodes; a matrix without symmetry takes many times as long
 constexpr NodeId kLargestExact = 4096;              // nodes; a search from every node takes n * edges,
 constexpr std::size_t kMostVisits = 1'000'000'000;  // which must not pass this either: dense graphs
 
-NodeId largest_dense(bool directed) { return directed ? kLargestDenseDirected : kLargestDense; }
+NodeId largest_dense(bool directed) { return directed ? kLargestDenseDirected : Graph::kLargestDense; }
 
 /// Hops from node `start` to every node, the way messages travel.
 void search(const Graph& graph, NodeId start, std::vector<int>& hops) {
@@ -57,19 +56,6 @@ bool two_colourable(const Graph& graph) {
     for (const HalfEdge& edge : graph.edges(i))
       if ((hops[i] - hops[edge.peer]) % 2 == 0) return false;
   return true;
-}
-
-double metropolis_gap(const Graph& graph) {
-  const NodeId n = graph.size();
-  if (n == 1) return 1.0;
-  Eigen::MatrixXd weights = Eigen::MatrixXd::Zero(n, n);
-  for (NodeId i = 0; i < n; ++i) {
-    for (const HalfEdge& edge : graph.edges(i)) weights(i, edge.peer) = metropolis_weight(graph, i, edge.peer);
-    weights(i, i) = 1.0 - weights.row(i).sum();
-  }
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(weights, Eigen::EigenvaluesOnly);
-  const Eigen::VectorXd& values = solver.eigenvalues();  // ascending; the last one is 1
-  return 1.0 - std::max(std::abs(values[n - 2]), std::abs(values[0]));
 }
 
 int out_degree(const Graph& graph, NodeId i) {
@@ -116,7 +102,7 @@ GraphReport analyse(const Graph& graph) {
     report.diameter = report.diameter_exact ? exact_diameter(graph) : diameter_at_least(graph);
   }
   if (report.nodes <= largest_dense(report.directed))
-    report.spectral_gap = report.directed ? push_sum_gap(graph) : metropolis_gap(graph);
+    report.spectral_gap = report.directed ? push_sum_gap(graph) : 1.0 - graph.second_singular_value();
   report.bipartite = two_colourable(graph);
   return report;
 }

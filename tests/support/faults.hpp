@@ -161,8 +161,10 @@ inline Ending run_through(Spec spec, const Scenario& scenario) {
 
 /// Nodes that do not wait; the slowest takes 4 times as long as the fastest, which makes `steps` steps. Throws Error if
 /// the solver is refused.
-inline Ending asynchronously(const std::string& solver, const Scenario& scenario, std::uint64_t steps = 20000) {
+inline Ending asynchronously(const std::string& solver, const Scenario& scenario, std::uint64_t steps = 20000,
+                             int exchanges = 1) {
   Spec spec = fault_spec(solver, "async", steps);
+  spec.exchanges = exchanges;
   spec.node_speed = "2:2,3:4,5:3,7:2";
   return run_through(spec, scenario);
 }

@@ -54,12 +54,12 @@ inline bool restless(const std::string& solver) {
 inline bool takes_exact_steps(const std::string& solver) { return solver == "pdmm" || solver == "admm"; }
 
 /// Node 0's part of `solver` on a small graph, to be asked what kind it is.
-inline std::unique_ptr<Solver> probe(const std::string& solver) {
+inline std::unique_ptr<Solver> probe(const std::string& solver, const std::vector<std::string>& settings = {}) {
   const Graph graph = make_graph(Choice::parse(topology_for(solver)), 3, 1);
   const std::vector<float> initial(1);
   SolverSetup setup{graph, 0, initial, 0.1, 1};
   setup.proximal_step = [] { return [](CVec, double, Vec) {}; };
-  return make_solver(Choice::parse(solver), setup);
+  return make_solver(Choice::parse(solver), setup, settings);
 }
 
 /// `spec` made fit for `solver`: its topology, one local step or lock step where it needs that.
