@@ -82,12 +82,17 @@ TEST_P(EclExchanges, AreExactInLockStep) {
   EXPECT_LT(error_after(spec), kFloat);
 }
 
+/// Whether they come between two gradients or while one is computed, and gradients at the centre or ahead of it.
 TEST_P(EclExchanges, AreExactUnderDropTearDuplicateLatencyAndSpeedSpread) {
-  Spec spec = quadratics(8, 24000);
-  std::tie(spec.exchanges, spec.local_steps) = GetParam();
-  spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
-  spec.node_speed = "2:2,3:4,5:3,7:2";
-  EXPECT_LT(error_after(spec), kFloat);
+  for (const bool overlap : {false, true})
+    for (const char* look_ahead : {"look_ahead=0", "look_ahead=1"}) {
+      Spec spec = quadratics(8, 24000);
+      std::tie(spec.exchanges, spec.local_steps) = GetParam();
+      spec.overlap = overlap && spec.exchanges > 1;
+      spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
+      spec.node_speed = "2:2,3:4,5:3,7:2";
+      EXPECT_LT(error_after(with(spec, {look_ahead})), kFloat) << look_ahead << (overlap ? ", overlap" : "");
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(RK, EclExchanges, testing::Combine(testing::Values(1, 2, 4, 8), testing::Values(1, 4)));

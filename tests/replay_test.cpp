@@ -185,6 +185,7 @@ INSTANTIATE_TEST_SUITE_P(
         Night{"ecl", 4, "--partition classes:3 --epochs 100 --eval-every 10 --node-speed 0:4 --augment crop-flip"},
         Night{"ecl_every_step", 4, "--local-steps 1 --steps 1003 --eval-every 3 --node-speed 3:2"},
         Night{"ecl_exchanges", 4, "--exchanges 3 --local-steps 2 --epochs 60 --eval-every 10 --node-speed 0:4"},
+        Night{"ecl_overlap", 4, "--overlap --local-steps 3 --epochs 60 --eval-every 10 --node-speed 0:4"},
         Night{"rfast_cumulative", 4, "--solver rfast --epochs 100 --eval-every 10 --node-speed 0:4"},
         Night{"sgp_one_way", 4, "--solver sgp --topology directed_ring --epochs 100 --eval-every 10 --node-speed 2:3"},
         Night{"fedbuff_server", 4,

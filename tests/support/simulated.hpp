@@ -194,7 +194,10 @@ class Simulation {
     while (const auto woken = network_.next()) {
       const NodeId i = *woken;
       if (!alive_[i]) continue;
-      while (nodes_[i].exchanging() && nodes_[i].ready()) nodes_[i].exchange();
+      while (nodes_[i].exchanging() && nodes_[i].ready()) {
+        nodes_[i].exchange();
+        if (spec_.overlap) break;  // one between two steps, what is left at the round's end
+      }
       if (!nodes_[i].ready()) {
         network_.park(i);
         continue;
