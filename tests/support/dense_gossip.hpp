@@ -28,7 +28,7 @@ inline Spec with(Spec spec, const Averaging& averaging) {
 }
 
 inline Averaging averaging_of(const Spec& spec) {
-  Averaging averaging{spec.exchanges, "plain"};
+  Averaging averaging{std::max(1, spec.exchanges), "plain"};
   for (const std::string& setting : spec.settings)
     if (setting.rfind("gossip=", 0) == 0) averaging.gossip = setting.substr(7);
   return averaging;
