@@ -27,7 +27,7 @@ EVALUATIONS = 25  # on devices; servers as often per virtual second
 DATA = ["--dataset", "fashion-mnist", "--partition", "classes:2", "--devices", str(DEVICES), "--seed", "1"]
 COMMON = DATA + [
     "--model", "softmax", "--lr", "0.02", "--lr-schedule", "linear:0.7", "--batch", str(BATCH), "--local-steps", "8",
-    "--quiet",
+    "--exchanges", "1", "--quiet",
     "--latency-s", str(LATENCY_S), "--bandwidth-bytes-s", str(BANDWIDTH_BYTES_S)]
 
 # Name, nodes, options. Node 0 of a star is a device like the others that hosts the server.

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -39,11 +40,18 @@ PROGRESS = [LAYOUTS[0], LAYOUTS[5], LAYOUTS[9], LAYOUTS[10]]
 SIZES = {4000: "4 kB", 40000: "40 kB", 400000: "400 kB", 4000000: "4 MB", 40000000: "40 MB"}
 
 TRAINING = ["train", "--dataset", "fashion-mnist", "--partition", "classes:2", "--topology", "ring", "--batch", "100",
-            "--eval-every", "0", "--quiet"]
+            "--eval-every", "0", "--quiet", "--exchanges", "1"]
 MODELS = {"softmax": ["--model", "softmax", "--lr", "0.02", "--steps", "6000"],
           "mlp": ["--model", "mlp", "--hidden", "128", "--lr", "0.03", "--steps", "4000"]}
 PLACES = {"one host of 8 ranks": ["mpirun", "-n", "8"], "4 hosts of 2 ranks": [HOSTS, "4", "2"],
           "4 hosts of 2 ranks, 1 ms apart": [HOSTS, *FAR, "4", "2"]}
+
+
+SEVERAL = {"mlp": ["--dataset", "fashion-mnist", "--model", "mlp", "--batch", "100", "--steps", "2000"],
+           "cnn": ["--dataset", "fashion-mnist", "--model", "cnn", "--batch", "100", "--steps", "240"],
+           "resnet:20": ["--dataset", "cifar10", "--data", ROOT / "data/cifar10", "--model", "resnet:20",
+                         "--batch", "25", "--steps", "40"]}
+EXCHANGES = ["1", "4", "8"]
 
 
 def run(command, environment=None):
@@ -143,7 +151,32 @@ def training_table():
                 ["model", "K", "layout", "exchange, %", "steps/s"], rows)
 
 
+def step_ms(options, exchanges):
+    """Of a run on one host of 8 ranks that exchange after each step; infinite if it fails."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = pathlib.Path(scratch) / "run"
+        done = run(["mpirun", "-n", "8", ECL, "train", *options, "--partition", "classes:4", "--lr", "0.02", "--quiet",
+                    "--eval-every", "0", "--settle", "0", "--local-steps", "1", "--exchanges", exchanges,
+                    "--out", out])
+        if done is None:
+            return float("inf")
+        summary = json.loads((out / "summary.json").read_text())
+    return 8e3 * summary["seconds"] / summary["steps"]  # summary's steps are of all nodes
+
+
+def several_table():
+    """Several exchanges a round, in turns; the best of three."""
+    rows = []
+    for model, options in SEVERAL.items():
+        turns = [[step_ms(options, exchanges) for exchanges in EXCHANGES] for _ in range(3)]
+        best = [min(times) for times in zip(*turns)]
+        rows.append([model, *(f"{ms:.1f} ({ms / best[0]:.2f})" for ms in best)])
+    print_table("R exchanges after every step, ring of 8 on one host: ms a step, times that of R = 1",
+                ["model", *(f"R = {exchanges}" for exchanges in EXCHANGES)], rows)
+
+
+TABLES = {"messages": message_tables, "progress": progress_table, "training": training_table, "several": several_table}
+
 if __name__ == "__main__":
-    message_tables()
-    progress_table()
-    training_table()
+    for name in sys.argv[1:] or TABLES:
+        TABLES[name]()

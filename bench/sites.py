@@ -23,8 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SITES, DRAWS = 12, 3
 METHODS = ["central", "ecl", "dpsgd", "local"]
 GRID = [(rate, decay) for rate in ("0.03", "0.1", "0.3", "1") for decay in ("0", "0.003", "0.03")]
-OPTIONS = ["--model", "softmax", "--batch", "16", "--local-steps", "4", "--topology", "ring", "--eval-every", "0",
-           "--quiet"]
+OPTIONS = ["--model", "softmax", "--batch", "16", "--local-steps", "4", "--exchanges", "1", "--topology", "ring",
+           "--eval-every", "0", "--quiet"]
 RAREST = 20  # a level of a category that fewer rows have is no feature
 
 

@@ -49,17 +49,15 @@
 /// velocity is an average: beta does not change the size of steps), look_ahead 0 for many local steps, which look ahead
 /// by themselves, and 0 or 1 for one or two. With messages several rounds late take a smaller mu.
 ///
-/// In the first rounds the velocity is a mean of what there is, in which its start, 0, counts as four gradients: with
-/// beta from the first round a short run would end before the velocity has grown (at 0.95 it takes 45 rounds to 90 per
-/// cent); without those four, the first gradients of unlike shards push the nodes too far apart.
+/// In the first rounds the velocity is a mean of what there is, in which its start, 0, counts as four gradients (as one
+/// where R > 1): with beta from the first round a short run would end before the velocity has grown (at 0.95 it takes
+/// 45 rounds to 90 per cent); without those, the first gradients of unlike shards push the nodes too far apart.
 ///
 /// Sources: Niwa, Harada, Zhang and Kleijn, KDD 2020 (doi 10.1145/3394486.3403109); Niwa et al., ICML 2021 (PMLR
 /// 139:8195); Alghunaim, TAC 2024 (local steps from the average); Bastianello et al. 2021 (arXiv 1901.09252, robustness
 /// to loss); Takezawa et al. 2022 (arXiv 2205.03779, compressed messages).
 namespace ecl {
 namespace {
-
-constexpr float kHeadStart = 4;  // gradients that the velocity's start counts for
 
 EdgeDuals duals(const SolverSetup& setup, Params& params) {
   const double theta = params.number("theta", 1.0, 0.01, 1.0, "averaging: 1 is PDMM, 0.5 is ADMM");
@@ -76,6 +74,7 @@ class Ecl final : public Solver {
         local_steps_(static_cast<float>(setup.local_steps)),
         exchanges_(static_cast<float>(setup.exchanges)),
         at_centre_(setup.exchanges > 1),
+        head_start_(at_centre_ ? 1 : 4),
         duals_(duals(setup, params)),
         model_(setup.initial.begin(), setup.initial.end()),
         correction_(setup.initial.size()),
@@ -141,7 +140,7 @@ class Ecl final : public Solver {
 
   /// v_i <- beta_t v_i + (1 - beta_t) times the mean of the round's gradients.
   void update_velocity(int steps) {
-    const float beta = std::min(beta_, (rounds_ + kHeadStart) / (rounds_ + kHeadStart + 1)),
+    const float beta = std::min(beta_, (rounds_ + head_start_) / (rounds_ + head_start_ + 1)),
                 share = (1 - beta) / static_cast<float>(steps);
     for (std::size_t d = 0; d < velocity_.size(); ++d) velocity_[d] = beta * velocity_[d] + share * gradients_[d];
     std::fill(gradients_.begin(), gradients_.end(), 0.0f);
@@ -151,6 +150,7 @@ class Ecl final : public Solver {
   float beta_, look_ahead_;
   float local_steps_, exchanges_;  ///< K, R
   bool at_centre_;                 ///< gradients are taken around z_i
+  float head_start_;               ///< gradients that the velocity's start counts for
   float step_ = 0;                 ///< of an exchange
   float rounds_ = 0;               ///< with gradients, so far
   EdgeDuals duals_;
