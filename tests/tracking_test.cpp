@@ -97,7 +97,7 @@ struct MomentumTrackingReference : Reference {
 /// On a chain: x_i <- the mean of the models after the step, of a node k > 0 hops away as it was ceil(k / R) - 1 rounds
 /// ago; of those only that have got through by then.
 struct RelayReference : Reference {
-  explicit RelayReference(const Experiment& e) : Reference(e), exchanges(e.spec.exchanges) {}
+  explicit RelayReference(const Experiment& e) : Reference(e), exchanges(e.exchanges_a_round()) {}
   void round() override {
     for (int k = 0; k < steps; ++k) x -= mu * gradients(x);
     history.push_front(x);
