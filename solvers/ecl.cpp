@@ -33,6 +33,9 @@
 ///     x_i <- z_i + (mu (K - 1) / 2 - look_ahead mu K) ( v_i - c_i );   K local steps, v_i as above
 ///     R times      w_i <- z_i - (mu K / R) ( v_i - c_i );   s_{i->j} as above;   the answers: z_i, c_i anew
 ///
+/// R may change from round to round, at each node by itself (set_exchanges): it only divides the node's own step. At
+/// rest that is 0, and alpha does not depend on R.
+///
 /// With the velocities fixed the exchanges solve the linearised problem: c_i comes to v_i less the nodes' mean, and all
 /// move by the mean. At rest nothing is different.
 ///
@@ -85,9 +88,11 @@ class Ecl final : public Solver {
 
   std::size_t message_size() const override { return duals_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
-  bool receives_before_last_step() const override { return !at_centre_; }
+  bool receives_before_last_step() const override { return true; }
+  bool receives_at_start() const override { return at_centre_; }
   bool exchanges_again() const override { return true; }
   int usual_exchanges() const override { return 4; }
+  void set_exchanges(int exchanges) override { exchanges_ = static_cast<float>(exchanges); }
   bool overlaps() const override { return at_centre_; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
@@ -95,7 +100,7 @@ class Ecl final : public Solver {
   void combine(Vec x) override {
     if (!at_centre_) return;
     duals_.split(model_, correction_);  // z_i; without edges w_i as it is
-    const float ahead = look_ahead_ - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * exchanges_ * step_;
+    const float ahead = look_ahead_ - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * step_;
     for (std::size_t d = 0; d < x.size(); ++d) x[d] = model_[d] - reach * (velocity_[d] - correction_[d]);
   }
 
@@ -110,9 +115,9 @@ class Ecl final : public Solver {
   }
 
   void end_round(Vec x, int steps, double step_size) override {
-    if (!at_centre_) duals_.split(model_, correction_);
+    duals_.split(model_, correction_);
     if (steps > 0) update_velocity(steps);
-    step_ = static_cast<float>(step_size) * static_cast<float>(steps) / exchanges_;
+    step_ = static_cast<float>(step_size) * static_cast<float>(steps);
     go(x);
   }
 
@@ -124,13 +129,13 @@ class Ecl final : public Solver {
   void send(int e, CVec, Vec message) override { duals_.send(e, model_, message); }
   void drop(int e) override { duals_.drop(e); }
   void archive(Archive& archive) override {
-    archive(rounds_, step_, duals_, model_, correction_, gradients_, velocity_);
+    archive(rounds_, exchanges_, step_, duals_, model_, correction_, gradients_, velocity_);
   }
 
  private:
-  /// A step from the centre. With R > 1 x is combine()'s.
+  /// A part of the round's step, from the centre. With R > 1 x is combine()'s.
   void go(Vec x) {
-    const float step = step_, reach = (1 + look_ahead_) * step;
+    const float step = step_ / exchanges_, reach = (1 + look_ahead_) * step;
     for (std::size_t d = 0; d < x.size(); ++d) {
       const float direction = velocity_[d] - correction_[d];
       if (!at_centre_) x[d] = model_[d] - reach * direction;
@@ -151,7 +156,7 @@ class Ecl final : public Solver {
   float local_steps_, exchanges_;  ///< K, R
   bool at_centre_;                 ///< gradients are taken around z_i
   float head_start_;               ///< gradients that the velocity's start counts for
-  float step_ = 0;                 ///< of an exchange
+  float step_ = 0;                 ///< mu K of the round that ended last
   float rounds_ = 0;               ///< with gradients, so far
   EdgeDuals duals_;
   Floats model_;       ///< w_i, what messages tell

@@ -99,7 +99,7 @@ void expect_rests_where_theory_says(const Spec& spec, double tolerance = kFloat)
     const std::vector<double> expected(models[i].data(), models[i].data() + models[i].size());
     EXPECT_LT(relative_distance(simulation.nodes()[i].x(), expected), tolerance) << "node " << i;
   }
-  EXPECT_GT(simulation.error(optimum), spec.exchanges > 1 ? 1e-3 : 0.1)
+  EXPECT_GT(simulation.error(optimum), spec.parsed_exchanges().number > 1 ? 1e-3 : 0.1)
       << "a biased solver that is not: the problem is too easy";
 }
 
@@ -136,7 +136,7 @@ TEST_P(SolverConformance, RestsWhereTheorySaysWithSeveralExchangesARound) {
 
 TEST_P(SolverConformance, ExchangesAgainOrRefusesItByName) {
   Spec spec = for_solver(quadratics(4, 10), GetParam());
-  spec.exchanges = 2;
+  spec.exchanges = "2";
   if (test::probe(GetParam())->exchanges_again()) return Simulation(spec).run(10);
   try {
     Simulation simulation(spec);
@@ -156,7 +156,7 @@ TEST_P(SolverConformance, SeveralExchangesARoundDoNoHarmAsynchronously) {
   spec.local_steps = 1;
   if (spec.mode == "lock-step" || averagings(GetParam()).empty()) return;
   const auto error = [&](int exchanges) {
-    spec.exchanges = exchanges;
+    spec.exchanges = std::to_string(exchanges);
     Simulation simulation(spec);
     for (int slice = 0; slice < 600; ++slice) simulation.run(10);
     return simulation.error(simulation.experiment().optimum);

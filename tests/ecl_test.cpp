@@ -73,11 +73,18 @@ INSTANTIATE_TEST_SUITE_P(KTheta, EclExact,
                                           testing::Values("ecl", "ecl_isvr")));
 
 /// R exchanges a round: the same point of rest, in either mode, whatever happens to the messages.
-class EclExchanges : public testing::TestWithParam<std::tuple<int, int>> {};
+class EclExchanges : public testing::TestWithParam<std::tuple<int, int>> {
+ protected:
+  /// R and K.
+  static void set_rounds(Spec& spec, std::tuple<int, int> rounds) {
+    spec.exchanges = std::to_string(std::get<0>(rounds));
+    spec.local_steps = std::get<1>(rounds);
+  }
+};
 
 TEST_P(EclExchanges, AreExactInLockStep) {
   Spec spec = quadratics(8, 16000);
-  std::tie(spec.exchanges, spec.local_steps) = GetParam();
+  set_rounds(spec, GetParam());
   spec.mode = "lock-step";
   EXPECT_LT(error_after(spec), kFloat);
 }
@@ -87,8 +94,8 @@ TEST_P(EclExchanges, AreExactUnderDropTearDuplicateLatencyAndSpeedSpread) {
   for (const bool overlap : {false, true})
     for (const char* look_ahead : {"look_ahead=0", "look_ahead=1"}) {
       Spec spec = quadratics(8, 24000);
-      std::tie(spec.exchanges, spec.local_steps) = GetParam();
-      spec.overlap = overlap && spec.exchanges > 1;
+      set_rounds(spec, GetParam());
+      spec.overlap = overlap && std::get<0>(GetParam()) > 1;
       spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
       spec.node_speed = "2:2,3:4,5:3,7:2";
       EXPECT_LT(error_after(with(spec, {look_ahead})), kFloat) << look_ahead << (overlap ? ", overlap" : "");
@@ -97,11 +104,29 @@ TEST_P(EclExchanges, AreExactUnderDropTearDuplicateLatencyAndSpeedSpread) {
 
 INSTANTIATE_TEST_SUITE_P(RK, EclExchanges, testing::Combine(testing::Values(1, 2, 4, 8), testing::Values(1, 4)));
 
+/// Each node goes through 2 .. 8 in another order: the ends of an edge do not agree.
+TEST(Exchanges, OfAnyNumberARoundAreExact) {
+  for (const int local_steps : {1, 4})
+    for (const bool faults : {false, true}) {
+      Spec spec = quadratics(8, 24000);
+      spec.local_steps = local_steps;
+      if (faults) {
+        spec.links = {.latency_s = 5, .jitter = 1, .drop = 0.2, .duplicate = 0.2, .tear = 0.2};
+        spec.node_speed = "2:2,3:4,5:3,7:2";
+      }
+      Simulation simulation(spec);
+      simulation.choose_exchanges(
+          [](NodeId i, std::uint64_t step) { return 2 + static_cast<int>(step * (i + 1) % 7); });
+      simulation.run(spec.steps);
+      EXPECT_LT(simulation.error(simulation.experiment().optimum), kFloat) << local_steps << (faults ? ", faults" : "");
+    }
+}
+
 TEST(Exchanges, OfGossipAreAPowerOfItsMatrix) {
   Spec spec = quadratics(6, 20);
   spec.mode = "lock-step", spec.solver = "dpsgd", spec.local_steps = 1;
   Spec twice = spec;
-  twice.exchanges = 3;
+  twice.exchanges = "3";
   Simulation once(spec), thrice(twice);
   for (int step = 0; step < 10; ++step) {
     once.run(1), once.settle(2);
@@ -114,7 +139,7 @@ TEST(Exchanges, OfGossipAreAPowerOfItsMatrix) {
 
 TEST(Exchanges, AreRefusedWhereTheyMeanNothing) {
   Spec spec = quadratics(4, 1);
-  spec.solver = "ecl_isvr", spec.exchanges = 2;
+  spec.solver = "ecl_isvr", spec.exchanges = "2";
   EXPECT_THROW(Simulation{spec}, Error);
 }
 
@@ -231,14 +256,14 @@ TEST(Ecl, LookingAheadAllowsLongSteps) {
   Spec spec = quadratics(8, 1000);
   spec.dataset = "quadratic:condition=1";
   spec.mode = "lock-step";
-  spec.local_steps = 1, spec.exchanges = 1;
+  spec.local_steps = 1, spec.exchanges = "1";
   spec.learning_rate = 1.5;
   EXPECT_GT(error_after(with(spec, {"beta=0.9"})), 10);
   EXPECT_LT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), kFloat);
   spec.learning_rate = 3;
   EXPECT_GT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), 10);
   // With four a round gradients are at the centre, and the nodes bear what one node would: below 38 with beta 0.9.
-  spec.exchanges = 4;
+  spec.exchanges = "4";
   spec.learning_rate = 10;
   EXPECT_LT(error_after(with(spec, {"beta=0.9"})), kFloat);
 }

@@ -1,55 +1,152 @@
-// How long an exchange within a round waits for the neighbours.
+// How long an exchange within a round waits for the neighbours, and how many of them --exchanges auto makes.
 #include "ecl/node/patience.hpp"
 
 #include <algorithm>
 #include <gtest/gtest.h>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <sstream>
 
+#include "ecl/node/exchange_budget.hpp"
 #include "tests/support/command.hpp"
 
 namespace ecl::test {
 namespace {
+
+/// Of two neighbours: whose message has come, and from whom one is due.
+struct News {
+  std::set<int> come, expected = {0, 1};
+  Stamp arrived(int e) const { return come.contains(e) ? 1 : 0; }
+  Stamp due(int e) const { return expected.contains(e) ? 1 : 0; }
+};
 
 /// Of a node with two neighbours, whose steps take a second each.
 class PatienceOfTwo : public testing::Test {
  protected:
   PatienceOfTwo() { patience_.add_step(1); }
 
-  bool over(double now, std::set<int> news) {
-    return patience_.over(now, [&](int e) { return news.contains(e); });
-  }
+  bool over(double now, std::set<int> come) { return patience_.over(now, News{std::move(come)}); }
 
   Patience patience_{0.5, 4, 2};  // half of a round of four steps: two seconds
 };
 
-TEST_F(PatienceOfTwo, EndsWithTheLastNewsOrWithTheTime) {
-  patience_.begin(10);
+TEST_F(PatienceOfTwo, EndsWithTheLastAnswerOrWithTheTime) {
+  patience_.begin(10, News{});
   EXPECT_EQ(patience_.until_s(), 12);
   EXPECT_FALSE(over(10.5, {}));
   EXPECT_FALSE(over(11, {0}));
   EXPECT_TRUE(over(11, {0, 1}));
+  EXPECT_EQ(patience_.took_s(), 1);
   EXPECT_TRUE(over(12, {0}));
+  EXPECT_EQ(patience_.took_s(), 2);
 }
 
 TEST_F(PatienceOfTwo, IsNotShownAgainToWhoDidNotAnswer) {
-  patience_.begin(0);
+  patience_.begin(0, News{});
   EXPECT_TRUE(over(2, {0}));
-  patience_.begin(2);
+  patience_.begin(2, News{});
   EXPECT_FALSE(over(2.1, {}));
-  EXPECT_TRUE(over(2.2, {0})) << "neighbour 1 was silent";
-  patience_.begin(3);
-  EXPECT_FALSE(over(3.1, {1})) << "it has answered";
-  patience_.begin(4);
-  EXPECT_FALSE(over(4.1, {0})) << "so it is waited for again";
+  EXPECT_TRUE(over(2.25, {0})) << "neighbour 1 was silent";
+  EXPECT_EQ(patience_.took_s(), 0.25);
+  patience_.begin(3, News{{1}});
+  EXPECT_FALSE(over(3.1, {0})) << "it has answered, so it is waited for again";
+}
+
+TEST_F(PatienceOfTwo, IsForThoseOnlyWhoHaveSomethingToSay) {
+  patience_.begin(0, News{{}, {0}});
+  EXPECT_FALSE(over(1, {}));
+  EXPECT_TRUE(over(1, {0}));
+  patience_.begin(2, News{{}, {}});
+  EXPECT_TRUE(over(2, {}));
+  EXPECT_EQ(patience_.took_s(), std::nullopt);
+}
+
+TEST_F(PatienceOfTwo, WithNobodyWouldBeTheShortest) {
+  patience_.begin(0, News{});
+  EXPECT_TRUE(over(2, {}));
+  patience_.begin(2, News{});
+  EXPECT_TRUE(over(2, {})) << "both are silent";
+  EXPECT_EQ(patience_.took_s(), 2) << "a dead link must not pass for the fastest";
 }
 
 TEST(Patience, OfNoneNeverWaits) {
   Patience none(0, 4, 2);
   none.add_step(1);
-  none.begin(5);
-  EXPECT_TRUE(none.over(5, [](int) { return false; }));
+  none.begin(5, News{});
+  EXPECT_TRUE(none.over(5, News{}));
+}
+
+/// Rounds of four steps of a second each, a quarter of them for exchanges, patience of a round; four exchanges at
+/// first.
+class BudgetOfTwo : public testing::Test {
+ protected:
+  BudgetOfTwo() { budget_.add_step(1); }
+
+  /// `times` exchanges that both neighbours answer after `seconds`.
+  void exchange(double seconds, int times = 200) {
+    for (; times > 0; --times) {
+      budget_.begin(0, News{});
+      ASSERT_TRUE(budget_.over(seconds, News{{0, 1}}));
+    }
+  }
+
+  ExchangeBudget budget_{Patience(1, 4, 2), 0.25, 4};
+};
+
+TEST_F(BudgetOfTwo, BeginsAsItIsTold) { EXPECT_EQ(budget_.exchanges(), 4); }
+
+TEST_F(BudgetOfTwo, GivesWhatTheLinksCarryInItsShare) {
+  const std::pair<double, int> expected[] = {{0, 16}, {0.001, 16}, {0.099, 11}, {0.24, 5}, {0.4, 3}, {0.9, 2}, {4, 2}};
+  for (const auto& [seconds, exchanges] : expected) {
+    exchange(seconds);
+    EXPECT_EQ(budget_.exchanges(), exchanges) << "a second takes " << seconds << " exchanges";
+  }
+  for (int k = 0; k < 200; ++k) budget_.add_step(10);
+  EXPECT_EQ(budget_.exchanges(), 3) << "with longer rounds there is time for more";
+}
+
+TEST_F(BudgetOfTwo, MovesByATenthWithEachExchange) {
+  exchange(0.24, 1);
+  EXPECT_EQ(budget_.exchanges(), 5);
+  exchange(2.4, 1);  // a mean of 0.456
+  EXPECT_EQ(budget_.exchanges(), 3);
+}
+
+TEST_F(BudgetOfTwo, CountsAnExchangeOnce) {
+  budget_.begin(0, News{});
+  for (const double now : {0.0, 0.1, 0.2}) EXPECT_FALSE(budget_.over(now, News{{0}}));
+  EXPECT_EQ(budget_.exchanges(), 4) << "none was over";
+  EXPECT_TRUE(budget_.over(0.24, News{{0, 1}}));
+  EXPECT_EQ(budget_.exchanges(), 5);
+}
+
+TEST_F(BudgetOfTwo, TakesNoAnswerForAllItsPatience) {
+  exchange(0.01);
+  for (int k = 0; k < 200; ++k) {
+    budget_.begin(0, News{});
+    EXPECT_TRUE(budget_.over(k == 0 ? 4 : 0, News{})) << "both neighbours are silent, and not waited for again";
+  }
+  EXPECT_EQ(budget_.exchanges(), 2);
+}
+
+TEST_F(BudgetOfTwo, GoesByThoseWhoAnswerWhereOneIsSilent) {
+  budget_.begin(0, News{});
+  EXPECT_TRUE(budget_.over(4, News{{0}}));
+  for (int k = 0; k < 200; ++k) {
+    budget_.begin(0, News{});
+    EXPECT_TRUE(budget_.over(0.01, News{{0}}));
+  }
+  EXPECT_EQ(budget_.exchanges(), 16);
+}
+
+TEST(Budget, WithoutAShareIsTheNumberThatWasGiven) {
+  ExchangeBudget budget(Patience(1, 4, 2), 0, 1);
+  budget.add_step(1);
+  budget.begin(0, News{});
+  EXPECT_TRUE(budget.over(0, News{{0, 1}}));
+  EXPECT_EQ(budget.exchanges(), 1);
 }
 
 /// A node's time, in its steps of a second each, when it has made half of 40 of them; node 0 as good as stands still.
@@ -84,6 +181,52 @@ TEST(Patience, NobodyWaitsLongerForANodeThatStands) {
     EXPECT_LE(longest, 20 + 2 * patience) << "patience " << patience;
   }
   EXPECT_EQ(times("0").at(1), 20);
+}
+
+/// summary.json of a simulated run with rounds of 8 steps of a second, whose messages take `message_s`.
+nlohmann::json simulated(double message_s, const std::string& options) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  std::ostringstream command;
+  command << "simulate --quiet --partition classes:2 --epochs 100 --step-time-s 1 --latency-s 0 --bandwidth-bytes-s "
+          << 650 * sizeof(float) / message_s << " " << options << " --out " << out;
+  const Outcome outcome = run(tool(command.str()));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  return nlohmann::json::parse(read_file(out + "/summary.json"));
+}
+
+/// Seconds of a round and all of its exchanges; nodes are no faster than their steps.
+double round_s(const nlohmann::json& summary) {
+  return summary["seconds"].get<double>() / summary["rounds"].get<double>();
+}
+
+TEST(Patience, IsNotSpentOnFastLinks) {
+  for (const char* exchanges : {"--exchanges 4", "--exchanges 16", "--exchanges auto"})
+    EXPECT_LT(round_s(simulated(0.01, std::string(exchanges) + " --jitter 0.1")), 9) << exchanges;
+}
+
+TEST(ExchangesAuto, GrowWithTheBandwidthAndKeepToTheirShare) {
+  for (const char* jitter : {"0", "0.1"}) {
+    double last = 2;
+    for (const double message_s : {8.0, 1.0, 0.4, 0.01}) {
+      const auto summary = simulated(message_s, std::string("--exchanges auto --jitter ") + jitter);
+      const double mean = summary["exchanges_mean"];
+      EXPECT_GE(mean, last) << message_s;
+      last = mean;
+      if (message_s == 8) {
+        EXPECT_LT(mean, 2.1) << "a message takes as long as a round";
+      } else {
+        EXPECT_LT(round_s(summary), 8 * 1.3) << message_s;
+      }
+    }
+    EXPECT_GT(last, 15);
+  }
+}
+
+TEST(ExchangesAuto, AreTheSameAgain) {
+  const std::string options = "--exchanges auto --node-speed 0:2";
+  for (const char* key : {"exchanges_mean", "bytes_sent", "seconds", "test_loss_consensus"})
+    EXPECT_EQ(simulated(0.3, options)[key], simulated(0.3, options)[key]) << key;
 }
 
 }  // namespace

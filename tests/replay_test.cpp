@@ -35,6 +35,7 @@ std::string write_log(const Scratch& scratch) {
   log.received(1'000'000, Taking::round);
   log.evaluated(1'000'000, true, 0.1, kModel, false);
   log.dropped(1'000'003, true, 1);
+  log.exchanges_set(1'000'003, 16);
   log.took(2, 301);
   log.received(1'000'008, Taking::serve);
   log.evaluated(1'000'008, false, 7.25, kModel, true);
@@ -54,8 +55,8 @@ std::vector<DeliveryEvent> events_of(const std::string& text) {
 }
 
 bool same(const DeliveryEvent& a, const DeliveryEvent& b) {
-  return a.kind == b.kind && a.step == b.step && a.taken == b.taken && a.edge == b.edge && a.begun == b.begun &&
-         a.time_s == b.time_s && a.model == b.model;
+  return a.kind == b.kind && a.step == b.step && a.taken == b.taken && a.edge == b.edge && a.exchanges == b.exchanges &&
+         a.begun == b.begun && a.time_s == b.time_s && a.model == b.model;
 }
 
 TEST(DeliveryLog, GivesBackWhatItWasTold) {
@@ -63,11 +64,11 @@ TEST(DeliveryLog, GivesBackWhatItWasTold) {
   const std::string text = write_log(scratch);
   EXPECT_EQ(DeliveryReader("log", bytes_of(text)).origin(), kOrigin);
   const auto events = events_of(text);
-  ASSERT_EQ(events.size(), 7u);
+  ASSERT_EQ(events.size(), 8u);
   using Kind = DeliveryEvent::Kind;
-  const Kind kinds[] = {Kind::round, Kind::round, Kind::round,        Kind::evaluation,
-                        Kind::drop,  Kind::serve, Kind::stopped_early};
-  const std::uint64_t steps[] = {0, 8, 1'000'000, 1'000'000, 1'000'003, 1'000'008, 1'000'008};
+  const Kind kinds[] = {Kind::round, Kind::round,         Kind::round, Kind::evaluation,
+                        Kind::drop,  Kind::exchanges_set, Kind::serve, Kind::stopped_early};
+  const std::uint64_t steps[] = {0, 8, 1'000'000, 1'000'000, 1'000'003, 1'000'003, 1'000'008, 1'000'008};
   for (std::size_t i = 0; i < events.size(); ++i) {
     EXPECT_EQ(events[i].kind, kinds[i]) << i;
     EXPECT_EQ(events[i].step, steps[i]) << i;
@@ -75,13 +76,14 @@ TEST(DeliveryLog, GivesBackWhatItWasTold) {
   EXPECT_EQ(events[0].taken, (std::vector<Stamp>{0, 0, 0}));
   EXPECT_EQ(events[1].taken, (std::vector<Stamp>{1, 0, 300}));
   EXPECT_EQ(events[2].taken, (std::vector<Stamp>{std::uint64_t{1} << 40, 0, 0}));
-  EXPECT_EQ(events[5].taken, (std::vector<Stamp>{0, 0, 301}));
+  EXPECT_EQ(events[6].taken, (std::vector<Stamp>{0, 0, 301}));
+  EXPECT_EQ(events[5].exchanges, 16);
   EXPECT_EQ(events[4].edge, 1);
   EXPECT_TRUE(events[4].begun);
   EXPECT_EQ(events[3].time_s, 0.1);
-  EXPECT_EQ(events[6].time_s, 7.25);
+  EXPECT_EQ(events[7].time_s, 7.25);
   EXPECT_TRUE(events[3].begun);
-  EXPECT_FALSE(events[6].begun);
+  EXPECT_FALSE(events[7].begun);
   EXPECT_EQ(events[3].model, checksum(std::as_bytes(std::span(kModel))));
 }
 
@@ -185,6 +187,9 @@ INSTANTIATE_TEST_SUITE_P(
         Night{"ecl", 4, "--partition classes:3 --epochs 100 --eval-every 10 --node-speed 0:4 --augment crop-flip"},
         Night{"ecl_every_step", 4, "--local-steps 1 --steps 1003 --eval-every 3 --node-speed 3:2"},
         Night{"ecl_exchanges", 4, "--exchanges 3 --local-steps 2 --epochs 60 --eval-every 10 --node-speed 0:4"},
+        Night{"ecl_exchanges_auto", 4,
+              "--exchanges auto:100 --local-steps 2 --epochs 60 --eval-every 10 --node-speed 0:4"},
+        Night{"dpsgd_exchanges_auto", 4, "--solver dpsgd --exchanges auto --epochs 60 --eval-every 10"},
         Night{"ecl_overlap", 4, "--overlap --local-steps 3 --epochs 60 --eval-every 10 --node-speed 0:4"},
         Night{"rfast_cumulative", 4, "--solver rfast --epochs 100 --eval-every 10 --node-speed 0:4"},
         Night{"sgp_one_way", 4, "--solver sgp --topology directed_ring --epochs 100 --eval-every 10 --node-speed 2:3"},

@@ -1,15 +1,27 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
+#include <cstdint>
 
 #include "ecl/base/types.hpp"
 
 namespace ecl {
 
+/// What a message says of when it was sent: the Stamp that it is posted with.
+struct SentAt {
+  std::uint64_t step = 0;  ///< the sender's local steps so far
+  int left = 0;            ///< exchanges that it still makes before its next one
+
+  static constexpr int kBits = 10, kMostLeft = (1 << kBits) - 1;
+  static SentAt of(Stamp stamp) { return {stamp >> kBits, static_cast<int>(stamp & kMostLeft)}; }
+  Stamp stamp() const { return step << kBits | static_cast<Stamp>(std::min(left, kMostLeft)); }
+};
+
 /// A message as its reader finds it. Empty if there was none.
 struct Arrival {
   Stamp number = 0;  ///< of the message on its edge; grows by one with each post
-  Stamp step = 0;    ///< the sender's local step when it posted
+  Stamp step = 0;    ///< what the sender posted it with: SentAt
   CVec payload;      ///< valid until the next take on the same edge; in lock step also until the next post on it
   explicit operator bool() const { return number != 0; }
 };
@@ -52,7 +64,7 @@ concept Port = requires(P p, const P c, int e, Stamp k) {
   { p.take(e) } -> std::same_as<Arrival>;     // the newest unseen message (Mode::async)
   { p.take(e, k) } -> std::same_as<Arrival>;  // exactly message k, which has arrived or is lost (lock step)
   { p.outbox(e) } -> std::same_as<Vec>;       // floats to fill, then
-  { p.post(e, k) } -> std::same_as<void>;     // publish them; k is the sender's local step
+  { p.post(e, k) } -> std::same_as<void>;     // publish them; k says when: SentAt
   { c.traffic() } -> std::same_as<const Traffic&>;
 };
 

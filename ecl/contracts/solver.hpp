@@ -33,7 +33,7 @@ struct SolverSetup {
   /// Makes the node's exact local step, for solvers that ask for it; throws Error if the model has none. Empty where
   /// nobody knows the model.
   std::function<ProximalStep()> proximal_step = {};
-  int exchanges = 1;  ///< R: exchanges between the last descent of a round and the first of the next
+  int exchanges = 1;  ///< R: exchanges between the last descent of a round and the first of the next, at first
 };
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
@@ -56,6 +56,8 @@ class Solver {
   /// Asynchronously, messages are taken just before the round's last descent, not at its start: what this solver sends
   /// then answers the newest that has come. (In lock step they are always taken at the start.)
   virtual bool receives_before_last_step() const { return false; }
+  /// And at its start: where they move the model (combine), or later ones.
+  virtual bool receives_at_start() const { return !receives_before_last_step(); }
 
   /// Whether it works on a graph with one-way edges; most need an answer on every edge.
   virtual bool directed() const { return false; }
@@ -76,6 +78,9 @@ class Solver {
   virtual bool exchanges_again() const { return false; }
   /// How many it takes where nobody says.
   virtual int usual_exchanges() const { return 1; }
+  /// Asynchronously a round may have another number of them than SolverSetup said: told before its last descent, for
+  /// this round and those after it. At least 2 where it was at first.
+  virtual void set_exchanges(int exchanges) { static_cast<void>(exchanges); }
   /// Whether exchange() leaves x alone, so that it may come while gradients are computed.
   virtual bool overlaps() const { return false; }
   /// One without a gradient, after the receives: for those who average, combine() once more.

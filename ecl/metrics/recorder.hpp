@@ -28,10 +28,11 @@ struct MetricsRow {
   Traffic traffic;
   double stale_p50 = 0, stale_p99 = 0;
   std::uint64_t messages_refused = 0;  ///< held an infinity or a NaN; not applied
+  std::uint64_t exchanges = 0;         ///< with every neighbour, those after the last step aside
 
   void archive(Archive& archive) {
     archive(time_s, node, step, epoch, loss, accuracy, consensus_error, train_loss, traffic, stale_p50, stale_p99,
-            messages_refused);
+            messages_refused, exchanges);
   }
 };
 
@@ -54,7 +55,8 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
           .traffic = optimizer.traffic(),
           .stale_p50 = optimizer.staleness().quantile(0.5),
           .stale_p99 = optimizer.staleness().quantile(0.99),
-          .messages_refused = optimizer.messages_refused()};
+          .messages_refused = optimizer.messages_refused(),
+          .exchanges = optimizer.rounds() - optimizer.settled()};
 }
 
 /// A node's mini-batch losses: their mean since it was last asked, and whether they still make sense.

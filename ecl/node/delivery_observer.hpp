@@ -25,6 +25,8 @@ class DeliveryObserver {
   virtual void received(std::uint64_t step, Taking when) = 0;
   /// Edge e is gone for good, after `step` steps; `begun`: the round under way had begun.
   virtual void dropped(std::uint64_t step, bool begun, int e) = 0;
+  /// After `step` steps: the round that ends next, and those after it, have so many exchanges.
+  virtual void exchanges_set(std::uint64_t step, int exchanges) = 0;
 };
 
 }  // namespace ecl

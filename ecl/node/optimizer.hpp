@@ -66,6 +66,17 @@ class Optimizer {
     return true;
   }
 
+  /// The next step is a round's last.
+  bool ends_round() const { return local_ + 1 == rule_.local_steps || steps_ + 1 == rule_.total_steps; }
+  /// R of the round that ends next and of those after it, other than StepRule::exchanges; asynchronously, before its
+  /// last step, when no exchange is left. At least 2 where it was at first.
+  void set_exchanges(int exchanges) {
+    if (exchanges == rule_.exchanges) return;
+    ECL_CHECK(mode_ == Mode::async && left_ == 0);
+    rule_.exchanges = exchanges;
+    solver_->set_exchanges(exchanges);
+    if (observer_) observer_->exchanges_set(steps_, exchanges);
+  }
   /// Exchanges of the round are left: R - 1 follow each round's last step.
   bool exchanging() const { return left_ > 0; }
   /// One of them: x becomes what the messages that came since make of it, and is sent. In lock step only when ready().
@@ -81,7 +92,7 @@ class Optimizer {
   /// Before the gradient of a step is taken; in lock step only when ready(). At the start of a round it takes the
   /// messages and lets the solver combine them into x (d floats); within a round it does nothing.
   ///
-  /// Messages are taken once a round, all edges together: at its start, or at its end if the solver takes them late.
+  /// Messages are taken all edges together: at a round's start, or at its end if the solver takes them late, or both.
   /// Taking them as they come would let one edge's new dual meet the other's old one in mid-round: with theta = 1 duals
   /// that alternate in sign, and otherwise cancel, then kick the model (seen as consensus errors of 0.5 instead of 0.02
   /// on Fashion-MNIST).
@@ -89,7 +100,7 @@ class Optimizer {
     if (begun_) return;
     if (!rule_.overlap) catch_up(x);
     begun_ = true;
-    if (!receives_before_last_step()) receive(Taking::round);
+    if (receives_at_start()) receive(Taking::round);
     solver_->combine(x);
     if (solver_->replies() && round_ > 0) send(x);
   }
@@ -98,7 +109,7 @@ class Optimizer {
   /// where that was left out; such a gradient is then of the x before the neighbours' messages.
   void step(Vec x, CVec gradient) {
     begin(x);
-    const bool last = local_ + 1 == rule_.local_steps || steps_ + 1 == rule_.total_steps;
+    const bool last = ends_round();
     if (last) catch_up(x);
     if (receives_before_last_step() && last) receive(Taking::round);
     const double step_size = rule_.step_size(steps_);
@@ -125,8 +136,18 @@ class Optimizer {
   std::uint64_t settled() const { return settled_; }
   /// Rounds done, those of settle() among them: exchanges with every neighbour.
   std::uint64_t rounds() const { return round_; }
-  /// A message waits on edge e, or none will ever come there.
-  bool has_news(int e) const { return !edges_[e].receives || has_news(edges_[e]); }
+  /// Number of the newest message on edge e.
+  Stamp arrived(int e) const { return port_.arrived(e); }
+  /// While exchanging, number of the message on edge e that the next exchange is to have: the neighbour's first of this
+  /// round for this node's second exchange, and so on. 0: none will come, it has made its exchanges of the round.
+  Stamp due(int e) const {
+    const EdgeUse& edge = edges_[e];
+    if (!edge.receives) return 0;
+    if (edge.heard.step < steps_) return edge.next_round();
+    if (edge.heard.step == rule_.total_steps && steps_ < rule_.total_steps) return edge.taken + 1;  // it only answers
+    return edge.heard.left == 0 ? 0
+                                : std::min(edge.first + (rule_.exchanges - 1 - left_), edge.taken + edge.heard.left);
+  }
   /// A message waits on every edge that receives any.
   bool heard_from_all() const {
     return std::none_of(edges_.begin(), edges_.end(),
@@ -135,7 +156,7 @@ class Optimizer {
   /// A message waits from a neighbour that had steps to make when it last spoke.
   bool heard_from_training() const {
     return std::any_of(edges_.begin(), edges_.end(),
-                       [this](const EdgeUse& edge) { return has_news(edge) && edge.heard < rule_.total_steps; });
+                       [this](const EdgeUse& edge) { return has_news(edge) && edge.heard.step < rule_.total_steps; });
   }
 
   /// A server whose own steps are done goes on telling its clients: call this when a message may have come. False if
@@ -152,8 +173,9 @@ class Optimizer {
   /// True for a server some of whose clients have not sent their last message yet: what it makes of them is not final.
   bool awaits_clients() const {
     if (mode_ == Mode::lock_step || !solver_->replies()) return false;
-    return std::any_of(edges_.begin(), edges_.end(),
-                       [last = rule_.total_steps](const EdgeUse& edge) { return edge.receives && edge.heard < last; });
+    return std::any_of(edges_.begin(), edges_.end(), [last = rule_.total_steps](const EdgeUse& edge) {
+      return edge.receives && edge.heard.step < last;
+    });
   }
 
   /// The neighbour at edge e is gone for good.
@@ -168,9 +190,10 @@ class Optimizer {
   /// under a loaded optimizer begins to count at 0.
   void archive(Archive& archive) {
     Traffic so_far = traffic();
-    archive(steps_, round_, local_, left_, settled_, begun_, staleness_, so_far, *solver_);
+    archive(steps_, round_, local_, left_, rule_.exchanges, settled_, begun_, staleness_, so_far, *solver_);
     archive.list(velocity_);
-    for (EdgeUse& edge : edges_) archive(edge.sends, edge.receives, edge.heard, edge.taken, edge.refused);
+    for (EdgeUse& edge : edges_)
+      archive(edge.sends, edge.receives, edge.heard.step, edge.heard.left, edge.taken, edge.first, edge.refused);
     if (archive.loading()) before_ = so_far;
   }
 
@@ -182,7 +205,7 @@ class Optimizer {
   void restart_port(CVec x) {
     ECL_CHECK(mode_ == Mode::async || begun_ || round_ == 0);
     first_round_ = round_;
-    for (EdgeUse& edge : edges_) edge.taken = 0;
+    for (EdgeUse& edge : edges_) edge.taken = edge.first = 0, edge.heard.left = 0;
     if (mode_ == Mode::async && steps_ == rule_.total_steps && round_ > 0) send(x);
   }
   /// From here on `observer`, which outlives this, is told what is taken and dropped (Mode::async).
@@ -190,16 +213,23 @@ class Optimizer {
 
   /// begin() was called for the round under way.
   bool begun() const { return begun_; }
-  /// Messages are taken within a round's last step, not by begin().
+  /// Messages are taken by begin().
+  bool receives_at_start() const { return mode_ == Mode::lock_step || solver_->receives_at_start(); }
+  /// Messages are taken within a round's last step.
   bool receives_before_last_step() const { return mode_ == Mode::async && solver_->receives_before_last_step(); }
+
+  /// The next step takes messages.
+  bool takes_messages() const {
+    return exchanging() || (!begun_ && receives_at_start()) || (ends_round() && receives_before_last_step());
+  }
 
   /// What this node knows of its neighbour at an edge.
   struct Heard {
     bool receives;          ///< false: nothing comes on this edge, or its neighbour is gone
-    Stamp step;             ///< the sender's, when it posted what came last; 0: nothing came yet
+    std::uint64_t step;     ///< the sender's, when it posted what came last; 0: nothing came yet
     std::uint64_t refused;  ///< messages that held an infinity or a NaN
   };
-  Heard heard(int e) const { return {edges_[e].receives, edges_[e].heard, edges_[e].refused}; }
+  Heard heard(int e) const { return {edges_[e].receives, edges_[e].heard.step, edges_[e].refused}; }
 
   std::uint64_t steps() const { return steps_; }
   const P& port() const { return port_; }
@@ -220,9 +250,17 @@ class Optimizer {
  private:
   struct EdgeUse {
     bool sends, receives;
-    Stamp heard = 0;  ///< the sender's step when it posted what came last
-    Stamp taken = 0;  ///< number of that message
+    SentAt heard = {};  ///< of what came last
+    Stamp taken = 0;    ///< number of that message
+    Stamp first = 0;    ///< number of the sender's first message of that round
     std::uint64_t refused = 0;
+
+    Stamp next_round() const { return taken + heard.left + 1; }  ///< number of the first message of the round after
+    void hear(const Arrival& arrival) {
+      const SentAt now = SentAt::of(arrival.step);
+      if (now.step > heard.step) first = next_round();
+      heard = now, taken = arrival.number;
+    }
   };
 
   bool has_news(const EdgeUse& edge) const {
@@ -248,9 +286,8 @@ class Optimizer {
       if (!arrival) continue;
       ++taken;
       if (observer_) observer_->took(e, arrival.number);
-      edges_[e].heard = arrival.step;
-      edges_[e].taken = arrival.number;
-      if (settled_ == 0) staleness_.add(steps_ > arrival.step ? steps_ - arrival.step : 0);
+      edges_[e].hear(arrival);
+      if (settled_ == 0) staleness_.add(steps_ - std::min(steps_, edges_[e].heard.step));
       if (all_finite(arrival.payload))
         solver_->receive(e, arrival.payload);
       else
@@ -264,8 +301,9 @@ class Optimizer {
     solver_->end_round(x, std::exchange(local_, 0), step_size);
     begun_ = false;
     ++round_;
-    if (!solver_->replies()) send(x);
-    if (step_size > 0 && !solver_->replies() && solver_->message_size() > 0) left_ = rule_.exchanges - 1;
+    if (solver_->replies()) return;
+    if (step_size > 0 && solver_->message_size() > 0) left_ = rule_.exchanges - 1;
+    send(x);
   }
 
   CVec direction(CVec x, CVec gradient) {
@@ -281,7 +319,7 @@ class Optimizer {
     for (int e = 0; e < edge_count(); ++e) {
       if (!edges_[e].sends) continue;
       solver_->send(e, x, port_.outbox(e));
-      port_.post(e, steps_);
+      port_.post(e, SentAt{steps_, left_}.stamp());
     }
   }
 

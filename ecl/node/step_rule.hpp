@@ -31,7 +31,7 @@ struct StepRule {
   double momentum = 0;      ///< beta, 0 <= beta < 1
   double weight_decay = 0;  ///< lambda of lambda/2 |x|^2, added to every node's loss
   int local_steps = 8;      ///< K: steps of a round
-  int exchanges = 1;        ///< R: exchanges at its end
+  int exchanges = 1;        ///< R: exchanges at its end, at first
   Schedule schedule;
   std::uint64_t total_steps = 0;  ///< of this node; the schedule's 100 %
   bool overlap = false;           ///< a round's exchanges but the first may come while the next gradients are computed

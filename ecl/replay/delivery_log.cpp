@@ -14,12 +14,17 @@ namespace {
 constexpr int kKindBits = 3;
 constexpr std::size_t kShort = 1, kWhole = 4;  // bytes of a checksum
 constexpr int kMostEdges = 1 << 20;            // a damaged file must not ask for all memory
+constexpr std::uint64_t kMostExchanges = 1 << 20;
 constexpr const char* kFormat = "ecl deliveries 1: node %d of %d, %d edges, config %8x, data %8x\n";
 constexpr const char* kHeader = "ecl deliveries 1: node %d of %d, %d edges, config %08x, data %08x\n";
 
 bool takes(DeliveryEvent::Kind kind) {
   using Kind = DeliveryEvent::Kind;
   return kind == Kind::round || kind == Kind::serve || kind == Kind::settle || kind == Kind::exchange;
+}
+
+bool evaluates(DeliveryEvent::Kind kind) {
+  return kind == DeliveryEvent::Kind::evaluation || kind == DeliveryEvent::Kind::stopped_early;
 }
 
 DeliveryEvent::Kind kind_of(Taking when) {
@@ -73,6 +78,12 @@ void DeliveryLog::dropped(std::uint64_t step, bool begun, int e) {
   start(DeliveryEvent::Kind::drop, step);
   add_integer(begun);
   add_integer(e);
+  write_event(kShort);
+}
+
+void DeliveryLog::exchanges_set(std::uint64_t step, int exchanges) {
+  start(DeliveryEvent::Kind::exchanges_set, step);
+  add_integer(exchanges);
   write_event(kShort);
 }
 
@@ -162,7 +173,6 @@ bool DeliveryReader::get_event() {
   std::uint64_t head = 0;
   if (!get_integer(head)) return false;
   const auto kind = head & ((1 << kKindBits) - 1);
-  if (kind > static_cast<std::uint64_t>(DeliveryEvent::Kind::exchange)) damaged();
   DeliveryEvent event;
   event.kind = static_cast<DeliveryEvent::Kind>(kind);
   event.step = event_.step + (head >> kKindBits);
@@ -180,12 +190,15 @@ bool DeliveryReader::get_event() {
     if (value >= last_.size()) damaged();
     event.begun = begun != 0;
     event.edge = static_cast<int>(value);
+  } else if (event.kind == DeliveryEvent::Kind::exchanges_set) {
+    if (!get_integer(value)) return false;
+    if (value < 1 || value > kMostExchanges) damaged();
+    event.exchanges = static_cast<int>(value);
   } else {
     if (!get_integer(value) || !get_bytes(event.time_s) || !get_bytes(event.model)) return false;
     event.begun = value != 0;
   }
-  const bool evaluates = !takes(event.kind) && event.kind != DeliveryEvent::Kind::drop;
-  if (!get_checksum(start, evaluates ? kWhole : kShort)) return false;
+  if (!get_checksum(start, evaluates(event.kind) ? kWhole : kShort)) return false;
   event_ = std::move(event);
   return true;
 }

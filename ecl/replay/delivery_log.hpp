@@ -9,8 +9,9 @@
 #include "ecl/base/types.hpp"
 #include "ecl/node/delivery_observer.hpp"
 
-/// The delivery order of an asynchronous run. A node's trajectory is a function of its initial model, its own batches
-/// and the messages that it took: whoever knows which those were, and when, can repeat the run bit for bit.
+/// The delivery order of an asynchronous run. A node's trajectory is a function of its initial model, its own batches,
+/// the messages that it took and the numbers of exchanges that it chose: whoever knows which those were, and when, can
+/// repeat the run bit for bit.
 ///
 /// A log is a line of text that says whose it is, then events. An event is a variable-length integer, 8 * (steps since
 /// the last event) + kind, what belongs to the kind (for the messages of a round, per edge 0 or how much the message's
@@ -38,13 +39,15 @@ struct DeliveryEvent {
     evaluation,     ///< the model was evaluated
     stopped_early,  ///< the run ended before its time: the last evaluation
     settle,         ///< an exchange after the last step, and the messages that were taken in it
-    exchange        ///< the same, of an exchange within a round
+    exchange,       ///< the same, of an exchange within a round
+    exchanges_set   ///< from the round that ends next on there are so many of these
   };
   Kind kind = Kind::round;
   std::uint64_t step = 0;    ///< the node's, when it happened
   std::vector<Stamp> taken;  ///< round, serve, settle, exchange: per edge the number of the message, 0 for none
   int edge = 0;              ///< drop
-  bool begun = false;        ///< all but these: the round under way had begun
+  int exchanges = 0;         ///< exchanges_set
+  bool begun = false;        ///< drop, evaluation, stopped_early: the round under way had begun
   double time_s = 0;         ///< evaluation, stopped_early: the node's clock
   std::uint32_t model = 0;   ///< evaluation, stopped_early: checksum of the node's model
 };
@@ -61,6 +64,7 @@ class DeliveryLog final : public DeliveryObserver {
   void took(int e, Stamp number) override;
   void received(std::uint64_t step, Taking when) override;
   void dropped(std::uint64_t step, bool begun, int e) override;
+  void exchanges_set(std::uint64_t step, int exchanges) override;
   /// Whoever owns the loop evaluated the model x.
   void evaluated(std::uint64_t step, bool begun, double time_s, CVec x, bool stopped_early);
 

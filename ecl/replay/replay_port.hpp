@@ -26,8 +26,8 @@ class ReplayNetwork {
   bool posted(NodeId i, const DeliveryEvent& event) const;
   /// Messages posted to node i's edge e so far.
   Stamp posted(NodeId i, int e) const { return boxes_[index(i, e)].posted; }
-  /// The sender's step when it posted the message that node i takes next on edge e; it has been posted.
-  Stamp next_step(NodeId i, int e) const { return boxes_[index(i, e)].waiting.front().step; }
+  /// What the message was posted with that node i takes next on edge e; it has been posted.
+  Stamp next_stamp(NodeId i, int e) const { return boxes_[index(i, e)].waiting.front().step; }
   /// Node i is about to take the messages of `event`.
   void expect(NodeId i, const DeliveryEvent& event);
   /// It took them. Throws Error (io) if it did not: the log is not of this experiment.

@@ -65,20 +65,14 @@ void Experiment::build(NodeId nodes) {
 
 /// And checks the solver's parameters, before anything is written.
 void Experiment::choose_exchanges() {
-  exchanges_ = std::max(1, spec.exchanges);
+  const ExchangesARound wanted = spec.parsed_exchanges();
+  exchanges_ = std::max(1, wanted.number);
   auto solver = make_solver(rank_.value_or(0));
   message_floats_ = solver->message_size();
-  if (spec.exchanges == 0 && solver->usual_exchanges() > 1) {
-    exchanges_ = solver->usual_exchanges();
-    solver = make_solver(rank_.value_or(0));
-  }
-  if (spec.exchanges > 1 && !solver->exchanges_again())
-    throw Error("solver " + spec.solver + " exchanges once a round; leave out --exchanges " +
-                std::to_string(spec.exchanges) + ", or use --solver ecl");
-  if (spec.overlap && (mode == Mode::lock_step || !solver->overlaps()))
-    throw Error(
-        "--overlap makes exchanges while the next gradients are computed; it needs --mode async, --exchanges 2 "
-        "or more, and a solver whose exchanges leave the model alone: ecl");
+  if (wanted.number == 0) exchanges_ = solver->usual_exchanges();
+  if (wanted.share > 0) exchanges_ = std::max(ExchangeBudget::kLeast, exchanges_);
+  if (exchanges_ != std::max(1, wanted.number)) solver = make_solver(rank_.value_or(0));
+  refuse_exchanges(*solver);
   if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
                 " needs every message of a round exactly once, which --mode async does not promise; " +
@@ -87,6 +81,21 @@ void Experiment::choose_exchanges() {
     throw Error("topology " + spec.topology +
                 " has one-way edges, on which lock step does not know when a message has been read; " +
                 "use --mode async, or an undirected topology such as ring");
+}
+
+void Experiment::refuse_exchanges(const Solver& solver) const {
+  const ExchangesARound wanted = spec.parsed_exchanges();
+  if ((wanted.number > 1 || wanted.share > 0) && !solver.exchanges_again())
+    throw Error("solver " + spec.solver + " exchanges once a round; leave out --exchanges " + spec.exchanges +
+                ", or use --solver ecl");
+  if (wanted.share > 0 && (mode == Mode::lock_step || spec.overlap || spec.patience == 0))
+    throw Error("--exchanges " + spec.exchanges +
+                " goes by how long each node waits for the others; it needs --mode async, --patience above 0, and no "
+                "--overlap");
+  if (spec.overlap && (mode == Mode::lock_step || !solver.overlaps()))
+    throw Error(
+        "--overlap makes exchanges while the next gradients are computed; it needs --mode async, --exchanges 2 "
+        "or more, and a solver whose exchanges leave the model alone: ecl");
 }
 
 void Experiment::count_steps() {
@@ -116,6 +125,16 @@ StepRule Experiment::rule() const {
           .schedule = Schedule::parse(spec.schedule),
           .total_steps = steps,
           .overlap = spec.overlap};
+}
+
+ExchangeBudget Experiment::exchange_budget(NodeId i, double turns) const {
+  return {Patience(spec.patience * turns, round_steps(), graph.degree(i)), spec.parsed_exchanges().share * turns,
+          exchanges_};
+}
+
+std::string Experiment::exchanges_text() const {
+  if (spec.parsed_exchanges().share == 0) return std::to_string(exchanges_);
+  return std::to_string(ExchangeBudget::kLeast) + " .. " + std::to_string(ExchangeBudget::kMost);
 }
 
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
@@ -163,8 +182,8 @@ std::string Experiment::describe() const {
        << "graph     " << spec.topology << ", " << nodes() << " nodes, " << graph.edge_count() << " edges\n"
        << "solver    " << spec.solver << ", " << message_floats_ * sizeof(float) << " bytes a message, " << spec.mode
        << "\n"
-       << "run       " << steps << " steps on each node, " << rounds() << " rounds of " << exchanges_ << " exchanges, "
-       << evaluations_ << " evaluations\n";
+       << "run       " << steps << " steps on each node, " << rounds() << " rounds of " << exchanges_text()
+       << " exchanges, " << evaluations_ << " evaluations\n";
   return text.str();
 }
 
@@ -209,7 +228,7 @@ std::string Experiment::footprint() const {
        << "; the batch " << megabytes(batch) << "\n"
        << "  solver       " << megabytes(state.bytes().size()) << " (" << spec.solver << ")\n"
        << "  messages     " << megabytes(message) << " to each of " << graph.degree(i) << " neighbours "
-       << (exchanges_ > 1 ? std::to_string(exchanges_) + " times " : std::string()) << "every " << round_steps()
+       << (exchanges_ > 1 ? exchanges_text() + " times " : std::string()) << "every " << round_steps()
        << " steps; mailboxes " << megabytes(slots) << "\n"
        << "  samples      " << sizes[i] << ", " << megabytes(samples) << "; to test " << test.size() << ", "
        << megabytes(tests) << "\n"

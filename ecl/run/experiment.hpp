@@ -8,6 +8,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/sites.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "ecl/node/exchange_budget.hpp"
 #include "ecl/node/node.hpp"
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/run_data.hpp"
@@ -36,7 +37,9 @@ class Experiment {
   std::uint64_t rounds() const { return (steps + round_steps() - 1) / round_steps(); }
   /// False if no node ever sends a message: there is one node, or the solver does not communicate.
   bool exchanges() const { return message_floats_ > 0 && graph.edge_count() > 0; }
-  int exchanges_a_round() const { return exchanges_; }  ///< R
+  int exchanges_a_round() const { return exchanges_; }  ///< R; with --exchanges auto at first
+  /// Whose number of exchanges it is that node i makes. `turns`: so many nodes share a core, and each needs its turn.
+  ExchangeBudget exchange_budget(NodeId i, double turns = 1) const;
   std::size_t message_floats() const { return message_floats_; }
 
   std::unique_ptr<Solver> make_solver(NodeId i) const;
@@ -91,6 +94,8 @@ class Experiment {
   void build(NodeId nodes);
   void count_steps();
   void choose_exchanges();
+  void refuse_exchanges(const Solver& solver) const;
+  std::string exchanges_text() const;
   StepRule rule() const;
   double peak_of_process(double state, double slots) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
@@ -98,7 +103,7 @@ class Experiment {
   std::optional<NodeId> rank_;
   std::uint64_t evaluations_ = 1;
   std::size_t message_floats_ = 0;
-  int exchanges_ = 1;  ///< R
+  int exchanges_ = 1;  ///< R, at first
 };
 
 }  // namespace ecl

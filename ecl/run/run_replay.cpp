@@ -105,7 +105,6 @@ class ReplayRun final : public LocalRun<ReplayPort> {
   struct Track {
     DeliveryReader log;  ///< at the event to come
     bool ended = false;
-    std::uint64_t round_end = 0;  ///< steps, at the end of the round whose messages were taken last
     std::uint64_t evaluations = 0;
     bool stopped_early = false;
     double time_s = 0;  ///< of its last evaluation
@@ -150,7 +149,7 @@ class ReplayRun final : public LocalRun<ReplayPort> {
     if (!track.ended)
       step_to(i, track.log.event().step);
     else if (!track.stopped_early)
-      step_to(i, std::min(track.round_end, experiment_.steps));
+      while (steps_of(i) < experiment_.steps && !nodes_[i].optimizer().takes_messages()) make_step(i);
   }
 
   void play(NodeId i) {
@@ -158,8 +157,6 @@ class ReplayRun final : public LocalRun<ReplayPort> {
     const DeliveryEvent& event = track.log.event();
     switch (event.kind) {
       case DeliveryEvent::Kind::round:
-        track.round_end = event.step + experiment_.spec.local_steps;
-        [[fallthrough]];
       case DeliveryEvent::Kind::serve:
       case DeliveryEvent::Kind::settle:
       case DeliveryEvent::Kind::exchange:
@@ -168,6 +165,9 @@ class ReplayRun final : public LocalRun<ReplayPort> {
       case DeliveryEvent::Kind::drop:
         if (event.begun) nodes_[i].begin();
         nodes_[i].optimizer().drop(event.edge);
+        break;
+      case DeliveryEvent::Kind::exchanges_set:
+        nodes_[i].optimizer().set_exchanges(event.exchanges);
         break;
       case DeliveryEvent::Kind::evaluation:
         evaluate(i, event, ++track.evaluations);
@@ -189,7 +189,7 @@ class ReplayRun final : public LocalRun<ReplayPort> {
 
   void take(NodeId i, const DeliveryEvent& event) {
     for (int e = 0; e < experiment_.graph.degree(i); ++e)
-      if (event.taken[e] != 0) report_.add(i, e, event.step, network_.next_step(i, e));
+      if (event.taken[e] != 0) report_.add(i, e, event.step, SentAt::of(network_.next_stamp(i, e)).step);
     network_.expect(i, event);
     if (event.kind == DeliveryEvent::Kind::serve)
       nodes_[i].serve();
@@ -197,7 +197,7 @@ class ReplayRun final : public LocalRun<ReplayPort> {
       nodes_[i].settle();
     else if (event.kind == DeliveryEvent::Kind::exchange)
       nodes_[i].exchange();
-    else if (nodes_[i].optimizer().receives_before_last_step())
+    else if (nodes_[i].optimizer().begun() || !nodes_[i].optimizer().receives_at_start())
       make_step(i);
     else
       nodes_[i].begin();

@@ -16,7 +16,7 @@
 #include "ecl/metrics/progress.hpp"
 #include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/session.hpp"
-#include "ecl/node/patience.hpp"
+#include "ecl/node/exchange_budget.hpp"
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/keepers.hpp"
@@ -69,7 +69,7 @@ class RankRun {
         neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_),
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
-        patience_(experiment.spec.patience * turns(), experiment.round_steps(), experiment.graph.degree(rank_)),
+        budget_(experiment.exchange_budget(rank_, turns())),
         settling_(experiment),
         settled_(!settling_.wanted()),
         consensus_(comm, experiment.model->dim()),
@@ -86,6 +86,7 @@ class RankRun {
     rows_written_ = evaluations_.begun() * experiment_.nodes();
     evaluations_.resume();
     node_.restart_port();
+    budget_.restart_port();
     plan();
   }
   std::uint64_t checkpoint() const { return checkpoints_.published(); }
@@ -222,11 +223,10 @@ class RankRun {
 
   /// One of the round's further exchanges; false if it waits for the neighbours.
   bool exchange_again() {
-    const auto has_news = [this](int e) { return node_.optimizer().has_news(e); };
     if (!node_.ready()) return false;
-    if (experiment_.mode == Mode::async && !patience_.over(now(), has_news)) return false;
+    if (experiment_.mode == Mode::async && !budget_.over(now(), node_.optimizer())) return false;
     node_.exchange();
-    patience_.begin(now());
+    budget_.begin(now(), node_.optimizer());
     return true;
   }
 
@@ -260,12 +260,13 @@ class RankRun {
   }
 
   void step() {
+    if (node_.optimizer().ends_round()) node_.optimizer().set_exchanges(budget_.exchanges());
     const double start_s = now();
     const double loss = node_.step();
     const double end_s = now();
     step_seconds_ += end_s - start_s;
-    patience_.add_step(end_s - start_s);
-    patience_.begin(end_s);
+    budget_.add_step(end_s - start_s);
+    if (node_.exchanging()) budget_.begin(end_s, node_.optimizer());
     trained_s_ = end_s;
     diverged_ = !loss_.add(loss);
     if (slowness_ > 1) fall_behind(end_s - start_s);
@@ -308,7 +309,7 @@ class RankRun {
     // In lock step the neighbours' messages of the round must be in the state: mailboxes are not saved.
     if (!archive.loading()) node_.begin();
     double seconds = now();
-    archive(seconds, trained_s_, step_seconds_, loss_, node_);
+    archive(seconds, trained_s_, step_seconds_, loss_, budget_, node_);
     evaluations_.archive(archive, complete);
     if (archive.loading()) before_s_ = seconds;
   }
@@ -445,7 +446,7 @@ class RankRun {
   std::vector<NodeId> lost_;          ///< ranks that died
   std::unique_ptr<DeliveryLog> log_;  ///< --record
   Evaluations evaluations_;
-  Patience patience_;
+  ExchangeBudget budget_;
   Settling settling_;
   SettlingPace pace_;
   bool settled_;

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "ecl/base/random.hpp"
-#include "ecl/node/patience.hpp"
+#include "ecl/node/exchange_budget.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/directory/run_lock.hpp"
@@ -37,8 +37,7 @@ class SimRun final : public LocalRun<SimPort> {
         times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.spec.local_steps),
         next_checkpoint_(times_.after(0)) {
     place_nodes(network_);
-    for (NodeId i = 0; i < experiment.nodes(); ++i)
-      patience_.emplace_back(experiment.spec.patience, experiment.round_steps(), experiment.graph.degree(i));
+    for (NodeId i = 0; i < experiment.nodes(); ++i) budgets_.push_back(experiment.exchange_budget(i));
   }
 
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Throws Error.
@@ -93,7 +92,7 @@ class SimRun final : public LocalRun<SimPort> {
     for (auto& node : nodes_) archive(node);
     for (auto& loss : losses_) archive(loss);
     for (auto& pace : paces_) archive(pace);
-    for (auto& patience : patience_) archive(patience);
+    for (auto& budget : budgets_) archive(budget);
     archive.list(last_rows_);
     if (archive.loading()) check_loaded(archive);
   }
@@ -143,9 +142,11 @@ class SimRun final : public LocalRun<SimPort> {
 
   /// The end of node i's computing.
   void step(NodeId i) {
+    Optimizer<SimPort>& optimizer = nodes_[i].optimizer();
+    if (optimizer.ends_round()) optimizer.set_exchanges(budgets_[i].exchanges());
     make_step(i);
     exchange_at_[i] = network_.now() + exchange_gap(i);
-    patience_[i].begin(network_.now());
+    if (optimizer.exchanging()) budgets_[i].begin(network_.now(), optimizer);
     last_step_s_ = network_.now();
     ++steps_done_;
   }
@@ -164,7 +165,7 @@ class SimRun final : public LocalRun<SimPort> {
     if (!done(i)) {
       computing_[i] = 1;
       const double seconds = step_seconds(i);
-      patience_[i].add_step(seconds);
+      budgets_[i].add_step(seconds);
       step_ends_[i] = network_.now() + seconds;
       go_on_computing(i);
     } else if (node.serve()) {
@@ -175,11 +176,10 @@ class SimRun final : public LocalRun<SimPort> {
   /// The further exchanges of node i's round; false if the next one waits for the neighbours.
   bool exchange_again(NodeId i) {
     Node<SimPort>& node = nodes_[i];
-    for (; node.exchanging(); patience_[i].begin(network_.now())) {
-      const auto has_news = [&](int e) { return node.optimizer().has_news(e); };
+    for (; node.exchanging(); budgets_[i].begin(network_.now(), node.optimizer())) {
       if (!node.ready()) return false;
-      if (experiment_.mode == Mode::async && !patience_[i].over(network_.now(), has_news)) {
-        network_.wake_at(patience_[i].until_s(), i);
+      if (experiment_.mode == Mode::async && !budgets_[i].over(network_.now(), node.optimizer())) {
+        network_.wake_at(budgets_[i].until_s(), i);
         return false;
       }
       node.exchange();
@@ -296,7 +296,7 @@ class SimRun final : public LocalRun<SimPort> {
   bool settled_;
   double settling_since_s_ = -1;
   std::vector<SettlingPace> paces_;
-  std::vector<Patience> patience_;
+  std::vector<ExchangeBudget> budgets_;
   std::vector<char> agreeing_;  ///< per node: it has made the exchanges that were planned
   double last_step_s_ = 0, status_s_ = 0;
   std::uint64_t steps_done_ = 0;  ///< of all nodes

@@ -24,6 +24,23 @@ void require(bool holds, const std::string& option, double value, const std::str
 
 bool Spec::own_tests() const { return own_data() && (test.empty() || is_pattern(test, "--test")); }
 
+ExchangesARound Spec::parsed_exchanges() const {
+  if (exchanges == "usual") return {};
+  if (exchanges == "auto") return {.share = 0.25};
+  try {
+    if (exchanges.starts_with("auto:")) {
+      const double percent = to_number(exchanges.substr(5), "");
+      if (percent > 0 && percent <= 1000) return {.share = percent / 100};
+    } else {
+      const std::int64_t number = to_integer(exchanges, "");
+      if (number >= 1 && number <= 1000) return {.number = static_cast<int>(number)};
+    }
+  } catch (const Error&) {  // said below
+  }
+  throw Error("--exchanges " + exchanges + " is none of: usual, a number in 1 .. 1000, auto, auto:PERCENT with a " +
+              "percentage above 0, at most 1000");
+}
+
 /// Who has data of its own says where each node finds them.
 static void check_own_data(const Spec& spec) {
   const bool pattern = is_pattern(spec.data, "--data"), test_pattern = is_pattern(spec.test, "--test");
@@ -58,7 +75,7 @@ void check(const Spec& spec) {
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
   require(spec.local_steps >= 1, "--local-steps", spec.local_steps, "at least 1");
-  require(spec.exchanges >= 0 && spec.exchanges <= 1000, "--exchanges", spec.exchanges, "in 0 .. 1000");
+  static_cast<void>(spec.parsed_exchanges());
   require(spec.patience >= 0 && spec.patience <= 1000, "--patience", spec.patience, "in 0 .. 1000");
   require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");
   require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");

@@ -11,6 +11,12 @@
 
 namespace ecl {
 
+/// What --exchanges says.
+struct ExchangesARound {
+  int number = 0;    ///< R; 0: the solver's usual
+  double share = 0;  ///< above 0: as many as take this share of the round's own time (ExchangeBudget)
+};
+
 /// What to run: the options of `ecl train` and `ecl simulate`, resolved. Names and meanings are those of the options.
 struct Spec {
   std::string command;  ///< the command line, for summary.json
@@ -31,9 +37,9 @@ struct Spec {
   std::uint64_t batch = 32;
   std::string augment = "none";
   int local_steps = 8;
-  int exchanges = 0;     ///< R; 0: the solver's usual
-  double patience = 1;   ///< of a round's own time: how long an exchange waits for the neighbours
-  bool overlap = false;  ///< exchanges but the first come while the next gradients are computed
+  std::string exchanges = "usual";  ///< R: usual, a number, auto, auto:PERCENT
+  double patience = 1;              ///< of a round's own time: how long an exchange waits for the neighbours
+  bool overlap = false;             ///< exchanges but the first come while the next gradients are computed
   double learning_rate = 0.05;
   std::string schedule = "linear:0.7";
   double momentum = 0, weight_decay = 0;
@@ -65,6 +71,7 @@ struct Spec {
   bool own_data() const { return partition == "own"; }
   /// Every node has test samples of its own, too.
   bool own_tests() const;
+  ExchangesARound parsed_exchanges() const;  ///< throws Error
   Mode parsed_mode() const { return mode == "lock-step" ? Mode::lock_step : Mode::async; }
 };
 

@@ -27,6 +27,7 @@ Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nu
 /// mean of the nodes' medians and the largest of their 99 % quantiles. Accuracies are of nodes with the same test set.
 struct Totals {
   double accuracy_mean = 0, accuracy_min = 1e300, consensus_error = 0, stale_p50 = 0, stale_p99 = 0;
+  double exchanges_mean = 0, exchanges_min = 1e300, exchanges_max = 0;  ///< a round
   std::uint64_t steps = 0, refused = 0;
   Traffic traffic;
 
@@ -38,11 +39,17 @@ struct Totals {
       stale_p99 = std::max(stale_p99, row.stale_p99);
       steps += row.step;
       refused += row.messages_refused;
+      const double rounds = std::ceil(static_cast<double>(row.step) / experiment.round_steps()),
+                   exchanges = rounds > 0 ? static_cast<double>(row.exchanges) / rounds : 0;
+      exchanges_mean += exchanges;
+      exchanges_min = std::min(exchanges_min, exchanges);
+      exchanges_max = std::max(exchanges_max, exchanges);
       traffic += row.traffic;
     }
     const double nodes = static_cast<double>(rows.size());
     accuracy_mean /= nodes;
     stale_p50 /= nodes;
+    exchanges_mean /= nodes;
     consensus_error = consensus_error_of(rows);
     if (experiment.data.own_tests()) accuracy_mean = accuracy_min = std::nan("");
   }
@@ -167,6 +174,7 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"peak_memory_bytes", summary.peak_memory_bytes},
       {"steps", totals.steps},
       {"rounds", experiment.rounds()},
+      {"exchanges_mean", experiment.exchanges() ? or_null(totals.exchanges_mean) : Json(nullptr)},
       {"settle_rounds", summary.settle_rounds},
       {"warnings", summary.warnings},
       {"nodes_lost", summary.nodes_lost},
@@ -243,6 +251,9 @@ void print(std::ostream& out, std::ostream& err, const Summary& summary, const E
   if (std::isfinite(summary.consensus.loss))
     add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
         static_cast<double>(totals.traffic.bytes_sent) / 1e6);
+  if (const double share = experiment.spec.parsed_exchanges().share; share > 0)
+    add("exchanges a round: %.1f, by node %.1f .. %.1f, in %g %% of the round's own time", totals.exchanges_mean,
+        totals.exchanges_min, totals.exchanges_max, 100 * share);
   if (summary.distance_to_optimum) add("distance to the closed-form optimum: %.2e", *summary.distance_to_optimum);
   if (const auto resume = resume_command(experiment); resume && summary.verdict == Verdict::preempted)
     out << "to go on: " << *resume << '\n';

@@ -80,7 +80,8 @@ Group exchange_options(Spec& spec) {
     ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
     ("local-steps", field(spec.local_steps), "K: steps between two exchanges; the last round may be shorter")
     ("exchanges", field(spec.exchanges),
-     "R: exchanges after each round's steps; 0: as many as the solver likes, 4 for ecl, 1 for the others")
+     "R: exchanges after each round's steps. usual: 4 for ecl, 1 for the others; auto or auto:PERCENT: as many, from 2 "
+     "to 16, as the links carry in PERCENT (25) of the time of the round's steps, by each node's own clock")
     ("patience", field(spec.patience),
      "asynchronously, how long each of them but the first waits for the neighbours: in times of the round's steps")
     ("overlap", po::bool_switch(&spec.overlap), "make them while the next gradients are computed, and wait for nobody")

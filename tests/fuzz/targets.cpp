@@ -197,6 +197,7 @@ void read_delivery_log(Input input) {
   while (log.next()) {
     const DeliveryEvent& event = log.event();
     expect(std::ssize(event.taken) == log.origin().edges, "not one number per edge");
+    expect(event.exchanges >= 0, "fewer than no exchanges");
     expect(event.edge == 0 || event.edge < log.origin().edges, "an edge that is none");
   }
 }

@@ -22,13 +22,13 @@ struct Averaging {
 
 /// `spec` with it, for a solver that takes `gossip`, or plain for any that exchanges several times.
 inline Spec with(Spec spec, const Averaging& averaging) {
-  spec.exchanges = averaging.exchanges;
+  spec.exchanges = std::to_string(averaging.exchanges);
   if (averaging.gossip != "plain") spec.settings.push_back("gossip=" + averaging.gossip);
   return spec;
 }
 
 inline Averaging averaging_of(const Spec& spec) {
-  Averaging averaging{std::max(1, spec.exchanges), "plain"};
+  Averaging averaging{std::max(1, spec.parsed_exchanges().number), "plain"};
   for (const std::string& setting : spec.settings)
     if (setting.rfind("gossip=", 0) == 0) averaging.gossip = setting.substr(7);
   return averaging;

@@ -164,7 +164,7 @@ inline Ending run_through(Spec spec, const Scenario& scenario) {
 inline Ending asynchronously(const std::string& solver, const Scenario& scenario, std::uint64_t steps = 20000,
                              int exchanges = 1) {
   Spec spec = fault_spec(solver, "async", steps);
-  spec.exchanges = exchanges;
+  spec.exchanges = std::to_string(exchanges);
   spec.node_speed = "2:2,3:4,5:3,7:2";
   return run_through(spec, scenario);
 }

@@ -80,12 +80,14 @@ class Forwarding : public Solver {
   Delivery delivery() const override { return solver_->delivery(); }
   bool replies() const override { return solver_->replies(); }
   bool receives_before_last_step() const override { return solver_->receives_before_last_step(); }
+  bool receives_at_start() const override { return solver_->receives_at_start(); }
   bool directed() const override { return solver_->directed(); }
   void receive(int e, CVec message) override { solver_->receive(e, message); }
   void combine(Vec x) override { solver_->combine(x); }
   void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
   void end_round(Vec x, int steps, double step_size) override { solver_->end_round(x, steps, step_size); }
   bool exchanges_again() const override { return solver_->exchanges_again(); }
+  void set_exchanges(int exchanges) override { solver_->set_exchanges(exchanges); }
   void exchange(Vec x) override { solver_->exchange(x); }
   void send(int e, CVec x, Vec message) override { solver_->send(e, x, message); }
   void drop(int e) override { solver_->drop(e); }
@@ -111,6 +113,9 @@ class Simulation {
       nodes_.push_back(experiment_.make_node(i, SimPort(network_, i), std::move(solver), workspace_));
     }
   }
+
+  /// From here on `choose` says how many exchanges node i's round has that ends with its next step.
+  void choose_exchanges(std::function<int(NodeId i, std::uint64_t step)> choose) { exchanges_ = std::move(choose); }
 
   /// Every living node makes `steps` steps; periods are exponential with mean 1 times the node's slowness, or exactly
   /// that in lock step.
@@ -207,6 +212,8 @@ class Simulation {
         if (nodes_[i].serve()) network_.park(i);
         continue;
       }
+      Optimizer<SimPort>& optimizer = nodes_[i].optimizer();
+      if (exchanges_ && optimizer.ends_round()) optimizer.set_exchanges(exchanges_(i, optimizer.steps()));
       nodes_[i].step();
       network_.wake_at(network_.now() + period(i), i);
     }
@@ -225,6 +232,7 @@ class Simulation {
   Workspace workspace_;
   std::vector<Node<SimPort>> nodes_;
   std::vector<char> alive_;
+  std::function<int(NodeId, std::uint64_t)> exchanges_;  ///< empty: those of the spec
 };
 
 }  // namespace ecl::test
