@@ -52,7 +52,7 @@
 /// velocity is an average: beta does not change the size of steps), look_ahead 0 for many local steps, which look ahead
 /// by themselves, and 0 or 1 for one or two. With messages several rounds late take a smaller mu.
 ///
-/// In the first rounds the velocity is a mean of what there is, in which its start, 0, counts as four gradients (as one
+/// In the first rounds the velocity is a mean of what there is, in which its start, 0, counts as four gradients (as two
 /// where R > 1): with beta from the first round a short run would end before the velocity has grown (at 0.95 it takes
 /// 45 rounds to 90 per cent); without those, the first gradients of unlike shards push the nodes too far apart.
 ///
@@ -77,7 +77,7 @@ class Ecl final : public Solver {
         local_steps_(static_cast<float>(setup.local_steps)),
         exchanges_(static_cast<float>(setup.exchanges)),
         at_centre_(setup.exchanges > 1),
-        head_start_(at_centre_ ? 1 : 4),
+        head_start_(at_centre_ ? 2 : 4),
         duals_(duals(setup, params)),
         model_(setup.initial.begin(), setup.initial.end()),
         correction_(setup.initial.size()),

@@ -42,7 +42,7 @@ Spec with(Spec spec, std::vector<std::string> settings) {
 class EclExact : public testing::TestWithParam<std::tuple<int, const char*, const char*>> {};
 
 TEST_P(EclExact, OnHeterogeneousQuadratics) {
-  Spec spec = quadratics(8, 16000);
+  Spec spec = quadratics(8, 24000);
   spec.local_steps = std::get<0>(GetParam());
   spec.solver = std::get<2>(GetParam());
   EXPECT_LT(error_after(with(spec, {std::get<1>(GetParam())})), kFloat);
