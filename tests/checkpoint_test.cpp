@@ -199,7 +199,8 @@ TEST_P(Preempted, CheckpointsAndIsResumed) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   expect_metrics(metrics(stopped), 4, 150);
   EXPECT_EQ(summary_of(stopped)["verdict"], "converged");
-  EXPECT_GT(summary_of(stopped)["test_accuracy_min"], 93);
+  // In lock step 95.8; else how far the slow node is behind when the others are done is chance: 92.5 to 96.1 was seen.
+  EXPECT_GT(summary_of(stopped)["test_accuracy_min"], lock_step ? 93 : 90);
   EXPECT_LT(summary_of(stopped)["consensus_error"], 0.1);
   if (!lock_step) return;
   ASSERT_EQ(run(tool_on(4, options + whole.string())).exit_code, 0);

@@ -111,7 +111,7 @@ TEST(Ranks, ANeighbourThatSendsNoNumbersIsNamedAndNotBelieved) {
   if (node == 0) {
     for (int e = 0; e < ring.degree(0); ++e) {
       for (float& out : port.outbox(e)) out = std::numeric_limits<float>::quiet_NaN();
-      port.post(e, 7);
+      port.post(e, SentAt{7, 0}.stamp());
     }
   }
   Optimizer<MpiPort> optimizer(std::move(port), std::move(solver), ring, node, rule, Mode::async);
