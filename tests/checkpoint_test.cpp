@@ -199,8 +199,9 @@ TEST_P(Preempted, CheckpointsAndIsResumed) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   expect_metrics(metrics(stopped), 4, 150);
   EXPECT_EQ(summary_of(stopped)["verdict"], "converged");
-  // In lock step 95.8; else how far the slow node is behind when the others are done is chance: 92.5 to 96.1 was seen.
-  EXPECT_GT(summary_of(stopped)["test_accuracy_min"], lock_step ? 93 : 90);
+  // With four exchanges, asynchronously, how far the slow node is behind when the others are done is chance, and its
+  // last steps draw the model to its own data: 92.5 to 96.1 was seen; else 95.8 to 96.1.
+  EXPECT_GT(summary_of(stopped)["test_accuracy_min"], mode == std::string("async") ? 90 : 93);
   EXPECT_LT(summary_of(stopped)["consensus_error"], 0.1);
   if (!lock_step) return;
   ASSERT_EQ(run(tool_on(4, options + whole.string())).exit_code, 0);
@@ -210,8 +211,9 @@ TEST_P(Preempted, CheckpointsAndIsResumed) {
 INSTANTIATE_TEST_SUITE_P(Checkpoint, Preempted,
                          testing::Values(Interruption{"LockStepUser1", "lock-step", SIGUSR1, true},
                                          Interruption{"LockStepOneRank", "lock-step", SIGINT, false},
-                                         Interruption{"AsyncUser1", "async", SIGUSR1, true},
-                                         Interruption{"AsyncOneRank", "async", SIGTERM, false}),
+                                         Interruption{"AsyncUser1", "async --exchanges 1", SIGUSR1, true},
+                                         Interruption{"AsyncOneRank", "async --exchanges 1", SIGTERM, false},
+                                         Interruption{"AsyncExchanges", "async", SIGTERM, false}),
                          [](const auto& test) { return test.param.name; });
 
 /// mpirun that is told to end waits a second before it passes that on, and another one before it kills what is left;

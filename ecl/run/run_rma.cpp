@@ -78,6 +78,9 @@ class RankRun {
     plan();
     experiment.model->meanwhile([this] { move(); });
   }
+  ~RankRun() { experiment_.model->meanwhile({}); }
+  RankRun(const RankRun&) = delete;
+  RankRun& operator=(const RankRun&) = delete;
 
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Collective; throws Error, the same on
   /// every rank.
