@@ -47,10 +47,10 @@ PLACES = {"one host of 8 ranks": ["mpirun", "-n", "8"], "4 hosts of 2 ranks": [H
           "4 hosts of 2 ranks, 1 ms apart": [HOSTS, *FAR, "4", "2"]}
 
 
-SEVERAL = {"mlp": ["--dataset", "fashion-mnist", "--model", "mlp", "--batch", "100", "--steps", "2000"],
-           "cnn": ["--dataset", "fashion-mnist", "--model", "cnn", "--batch", "100", "--steps", "240"],
+SEVERAL = {"mlp": ["--dataset", "fashion-mnist", "--model", "mlp", "--batch", "100", "--steps", "500"],
+           "cnn": ["--dataset", "fashion-mnist", "--model", "cnn", "--batch", "100", "--steps", "160"],
            "resnet:20": ["--dataset", "cifar10", "--data", ROOT / "data/cifar10", "--model", "resnet:20",
-                         "--batch", "25", "--steps", "40"]}
+                         "--batch", "25", "--steps", "30"]}
 EXCHANGES = ["1", "4", "8"]
 
 

@@ -99,9 +99,10 @@ class Ecl final : public Solver {
   /// x_i, so that the local steps have the point where gradients are wanted in their middle.
   void combine(Vec x) override {
     if (!at_centre_) return;
-    duals_.split(model_, correction_);  // z_i; without edges w_i as it is
     const float ahead = look_ahead_ - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * step_;
-    for (std::size_t d = 0; d < x.size(); ++d) x[d] = model_[d] - reach * (velocity_[d] - correction_[d]);
+    duals_.split(model_, correction_, [&](std::size_t first, std::size_t end) {  // z_i; without edges w_i as it is
+      for (std::size_t d = first; d < end; ++d) x[d] = model_[d] - reach * (velocity_[d] - correction_[d]);
+    });
   }
 
   void descend(Vec x, CVec direction, double step_size) override {
@@ -115,15 +116,21 @@ class Ecl final : public Solver {
   }
 
   void end_round(Vec x, int steps, double step_size) override {
-    duals_.split(model_, correction_);
     if (steps > 0) update_velocity(steps);
     step_ = static_cast<float>(step_size) * static_cast<float>(steps);
-    go(x);
+    exchange(x);
   }
 
+  /// A part of the round's step, from the centre. With R > 1 x is combine()'s.
   void exchange(Vec x) override {
-    duals_.split(model_, correction_);
-    go(x);
+    const float step = step_ / exchanges_, reach = (1 + look_ahead_) * step;
+    duals_.split(model_, correction_, [&](std::size_t first, std::size_t end) {
+      for (std::size_t d = first; d < end; ++d) {
+        const float direction = velocity_[d] - correction_[d];
+        if (!at_centre_) x[d] = model_[d] - reach * direction;
+        model_[d] -= step * direction;
+      }
+    });
   }
 
   void send(int e, CVec, Vec message) override { duals_.send(e, model_, message); }
@@ -133,16 +140,6 @@ class Ecl final : public Solver {
   }
 
  private:
-  /// A part of the round's step, from the centre. With R > 1 x is combine()'s.
-  void go(Vec x) {
-    const float step = step_ / exchanges_, reach = (1 + look_ahead_) * step;
-    for (std::size_t d = 0; d < x.size(); ++d) {
-      const float direction = velocity_[d] - correction_[d];
-      if (!at_centre_) x[d] = model_[d] - reach * direction;
-      model_[d] -= step * direction;
-    }
-  }
-
   /// v_i <- beta_t v_i + (1 - beta_t) times the mean of the round's gradients.
   void update_velocity(int steps) {
     const float beta = std::min(beta_, (rounds_ + head_start_) / (rounds_ + head_start_ + 1)),

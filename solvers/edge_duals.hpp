@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -106,18 +108,32 @@ class EdgeDuals {
   /// The duals seen from both ends at once: an edge's p_{i|j} = alpha z + c and s_{i->j} = alpha z - c. `centre`
   /// becomes the mean of the z, weighted by alpha, which at consensus is the model; `correction` the sum of the c,
   /// which at rest is the gradient. Without edges the centre stays as it is.
+  ///
+  /// It goes stretch by stretch, as the vectors are larger than a cache. `then(first, end)` is called after each.
+  template <class Then>
+  void split(Vec centre, Vec correction, const Then& then) {
+    constexpr std::size_t kStretch = 1024;
+    const float alpha_sum = std::accumulate(alpha_.begin(), alpha_.end(), 0.0f);
+    const float scale = alpha_sum > 0 ? 0.5f / alpha_sum : 0;
+    for (std::size_t first = 0; first < dim_; first += kStretch) {
+      const std::size_t n = std::min(kStretch, dim_ - first);
+      std::array<float, kStretch> pull, said;
+      std::fill_n(pull.begin(), n, 0.0f);
+      std::fill_n(said.begin(), n, 0.0f);
+      for (std::size_t e = 0; e < alpha_.size(); ++e) {
+        const float *p = part(duals_, e).data() + first, *s = part(sent_, e).data() + first;
+        for (std::size_t d = 0; d < n; ++d) pull[d] += p[d], said[d] += s[d];
+      }
+      float *z = centre.data() + first, *c = correction.data() + first;
+      for (std::size_t d = 0; d < n; ++d) {
+        if (alpha_sum > 0) z[d] = scale * (pull[d] + said[d]);
+        c[d] = 0.5f * (pull[d] - said[d]);
+      }
+      then(first, first + n);
+    }
+  }
   void split(Vec centre, Vec correction) {
-    sum();
-    std::fill(correction.begin(), correction.end(), 0.0f);
-    for (std::size_t e = 0; e < alpha_.size(); ++e) {
-      const float* s = part(sent_, e).data();
-      for (std::size_t d = 0; d < dim_; ++d) correction[d] += s[d];
-    }
-    const float scale = alpha_sum_ > 0 ? 0.5f / alpha_sum_ : 0;
-    for (std::size_t d = 0; d < dim_; ++d) {
-      if (alpha_sum_ > 0) centre[d] = scale * (pull_[d] + correction[d]);
-      correction[d] = 0.5f * (pull_[d] - correction[d]);
-    }
+    split(centre, correction, [](std::size_t, std::size_t) {});
   }
 
  private:

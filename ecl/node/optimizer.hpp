@@ -144,7 +144,8 @@ class Optimizer {
     const EdgeUse& edge = edges_[e];
     if (!edge.receives) return 0;
     if (edge.heard.step < steps_) return edge.next_round();
-    if (edge.heard.step == rule_.total_steps && steps_ < rule_.total_steps) return edge.taken + 1;  // it only answers
+    if (edge.heard.step == rule_.total_steps && steps_ < rule_.total_steps)  // it answers once a round
+      return left_ + 1 == rule_.exchanges ? edge.taken + 1 : 0;
     return edge.heard.left == 0 ? 0
                                 : std::min(edge.first + (rule_.exchanges - 1 - left_), edge.taken + edge.heard.left);
   }
@@ -153,10 +154,12 @@ class Optimizer {
     return std::none_of(edges_.begin(), edges_.end(),
                         [this](const EdgeUse& edge) { return edge.receives && !has_news(edge); });
   }
-  /// A message waits from a neighbour that had steps to make when it last spoke.
+  /// A message of a new round waits from a neighbour that had steps to make when it last spoke. Who has none left
+  /// answers these only: each answer without a gradient lets the neighbour's data draw the model a little.
   bool heard_from_training() const {
-    return std::any_of(edges_.begin(), edges_.end(),
-                       [this](const EdgeUse& edge) { return has_news(edge) && edge.heard.step < rule_.total_steps; });
+    return std::any_of(edges_.begin(), edges_.end(), [this](const EdgeUse& edge) {
+      return edge.heard.step < rule_.total_steps && has_news(edge, edge.next_round());
+    });
   }
 
   /// A server whose own steps are done goes on telling its clients: call this when a message may have come. False if
@@ -263,8 +266,9 @@ class Optimizer {
     }
   };
 
-  bool has_news(const EdgeUse& edge) const {
-    return edge.receives && port_.arrived(static_cast<int>(&edge - edges_.data())) > edge.taken;
+  bool has_news(const EdgeUse& edge) const { return has_news(edge, edge.taken + 1); }
+  bool has_news(const EdgeUse& edge, Stamp number) const {
+    return edge.receives && port_.arrived(static_cast<int>(&edge - edges_.data())) >= number;
   }
   int edge_count() const { return static_cast<int>(edges_.size()); }
 

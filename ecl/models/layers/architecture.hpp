@@ -26,10 +26,12 @@ struct Conv2d {
   bool bias = true;
 };
 
-/// Normalises each sample's groups of channels, then scales and shifts every channel (Wu and He, ECCV 2018).
+/// Normalises each sample's groups of channels, then scales and shifts every channel (Wu and He, ECCV 2018). At first
+/// `scale` is 1, or what is given.
 struct GroupNorm {
   std::string name;
   int groups;
+  float scale = 1;
 };
 
 struct Relu {};

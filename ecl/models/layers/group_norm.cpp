@@ -67,7 +67,7 @@ std::vector<Slice> GroupNormLayer<T>::slices() const {
 
 template <class T>
 void GroupNormLayer<T>::init(T* w, Random&) const {
-  std::fill_n(w, this->in.channels, T(1));
+  std::fill_n(w, this->in.channels, T(it_.scale));
   std::fill_n(w + this->in.channels, this->in.channels, T(0));
 }
 
