@@ -198,7 +198,7 @@ class RankRun {
     return true;
   }
 
-  /// The steps are made. While neighbours still train, an asynchronous rank answers each message of theirs. When all
+  /// The steps are made. While neighbours still train, an asynchronous rank answers each round of theirs. When all
   /// have made their steps it exchanges as often as is planned, and looks with all others at the consensus
   /// error, which plans more or none. False if there is nothing to do at the moment.
   bool settle() {
