@@ -36,6 +36,10 @@
 /// R may change from round to round, at each node by itself (set_exchanges): it only divides the node's own step. At
 /// rest that is 0, and alpha does not depend on R.
 ///
+/// A slow node answers the exchanges of the rounds that its neighbours make meanwhile, each with one more such part:
+/// its last gradients count as often as theirs. The network goes on m steps so, and the node takes its gradients in the
+/// middle of that way, m as it was in its last round: m/2 more for look_ahead.
+///
 /// With the velocities fixed the exchanges solve the linearised problem: c_i comes to v_i less the nodes' mean, and all
 /// move by the mean. At rest nothing is different.
 ///
@@ -96,10 +100,11 @@ class Ecl final : public Solver {
   bool overlaps() const override { return at_centre_; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
-  /// x_i, so that the local steps have the point where gradients are wanted in their middle.
+  /// x_i, so that the local steps have the point where gradients are wanted in their middle: z_i, or half of the way
+  /// that the network goes while a slow node computes.
   void combine(Vec x) override {
     if (!at_centre_) return;
-    const float ahead = look_ahead_ - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * step_;
+    const float ahead = look_ahead_ + answered_ / 2 - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * step_;
     duals_.split(model_, correction_, [&](std::size_t first, std::size_t end) {  // z_i; without edges w_i as it is
       for (std::size_t d = first; d < end; ++d) x[d] = model_[d] - reach * (velocity_[d] - correction_[d]);
     });
@@ -117,12 +122,18 @@ class Ecl final : public Solver {
 
   void end_round(Vec x, int steps, double step_size) override {
     if (steps > 0) update_velocity(steps);
+    answered_ = static_cast<float>(answers_) / exchanges_;
+    answers_ = 0, parts_left_ = static_cast<int>(exchanges_);
     step_ = static_cast<float>(step_size) * static_cast<float>(steps);
     exchange(x);
   }
 
   /// A part of the round's step, from the centre. With R > 1 x is combine()'s.
   void exchange(Vec x) override {
+    if (parts_left_ > 0)
+      --parts_left_;
+    else
+      ++answers_;
     const float step = step_ / exchanges_, reach = (1 + look_ahead_) * step;
     duals_.split(model_, correction_, [&](std::size_t first, std::size_t end) {
       for (std::size_t d = first; d < end; ++d) {
@@ -136,7 +147,8 @@ class Ecl final : public Solver {
   void send(int e, CVec, Vec message) override { duals_.send(e, model_, message); }
   void drop(int e) override { duals_.drop(e); }
   void archive(Archive& archive) override {
-    archive(rounds_, exchanges_, step_, duals_, model_, correction_, gradients_, velocity_);
+    archive(rounds_, exchanges_, step_, parts_left_, answers_, answered_, duals_, model_, correction_, gradients_,
+            velocity_);
   }
 
  private:
@@ -154,6 +166,9 @@ class Ecl final : public Solver {
   bool at_centre_;                 ///< gradients are taken around z_i
   float head_start_;               ///< gradients that the velocity's start counts for
   float step_ = 0;                 ///< mu K of the round that ended last
+  int parts_left_ = 0;             ///< of that step
+  int answers_ = 0;                ///< exchanges since then that answered faster neighbours, with further such parts
+  float answered_ = 0;             ///< steps that those of the round before made
   float rounds_ = 0;               ///< with gradients, so far
   EdgeDuals duals_;
   Floats model_;       ///< w_i, what messages tell

@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "ecl/base/params.hpp"
 #include "ecl/node/exchange_budget.hpp"
 #include "tests/support/command.hpp"
 
@@ -149,14 +150,15 @@ TEST(Budget, WithoutAShareIsTheNumberThatWasGiven) {
   EXPECT_EQ(budget.exchanges(), 1);
 }
 
-/// A node's time, in its steps of a second each, when it has made half of 40 of them; node 0 as good as stands still.
+/// A node's time, in its steps of a second each, when it has made half of 40 of them; node 0 as good as stands still,
+/// and dpsgd answers nobody meanwhile.
 std::map<int, double> times(const std::string& patience) {
   const Scratch scratch;
   const std::string out = (scratch / "a").string();
-  const Outcome outcome =
-      run(tool("simulate --quiet --local-steps 1 --steps 40 --eval-every 3.6 --exchanges 4 --node-speed 0:100000 "
-               "--step-time-s 1 --jitter 0 --latency-s 0 --bandwidth-bytes-s 0 --patience " +
-               patience + " --out " + out));
+  const Outcome outcome = run(tool(
+      "simulate --solver dpsgd --quiet --local-steps 1 --steps 40 --eval-every 3.6 --exchanges 4 --node-speed 0:100000 "
+      "--step-time-s 1 --jitter 0 --latency-s 0 --bandwidth-bytes-s 0 --patience " +
+      patience + " --out " + out));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   std::map<int, double> found;
   std::istringstream rows(read_file(out + "/metrics.csv"));
@@ -170,6 +172,33 @@ std::map<int, double> times(const std::string& patience) {
   }
   EXPECT_EQ(found.size(), 8u);
   return found;
+}
+
+/// Messages of the nodes of a ring of four in 400 rounds of 4 exchanges, with a step each.
+std::vector<int> messages(const std::string& options) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome =
+      run(tool("simulate --nodes 4 --quiet --local-steps 1 --steps 400 --eval-every 0 --settle 0 "
+               "--exchanges 4 --out " +
+               out + " " + options));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  std::vector<int> sent;
+  const auto lines = lines_of(read_file(out + "/metrics.csv"));
+  for (std::size_t l = 1; l < lines.size(); ++l) sent.push_back(std::stoi(split(lines[l], ',').at(8)));
+  EXPECT_EQ(sent.size(), 4u);
+  return sent;
+}
+
+/// A node that computes four times as long makes a hundred rounds while the others make their 400, and answers each
+/// exchange of those; where two are slow they answer the others and not each other, again and again.
+TEST(Patience, ASlowNodeAnswersItsFasterNeighbours) {
+  const std::string jitter = "--jitter 0.3 --latency-s 0.0001 ";
+  for (const int sent : messages(jitter)) EXPECT_NEAR(sent, 2 * 4 * 400, 100) << "equal nodes have no need to";
+  EXPECT_NEAR(messages("--node-speed 1:4")[1], 2 * 4 * (400 + 300), 800);
+  const auto two = messages(jitter + "--node-speed 1:4,2:4");
+  for (const int slow : {1, 2}) EXPECT_NEAR(two[slow], 2 * 4 * (400 + 300), 800);
+  EXPECT_EQ(messages("--node-speed 1:4 --solver dpsgd")[1], 2 * 4 * 400) << "it averages between gradients only";
 }
 
 TEST(Patience, NobodyWaitsLongerForANodeThatStands) {

@@ -81,7 +81,8 @@ class Solver {
   /// Asynchronously a round may have another number of them than SolverSetup said: told before its last descent, for
   /// this round and those after it. At least 2 where it was at first.
   virtual void set_exchanges(int exchanges) { static_cast<void>(exchanges); }
-  /// Whether exchange() leaves x alone, so that it may come while gradients are computed.
+  /// Whether exchange() leaves x alone, so that it may come while gradients are computed; then also more often than R
+  /// times a round, to answer faster neighbours.
   virtual bool overlaps() const { return false; }
   /// One without a gradient, after the receives: for those who average, combine() once more.
   virtual void exchange(Vec x) { combine(x); }

@@ -80,13 +80,31 @@ class Optimizer {
   /// Exchanges of the round are left: R - 1 follow each round's last step.
   bool exchanging() const { return left_ > 0; }
   /// One of them: x becomes what the messages that came since make of it, and is sent. In lock step only when ready().
-  /// Where StepRule::overlap, at any time between two other calls; it leaves x alone then.
+  /// Where StepRule::overlap, or outpaced(), at any time between two other calls; it leaves x alone then.
   void exchange(Vec x) {
-    ECL_CHECK(left_ > 0);
+    ECL_CHECK(left_ > 0 || answers_faster());
     receive(Taking::exchange);
     solver_->exchange(x);
-    --left_, ++round_;
+    left_ = std::max(0, left_ - 1), ++round_;
     send(x);
+  }
+  /// Whether it may be outpaced(): not in lock step, and only with a solver that exchanges at any time.
+  bool answers_faster() const { return mode_ == Mode::async && solver_->overlaps(); }
+  /// This node is slow: neighbours have gone on to further rounds while it is within one, and their messages wait. An
+  /// exchange answers them, with a part of the step of its last gradients: they need not go on without these.
+  ///
+  /// A neighbour counts once it is a whole round ahead, or at once if it made several rounds in this node's last one.
+  /// Where several count, each has to have spoken, or one of them twice.
+  bool outpaced() const {
+    if (!answers_faster() || !begun_ || left_ > 0) return false;
+    bool all = true, any = false, twice = false;
+    for (const EdgeUse& edge : edges_) {
+      if (!edge.leads && !has_news(edge, edge.leads_from)) continue;
+      const bool news = has_news(edge);
+      all &= news, any |= news;
+      twice |= has_news(edge, edge.taken + 2);
+    }
+    return any && (all || twice);
   }
 
   /// Before the gradient of a step is taken; in lock step only when ready(). At the start of a round it takes the
@@ -101,6 +119,7 @@ class Optimizer {
     if (!rule_.overlap) catch_up(x);
     begun_ = true;
     if (receives_at_start()) receive(Taking::round);
+    for (EdgeUse& edge : edges_) edge.begin(rule_);
     solver_->combine(x);
     if (solver_->replies() && round_ > 0) send(x);
   }
@@ -195,8 +214,7 @@ class Optimizer {
     Traffic so_far = traffic();
     archive(steps_, round_, local_, left_, rule_.exchanges, settled_, begun_, staleness_, so_far, *solver_);
     archive.list(velocity_);
-    for (EdgeUse& edge : edges_)
-      archive(edge.sends, edge.receives, edge.heard.step, edge.heard.left, edge.taken, edge.first, edge.refused);
+    for (EdgeUse& edge : edges_) archive(edge);
     if (archive.loading()) before_ = so_far;
   }
 
@@ -208,7 +226,7 @@ class Optimizer {
   void restart_port(CVec x) {
     ECL_CHECK(mode_ == Mode::async || begun_ || round_ == 0);
     first_round_ = round_;
-    for (EdgeUse& edge : edges_) edge.taken = edge.first = 0, edge.heard.left = 0;
+    for (EdgeUse& edge : edges_) edge.restart(rule_);
     if (mode_ == Mode::async && steps_ == rule_.total_steps && round_ > 0) send(x);
   }
   /// From here on `observer`, which outlives this, is told what is taken and dropped (Mode::async).
@@ -257,12 +275,33 @@ class Optimizer {
     Stamp taken = 0;    ///< number of that message
     Stamp first = 0;    ///< number of the sender's first message of that round
     std::uint64_t refused = 0;
+    // For outpaced():
+    std::uint64_t begun_at = 0;  ///< the sender's steps, as heard when this node's round began
+    bool leads = false;          ///< it has made more since, and what came last was of a round of its own
+    Stamp leads_from = 0;        ///< a message of this number says that it may lead
 
     Stamp next_round() const { return taken + heard.left + 1; }  ///< number of the first message of the round after
-    void hear(const Arrival& arrival) {
+    void hear(const Arrival& arrival, const StepRule& rule) {
       const SentAt now = SentAt::of(arrival.step);
       if (now.step > heard.step) first = next_round();
+      const bool only_answers = now.step == heard.step && heard.left == 0;
+      leads = now.step > begun_at && !only_answers;
       heard = now, taken = arrival.number;
+      if (!leads) leads_from = next_round() + rule.exchanges;
+    }
+    /// This node's round begins.
+    void begin(const StepRule& rule) {
+      const bool is_faster = heard.step > begun_at + rule.local_steps;
+      begun_at = heard.step, leads = false;
+      leads_from = next_round() + (is_faster ? 0 : rule.exchanges);
+    }
+    /// Its messages are numbered from 1.
+    void restart(const StepRule& rule) {
+      taken = first = 0, heard.left = 0;
+      leads = false, leads_from = 1 + rule.exchanges;
+    }
+    void archive(Archive& archive) {
+      archive(sends, receives, heard.step, heard.left, taken, first, refused, begun_at, leads, leads_from);
     }
   };
 
@@ -290,7 +329,7 @@ class Optimizer {
       if (!arrival) continue;
       ++taken;
       if (observer_) observer_->took(e, arrival.number);
-      edges_[e].hear(arrival);
+      edges_[e].hear(arrival, rule_);
       if (settled_ == 0) staleness_.add(steps_ - std::min(steps_, edges_[e].heard.step));
       if (all_finite(arrival.payload))
         solver_->receive(e, arrival.payload);

@@ -260,6 +260,7 @@ class RankRun {
     comm_.poke();
     node_.optimizer().port().poke();
     if (experiment_.spec.overlap && node_.exchanging()) exchange_again();
+    if (node_.optimizer().outpaced()) node_.exchange();
   }
 
   void step() {
@@ -408,14 +409,20 @@ class RankRun {
     evaluations_.stop_early(node_.x(), row());
   }
 
-  /// --node-speed: sleeps off what a slower machine would have taken longer for a step, serving MPI meanwhile. A rank
-  /// of usual speed that shares its core takes `ranks_per_core` times the step's own seconds: the factor is upon that.
+  /// --node-speed: sleeps off what a slower machine would have taken longer for a step, as if it were the next one,
+  /// serving MPI and neighbours meanwhile. A rank of usual speed that shares its core takes `ranks_per_core` times the
+  /// step's own seconds: the factor is upon that.
   void fall_behind(double step_s) {
     debt_s_ += (slowness_ * turns() - 1) * step_s;
     const double start_s = now();
     while (now() - start_s < debt_s_ && !must_end() && !stop_requested() && !checkpoints_.heard()) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
       poke();
+      if (!node_.optimizer().answers_faster() || done()) continue;
+      if (node_.exchanging())
+        exchange_again();
+      else
+        node_.begin(), move();
     }
     debt_s_ -= now() - start_s;
   }

@@ -111,19 +111,27 @@ class SimRun final : public LocalRun<SimPort> {
     return spec.step_time_s * experiment_.slowness[i] * (1 - spec.links.jitter + spec.links.jitter * exponential);
   }
 
-  /// Node i was woken while it computes: for an exchange (--overlap), because its patience would have ended now, or
-  /// because the step ends; false if not that.
+  /// Node i was woken while it computes: for an exchange (--overlap, or a faster neighbour's message), because its
+  /// patience would have ended now, or because the step ends; false if not that.
   bool finish_computing(NodeId i) {
     if (network_.now() >= step_ends_[i]) {
       step(i);
       return true;
     }
+    answer_faster(i);
     if (exchanges_meanwhile(i) && network_.now() >= exchange_at_[i]) {
       nodes_[i].exchange();
       exchange_at_[i] += exchange_gap(i);
       go_on_computing(i);
     }
     return false;
+  }
+
+  /// Now, and whenever a message comes.
+  void answer_faster(NodeId i) {
+    if (!nodes_[i].optimizer().answers_faster()) return;
+    while (nodes_[i].optimizer().outpaced()) nodes_[i].exchange();
+    network_.park(i);
   }
 
   bool exchanges_meanwhile(NodeId i) const { return experiment_.spec.overlap && nodes_[i].exchanging(); }
@@ -167,6 +175,7 @@ class SimRun final : public LocalRun<SimPort> {
       const double seconds = step_seconds(i);
       budgets_[i].add_step(seconds);
       step_ends_[i] = network_.now() + seconds;
+      answer_faster(i);
       go_on_computing(i);
     } else if (node.serve()) {
       network_.park(i);
