@@ -32,7 +32,8 @@ inline bool all_finite(CVec x) {
 ///     Optimizer<MpiPort> optimizer(std::move(port), std::move(solver), graph, node, rule, mode);
 ///     while (training) {
 ///       while (!optimizer.ready()) comm.poke();   // lock step only: until the neighbours' messages are here
-///                                                 // with R exchanges a round: exchange(x) while exchanging()
+///                                                 // with R exchanges a round: exchange(x) while exchanging(),
+///                                                 // and while outpaced(), within the gradient too
 ///       optimizer.begin(x);                       // what the neighbours said may move x
 ///       loss = my_gradient(x, g);
 ///       optimizer.step(x, g);
