@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """bench/spectral_gap.py: how many exchanges a round a graph needs, against its spectral gap; a Markdown table.
 
-Quadratics that differ from node to node, one a node, in lock step: 100 rounds of one gradient. Printed is the least R with
-which, at the best of three learning rates, all nodes are within one per cent of the optimum (root mean square over the nodes,
-relative). With exact averages 40 rounds or so are enough at each of the three. Seven minutes of one core.
+Quadratics that differ from node to node, one a node, in lock step: 100 rounds of one gradient. Printed is the least R
+with which, at the best of three learning rates, all nodes are within one per cent of the optimum (root mean square over
+the nodes, relative). With exact averages 40 rounds or so are enough at each of the three. Seven minutes of one core.
 """
 import json
 import math
@@ -31,10 +31,10 @@ def error(solver, graph, nodes, exchanges, learning_rate):
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [
-            ECL, "simulate", "--dataset", "quadratic", "--model", "quadratic", "--mode", "lock-step", "--local-steps", "1",
-            "--batch", "1", "--steps", "100", "--lr-schedule", "constant", "--eval-every", "0", "--settle", "0", "--quiet",
-            "--nodes", nodes, "--topology", graph, "--solver", solver, *SOLVERS[solver], "--exchanges", exchanges,
-            "--lr", learning_rate, "--out", out,
+            ECL, "simulate", "--dataset", "quadratic", "--model", "quadratic", "--mode", "lock-step",
+            "--local-steps", "1", "--batch", "1", "--steps", "100", "--lr-schedule", "constant", "--eval-every", "0",
+            "--settle", "0", "--quiet", "--nodes", nodes, "--topology", graph, "--solver", solver, *SOLVERS[solver],
+            "--exchanges", exchanges, "--lr", learning_rate, "--out", out,
         ]
         subprocess.run([str(word) for word in command], capture_output=True, check=False)
         summary = json.loads((out / "summary.json").read_text())
@@ -60,8 +60,8 @@ def least_exchanges(solver, graph, nodes):
 
 
 def spectral_gap(graph, nodes):
-    printed = subprocess.run([ECL, "topology", graph, "-n", str(nodes)], capture_output=True, text=True, check=True).stdout
-    return float(re.search(r"spectral gap\s+(\S+)", printed)[1])
+    run = subprocess.run([ECL, "topology", graph, "-n", str(nodes)], capture_output=True, text=True, check=True)
+    return float(re.search(r"spectral gap\s+(\S+)", run.stdout)[1])
 
 
 def main():
@@ -70,7 +70,8 @@ def main():
     for graph, nodes in GRAPHS:
         gap = spectral_gap(graph, nodes)
         cells = [least_exchanges(solver, graph, nodes) for solver in SOLVERS]
-        print(f"| {graph} | {nodes} | {gap:.2g} | {1 / gap:.0f} | {gap ** -0.5:.0f} | " + " | ".join(cells) + " |", flush=True)
+        head = f"| {graph} | {nodes} | {gap:.2g} | {1 / gap:.0f} | {gap ** -0.5:.0f} | "
+        print(head + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":
