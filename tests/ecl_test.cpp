@@ -265,7 +265,8 @@ TEST(Ecl, LookingAheadAllowsLongSteps) {
   // With four a round gradients are at the centre, and the nodes bear what one node would: below 38 with beta 0.9.
   spec.exchanges = "4";
   spec.learning_rate = 10;
-  EXPECT_LT(error_after(with(spec, {"beta=0.9"})), 3 * kFloat);  // ten times the curvature magnifies the rounding
+  // A step of ten times the curvature magnifies the rounding: 1.02e-5 on processors without AVX-512.
+  EXPECT_LT(error_after(with(spec, {"beta=0.9"})), 2 * kFloat);
 }
 
 TEST(Ecl, ExactThroughLearningRateDecay) {
