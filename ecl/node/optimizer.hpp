@@ -12,6 +12,7 @@
 #include "ecl/contracts/port.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/node/delivery_observer.hpp"
+#include "ecl/node/edge_use.hpp"
 #include "ecl/node/staleness.hpp"
 #include "ecl/node/step_rule.hpp"
 
@@ -270,42 +271,6 @@ class Optimizer {
   }
 
  private:
-  struct EdgeUse {
-    bool sends, receives;
-    SentAt heard = {};  ///< of what came last
-    Stamp taken = 0;    ///< number of that message
-    Stamp first = 0;    ///< number of the sender's first message of that round
-    std::uint64_t refused = 0;
-    // For outpaced():
-    std::uint64_t begun_at = 0;  ///< the sender's steps, as heard when this node's round began
-    bool leads = false;          ///< it has made more since, and what came last was of a round of its own
-    Stamp leads_from = 0;        ///< a message of this number says that it may lead
-
-    Stamp next_round() const { return taken + heard.left + 1; }  ///< number of the first message of the round after
-    void hear(const Arrival& arrival, const StepRule& rule) {
-      const SentAt now = SentAt::of(arrival.step);
-      if (now.step > heard.step) first = next_round();
-      const bool only_answers = now.step == heard.step && heard.left == 0;
-      leads = now.step > begun_at && !only_answers;
-      heard = now, taken = arrival.number;
-      if (!leads) leads_from = next_round() + rule.exchanges;
-    }
-    /// This node's round begins.
-    void begin(const StepRule& rule) {
-      const bool is_faster = heard.step > begun_at + rule.local_steps;
-      begun_at = heard.step, leads = false;
-      leads_from = next_round() + (is_faster ? 0 : rule.exchanges);
-    }
-    /// Its messages are numbered from 1.
-    void restart(const StepRule& rule) {
-      taken = first = 0, heard.left = 0;
-      leads = false, leads_from = 1 + rule.exchanges;
-    }
-    void archive(Archive& archive) {
-      archive(sends, receives, heard.step, heard.left, taken, first, refused, begun_at, leads, leads_from);
-    }
-  };
-
   bool has_news(const EdgeUse& edge) const { return has_news(edge, edge.taken + 1); }
   bool has_news(const EdgeUse& edge, Stamp number) const {
     return edge.receives && port_.arrived(static_cast<int>(&edge - edges_.data())) >= number;
