@@ -23,12 +23,29 @@ struct ImageShape {
   int channels = 0, height = 0, width = 0;
 };
 
+/// What becomes of a missing cell of a table.
+enum class Missing {
+  refuse,     ///< an Error
+  drop,       ///< its row is left out
+  mean,       ///< the feature's mean over the training rows takes its place
+  indicator,  ///< the same, and one more feature says where that was
+};
+
+/// A column of a table that features are made of.
+struct Column {
+  std::string name;                      ///< of the header; its number in the file, from 1, where there is none
+  std::vector<std::string> levels = {};  ///< of a categorical one, sorted: each is a feature, 1 where the cell is it
+  bool indicator = false;                ///< the last of its features is 1 where the cell is missing, else 0
+};
+
 /// What the parts of a sample are called: what a model's user needs to know of the data.
 struct Schema {
   std::vector<std::string> columns;   ///< of the file, in its order; empty without a header
   std::string label;                  ///< the label's column
-  std::vector<std::string> features;  ///< the columns that are features; empty without a header
+  std::vector<Column> inputs;         ///< the columns that are features, in the file's order; empty: it is no table
+  std::vector<std::string> features;  ///< what the features are called; empty without a header
   std::vector<std::string> classes;   ///< by class number; empty where classes have no names but their numbers
+  Missing missing = Missing::refuse;  ///< of the table's cells
 };
 
 /// Labelled samples. Their features are stored in one of four ways (rows.hpp); who gathers rows does not see which.
