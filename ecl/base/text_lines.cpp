@@ -45,15 +45,17 @@ TextLines::TextLines(std::string path, std::unique_ptr<ByteStream> stream)
   if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
 }
 
-/// Puts more of the stream behind rest_; false at its end.
-bool TextLines::read_on() {
+/// Puts more of the stream behind rest_; false at its end. `keep_line`: line_ stays too, before it.
+bool TextLines::read_on(bool keep_line) {
   if (!stream_) return false;
-  const std::size_t kept = rest_.size();
-  if (kept > 0) std::memmove(buffer_.data(), rest_.data(), kept);
+  const char* const from = keep_line ? line_.data() : rest_.data();
+  const auto before = static_cast<std::size_t>(rest_.data() - from), kept = before + rest_.size();
+  if (kept > 0) std::memmove(buffer_.data(), from, kept);
   if (kept == buffer_.size()) buffer_.resize(2 * kept);
   const std::size_t got =
       stream_->read({reinterpret_cast<std::uint8_t*>(buffer_.data()) + kept, buffer_.size() - kept});
-  rest_ = {buffer_.data(), kept + got};
+  rest_ = {buffer_.data() + before, kept - before + got};
+  if (keep_line) line_ = {buffer_.data(), line_.size()};
   if (got == 0) stream_.reset();
   return got > 0;
 }
@@ -69,6 +71,19 @@ bool TextLines::next() {
     ++number_;
     if (line_.ends_with('\r')) line_.remove_suffix(1);
     if (!trimmed(line_).empty()) return true;
+  }
+}
+
+std::string_view TextLines::peek() {
+  for (std::size_t from = 0;;) {
+    std::size_t end = rest_.find('\n', from);
+    for (std::size_t seen = rest_.size(); end == std::string_view::npos && read_on(true); seen = rest_.size())
+      end = rest_.find('\n', seen);
+    const bool last = end == std::string_view::npos;
+    const std::string_view line = rest_.substr(std::min(from, rest_.size()), last ? end : end - from);
+    if (!trimmed(line).empty()) return line.substr(0, line.size() - line.ends_with('\r'));
+    if (last) return {};
+    from = end + 1;
   }
 }
 
@@ -132,29 +147,59 @@ std::string_view next_word(std::string_view& rest, std::string_view separators) 
   return word;
 }
 
+/// Of a cell that begins with a quote: behind the closing one, or null. Neither "" nor ARFF's \\' closes.
+static const char* behind_quotes(const char* at, const char* end) {
+  const char quote = *at++;
+  for (; at < end; ++at) {
+    const bool escaped = quote == '"' ? *at == quote && at + 1 < end && at[1] == quote : *at == '\\';
+    if (escaped)
+      ++at;
+    else if (*at == quote)
+      return at + 1;
+  }
+  return nullptr;
+}
+
+std::string_view cut_cells(std::string_view line, char separator, std::string_view quotes,
+                           std::vector<std::string_view>& cells) {
+  cells.clear();
+  const bool runs = separator == ' ';
+  const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+  const auto separates = [=](char c) { return c == separator || (runs && blank(c)); };
+  const char *at = line.data(), *const end = at + line.size();
+  while (true) {
+    while (at < end && blank(*at) && *at != separator) ++at;
+    if (runs)
+      while (at < end && blank(*at)) ++at;
+    if (runs && at == end) return {};
+    const char *const first = at, *last = at;
+    const bool quoted_cell = at < end && quotes.find(*at) != std::string_view::npos;
+    if (quoted_cell && !(at = behind_quotes(at, end))) return {first, static_cast<std::size_t>(end - first)};
+    while (at < end && !separates(*at)) ++at;
+    for (last = at; last > first && blank(last[-1]);) --last;
+    const bool enclosed = quoted_cell && last - first >= 2 && last[-1] == *first;
+    cells.emplace_back(first + enclosed, last - first - 2 * enclosed);
+    if (at == end) return {};
+    ++at;
+  }
+}
+
+std::string unescaped(std::string_view cell) {
+  std::string text(cell);
+  for (std::size_t at = text.find("\"\""); at != std::string::npos; at = text.find("\"\"", at + 1)) text.erase(at, 1);
+  return text;
+}
+
 std::vector<std::string_view> split_cells(const TextLines& lines, char separator) {
   std::vector<std::string_view> cells;
   split_cells(lines, separator, cells);
   return cells;
 }
 
-void split_cells(const TextLines& lines, char separator, std::vector<std::string_view>& cells) {
-  cells.clear();
-  std::string_view rest = lines.line();
-  for (bool more = true; more;) {
-    std::size_t end = rest.find(separator);
-    if (const std::string_view ahead = rest.substr(std::min(rest.size(), rest.find_first_not_of(' ')));
-        ahead.starts_with('"')) {
-      const std::size_t close = ahead.find('"', 1);
-      if (close == std::string_view::npos) lines.fail(ahead, "a quote is not closed on its line");
-      end = rest.find(separator, static_cast<std::size_t>(ahead.data() - rest.data()) + close);
-    }
-    more = end != std::string_view::npos;
-    std::string_view cell = trimmed(rest.substr(0, end));
-    if (cell.size() >= 2 && cell.front() == '"' && cell.back() == '"') cell = cell.substr(1, cell.size() - 2);
-    cells.push_back(cell);
-    if (more) rest.remove_prefix(end + 1);
-  }
+void split_cells(const TextLines& lines, char separator, std::vector<std::string_view>& cells,
+                 std::string_view quotes) {
+  const std::string_view open = cut_cells(lines.line(), separator, quotes, cells);
+  if (!open.empty()) lines.fail(open, "a quote is not closed on its line");
 }
 
 }  // namespace ecl

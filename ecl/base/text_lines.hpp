@@ -25,6 +25,9 @@ class TextLines {
   /// Goes to the next line that is not blank; false at the end. Call once before the first line. Views of the line
   /// before are no longer good.
   bool next();
+  /// The line after line() that is not blank, without its end; empty if there is none. Views of line() taken before are
+  /// no longer good, line() itself is. Call after next().
+  std::string_view peek();
   std::string_view line() const { return line_; }      ///< without its end
   std::size_t line_number() const { return number_; }  ///< of line(), from 1, blank lines counted
   const std::string& path() const { return path_; }
@@ -41,7 +44,7 @@ class TextLines {
   [[noreturn]] void fail(std::string_view cell, const std::string& what, Exit code = Exit::io) const;
 
  private:
-  bool read_on();
+  bool read_on(bool keep_line = false);
 
   std::string path_;
   std::unique_ptr<ByteStream> stream_;
@@ -63,10 +66,19 @@ inline bool is_number(std::string_view text) { return parse_number(text).has_val
 /// Cuts the first word, between `separators`, off `rest`; empty if there is none.
 std::string_view next_word(std::string_view& rest, std::string_view separators = " \t\r");
 
-/// The cells of the current line, without blanks around them and without the quotes of "quoted cells", in which a
-/// separator is text. Throws Error (io) for a quote that is not closed.
+/// The cells of `line`, without blanks around them and without the quotes of "quoted cells", in which a separator is
+/// text and "" a quote (it stays doubled: unescaped() mends it). The separator ' ' stands for any blanks in a row.
+/// `quotes`: the signs that may enclose a cell. Returns where a quote is that is not closed; empty if all are.
+std::string_view cut_cells(std::string_view line, char separator, std::string_view quotes,
+                           std::vector<std::string_view>& cells);
+
+/// A cell's text with "" as one quote.
+std::string unescaped(std::string_view cell);
+
+/// The cells of the current line. Throws Error (io) for a quote that is not closed.
 std::vector<std::string_view> split_cells(const TextLines& lines, char separator);
 /// The same into `cells`, whose memory is used again.
-void split_cells(const TextLines& lines, char separator, std::vector<std::string_view>& cells);
+void split_cells(const TextLines& lines, char separator, std::vector<std::string_view>& cells,
+                 std::string_view quotes = "\"");
 
 }  // namespace ecl

@@ -1,6 +1,7 @@
 #include "ecl/contracts/dataset.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -119,18 +120,23 @@ void Dataset::relabel(std::span<const std::int32_t> number_of, int classes) {
 }
 
 void Dataset::scale(const Scale& scale) {
-  ECL_CHECK(scale.mean.size() == static_cast<std::size_t>(features_));
+  ECL_CHECK(scale.mean.size() == static_cast<std::size_t>(features_) || scale.mean.empty());
+  ECL_CHECK(scale.fill.size() == static_cast<std::size_t>(features_) || scale.fill.empty());
   std::vector<double> factor;
   for (const double deviation : scale.deviation) factor.push_back(1 / deviation);
   if (auto* const mapped = std::get_if<MappedRows>(&rows_)) {
+    ECL_CHECK(scale.fill.empty());
     mapped->mean = scale.mean, mapped->factor = std::move(factor);
     return;
   }
   constexpr double kLimit = std::numeric_limits<float>::max();  // a test row may be far outside the training range
   auto& values = std::get<FloatRows>(rows_).values;
-  for (float* row = values.data(); row != values.data() + values.size(); row += features_)
-    for (int f = 0; f < features_; ++f)
+  for (float* row = values.data(); row != values.data() + values.size(); row += features_) {
+    for (std::size_t f = 0; f < scale.fill.size(); ++f)
+      if (std::isnan(row[f])) row[f] = static_cast<float>(scale.fill[f]);
+    for (std::size_t f = 0; f < factor.size(); ++f)
       row[f] = static_cast<float>(std::clamp((row[f] - scale.mean[f]) * factor[f], -kLimit, kLimit));
+  }
 }
 
 void Dataset::widen(int features) {
@@ -144,6 +150,12 @@ void Dataset::widen(int features) {
     dense = {features, std::move(wide)};
   }
   features_ = features;
+}
+
+void Dataset::replace_features(FloatRows rows) {
+  ECL_CHECK(rows.values.size() == size() * static_cast<std::size_t>(rows.features));
+  features_ = rows.features;
+  rows_ = std::move(rows);
 }
 
 std::uint32_t Dataset::checksum(std::uint32_t before) const {

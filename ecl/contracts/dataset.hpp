@@ -100,6 +100,8 @@ class Dataset {
   void scale(const Scale& scale);
   /// Adds features of value 0, of float or sparse samples in memory, until there are so many.
   void widen(int features);
+  /// Other features of the same samples, a row for each.
+  void replace_features(FloatRows rows);
 
   /// CRC-32 of features and labels as they are stored, going on from `before`.
   std::uint32_t checksum(std::uint32_t before = 0) const;
@@ -129,6 +131,12 @@ enum class Scaling {
   table,  ///< those of a file from an earlier run
 };
 
+/// What became of the missing cells of a table.
+struct Gaps {
+  std::uint64_t dropped_rows = 0;  ///< left out: a cell of theirs is missing
+  std::uint64_t filled_cells = 0;  ///< their column's mean takes their place
+};
+
 /// What a reader made of files, or load_dataset() of them.
 struct TrainTest {
   Dataset train, test;
@@ -142,6 +150,8 @@ struct TrainTest {
   std::size_t train_samples = 0;         ///< all of them; 0: what `train` holds
   std::size_t groups_to_test = 0;        ///< whole groups that were drawn for the test
   std::vector<std::string> groups = {};  ///< their names, by number: where DatasetRequest::store asks for the table
+  Gaps gaps = {}, test_gaps = {};        ///< of the file, and of the one that only the test samples come from
+  std::uint64_t ignored_queries = 0;     ///< rows whose qid:N, a query of a ranking, is not used
 };
 
 /// What a reader is told.

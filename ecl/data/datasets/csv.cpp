@@ -1,11 +1,9 @@
 // Tables of numbers with a label column: comma (or semicolon, or tab) separated, plain or gzip.
-#include <algorithm>
-#include <array>
 #include <optional>
 #include <utility>
 
 #include "ecl/base/check.hpp"
-#include "ecl/base/text_lines.hpp"
+#include "ecl/base/text_table.hpp"
 #include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
@@ -14,33 +12,9 @@ namespace {
 constexpr const char* kAdvice = "name the .csv file, or a directory that holds one, with --data";
 constexpr const char *kLast = "last", *kNone = "none";  // unless columns have these names
 
-using Cells = std::vector<std::string_view>;
-
-/// The separator of the file, told from its first line.
-char separator_of(std::string_view line) {
-  for (const char candidate : {',', ';', '\t'})
-    if (line.find(candidate) != std::string_view::npos) return candidate;
-  return ',';
-}
-
-/// Could be the name of a column: not a number, and not one of the ways to write "no value".
-bool is_name(std::string_view cell) {
-  constexpr std::array<std::string_view, 6> kMissing = {"", "?", "NA", "N/A", "null", "NULL"};
-  return !is_number(cell) && std::find(kMissing.begin(), kMissing.end(), cell) == kMissing.end();
-}
-
-/// The first line is a header if some column has a name there and a number below it: a label column may hold text.
-bool is_header(const Cells& first, const std::optional<Cells>& second) {
-  for (std::size_t c = 0; c < first.size(); ++c)
-    if (is_name(first[c]) && (!second || (c < second->size() && is_number((*second)[c])))) return true;
-  return false;
-}
-
 /// What to read, and where the columns are.
 struct Layout {
   std::string label, group;  ///< as the user wrote them
-  char separator = ',';
-  bool has_header = false;
   std::vector<std::string> header;
   std::size_t columns = 0, label_at = 0;
   std::optional<std::size_t> group_at;
@@ -48,16 +22,6 @@ struct Layout {
   bool is_feature(std::size_t column) const { return column != label_at && column != group_at; }
   std::size_t features() const { return columns - 1 - group_at.has_value(); }
 };
-
-/// A column by the name in the header, or by its number from 1; none if there is no such column.
-std::optional<std::size_t> find_column(const std::string& wanted, const std::vector<std::string>& header,
-                                       std::size_t columns) {
-  const auto at = std::find(header.begin(), header.end(), wanted);
-  if (at != header.end()) return static_cast<std::size_t>(at - header.begin());
-  for (std::size_t c = 0; c < columns; ++c)
-    if (wanted == std::to_string(c + 1)) return c;
-  return std::nullopt;
-}
 
 [[noreturn]] void no_column(const std::string& wanted, const Layout& layout, const std::string& path) {
   const auto& known = layout.header;
@@ -84,18 +48,9 @@ class CsvFile {
  public:
   CsvFile(std::string path, Layout layout, const DatasetRequest& request, std::string advice = kAdvice)
       : path_(std::move(path)), layout_(std::move(layout)), request_(request), advice_(std::move(advice)) {
-    TextLines lines = open();
-    if (!lines.next()) throw Error("'" + path_ + "' is empty", Exit::io);
-    layout_.separator = separator_of(lines.line());
-    const Cells first = split_cells(lines, layout_.separator);
-    layout_.columns = first.size();
-    const std::vector<std::string> names(first.begin(), first.end());  // the next line may move the first
-    const std::vector<std::string_view> views(names.begin(), names.end());
-    for (const std::string_view cell : first) lines.require_utf8(cell);
-    std::optional<Cells> second;
-    if (lines.next()) second = split_cells(lines, layout_.separator);
-    layout_.has_header = is_header(views, second);
-    if (layout_.has_header) layout_.header = names;
+    const TextTable table = open();
+    layout_.columns = table.columns();
+    layout_.header = table.header();
     resolve(layout_, path_);
   }
 
@@ -105,14 +60,12 @@ class CsvFile {
   /// Labels and groups of all rows; the number of cells of each is checked.
   TableIndex index() const {
     TableIndex index;
-    const auto every = [](std::int32_t) { return true; };
-    each_row(every, [&](const TextLines& lines, const Cells& cells) {
-      if (cells.size() != layout_.columns)
-        lines.fail(lines.line(), "this line has " + std::to_string(cells.size()) + " columns and the first line has " +
-                                     std::to_string(layout_.columns));
-      index.add_label(name(lines, cells[layout_.label_at]), lines);
-      if (layout_.group_at) index.groups.push_back(index.group_names.add(name(lines, cells[*layout_.group_at])));
-    });
+    for (TextTable table = open(); table.next();) {
+      const auto& cells = table.cells();
+      index.add_label(name(table.lines(), cells[layout_.label_at]), table.lines());
+      if (layout_.group_at)
+        index.groups.push_back(index.group_names.add(name(table.lines(), cells[*layout_.group_at])));
+    }
     if (index.labels.empty()) throw Error("'" + path_ + "' has a header and no samples", Exit::io);
     return index;
   }
@@ -127,35 +80,20 @@ class CsvFile {
   void read(const std::vector<std::int32_t>& train, const std::vector<std::int32_t>& test, RowStore& to_train,
             RowStore& to_test) const {
     auto next_train = train.begin(), next_test = test.begin();
-    RowStore* to = nullptr;
-    each_row(
-        [&](std::int32_t row) {
-          to = nullptr;
-          if (next_train != train.end() && *next_train == row) to = &to_train, ++next_train;
-          if (next_test != test.end() && *next_test == row) to = &to_test, ++next_test;
-          return to != nullptr;
-        },
-        [&](const TextLines& lines, const Cells& cells) {
-          for (std::size_t c = 0; c < cells.size(); ++c)
-            if (layout_.is_feature(c)) to->add(lines.number(cells[c]));
-        });
+    TextTable table = open();
+    for (std::int32_t row = 0;; ++row) {
+      RowStore* to = nullptr;
+      if (next_train != train.end() && *next_train == row) to = &to_train, ++next_train;
+      if (next_test != test.end() && *next_test == row) to = &to_test, ++next_test;
+      if (!(to ? table.next() : table.skip())) return;
+      if (!to) continue;
+      for (std::size_t c = 0; c < layout_.columns; ++c)
+        if (layout_.is_feature(c)) to->add(table.lines().number(table.cells()[c]));
+    }
   }
 
  private:
-  TextLines open() const { return {path_, request_.open(path_, advice_)}; }
-
-  /// Calls use(lines, cells) for each row that is `wanted`, by its number from 0.
-  template <class Wanted, class Use>
-  void each_row(Wanted wanted, Use use) const {
-    TextLines lines = open();
-    if (layout_.has_header) lines.next();
-    Cells cells;
-    for (std::int32_t row = 0; lines.next(); ++row) {
-      if (!wanted(row)) continue;
-      split_cells(lines, layout_.separator, cells);
-      use(lines, cells);
-    }
-  }
+  TextTable open() const { return {path_, request_.open(path_, advice_)}; }
 
   /// A label's or group's cell.
   static std::string_view name(const TextLines& lines, std::string_view cell) {

@@ -56,7 +56,10 @@ Folder open_folder(const std::string& path) {
     try {
       const Bytes text = read_file(table);
       const auto json = nlohmann::json::parse(text.begin(), text.end());
-      folder.schema = {json.at("columns"), json.at("label"), json.at("features"), json.at("classes")};
+      folder.schema.columns = json.at("columns").get<std::vector<std::string>>();
+      folder.schema.label = json.at("label").get<std::string>();
+      folder.schema.features = json.at("features").get<std::vector<std::string>>();
+      folder.schema.classes = json.at("classes").get<std::vector<std::string>>();
       folder.group = json.at("group");
       group_names = json.at("groups").get<std::vector<std::string>>();
     } catch (const nlohmann::json::exception&) {

@@ -1,0 +1,230 @@
+#include "ecl/base/text_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "ecl/base/check.hpp"
+
+namespace ecl {
+namespace {
+
+using Cells = std::vector<std::string_view>;
+
+bool same_letters(std::string_view text, std::string_view lower) {
+  return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) == b;
+         });
+}
+
+bool begins_with(std::string_view text, std::string_view lower) {
+  return same_letters(text.substr(0, lower.size()), lower);
+}
+
+/// The line without blanks before and behind it.
+std::string_view trimmed(std::string_view line) {
+  constexpr std::string_view kBlanks = " \t\r";
+  const std::size_t first = std::min(line.size(), line.find_first_not_of(kBlanks));
+  return line.substr(first, line.find_last_not_of(kBlanks) + 1 - first);
+}
+
+/// What separates the cells of both lines into as many, two at least: a decimal comma is in a semicolon's cells, and
+/// not the other way round. Where nothing does, what separates the first into most: a later line is then named.
+char separator_of(std::string_view first, std::string_view second) {
+  Cells ours, theirs;
+  char most = ',';
+  std::size_t parts = 1;
+  for (const char candidate : {'\t', ';', ','}) {
+    cut_cells(first, candidate, "\"", ours);
+    cut_cells(second.empty() ? first : second, candidate, "\"", theirs);
+    if (ours.size() >= 2 && ours.size() == theirs.size()) return candidate;
+    if (ours.size() > parts) most = candidate, parts = ours.size();
+  }
+  if (parts > 1) return most;
+  cut_cells(first, ' ', "\"", ours);
+  cut_cells(second.empty() ? first : second, ' ', "\"", theirs);
+  return ours.size() == theirs.size() ? ' ' : ',';
+}
+
+/// Could be the name of a column: no value, and not one of the ways to write that there is none.
+bool is_name(std::string_view cell) { return !cell_value(cell) && !is_missing(cell); }
+
+/// The first line is a header if some column has a name there and a value below it (a label column may hold text), or
+/// if one of the names is expected.
+bool is_header(const Cells& first, const Cells& below, std::span<const std::string> expected) {
+  for (std::size_t c = 0; c < first.size(); ++c) {
+    if (!is_name(first[c])) continue;
+    if (below.empty() || (c < below.size() && cell_value(below[c]))) return true;
+    if (std::find(expected.begin(), expected.end(), unescaped(first[c])) != expected.end()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+TextTable::TextTable(std::string path, std::unique_ptr<ByteStream> stream, std::span<const std::string> expected)
+    : lines_(std::move(path), std::move(stream)) {
+  if (!lines_.next()) throw Error("'" + lines_.path() + "' is empty", Exit::io);
+  const std::string_view line = trimmed(lines_.line());
+  is_arff_ = begins_with(line, "@relation");
+  if (line.starts_with('%')) {  // a comment of ARFF, or a column's name
+    const std::string_view second = trimmed(lines_.peek());
+    is_arff_ = second.starts_with('%') || second.starts_with('@');
+  }
+  if (is_arff_)
+    read_arff_header();
+  else
+    read_first_lines(expected);
+}
+
+void TextTable::read_first_lines(std::span<const std::string> expected) {
+  const std::string_view second = lines_.peek();
+  separator_ = separator_of(lines_.line(), second);
+  split();
+  columns_ = cells_.size();
+  for (const std::string_view cell : cells_) lines_.require_utf8(cell);
+  Cells below;
+  cut_cells(second, separator_, "\"", below);
+  if (is_header(cells_, second.empty() ? Cells() : below, expected))
+    for (const std::string_view cell : cells_) header_.push_back(unescaped(cell));
+  at_first_row_ = header_.empty();
+}
+
+void TextTable::read_arff_header() {
+  do {
+    std::string_view line = trimmed(lines_.line());
+    if (line.starts_with('%') || begins_with(line, "@relation")) continue;
+    if (begins_with(line, "@data")) {
+      columns_ = header_.size();
+      if (columns_ == 0) lines_.fail(line, "no @attribute line is above @data");
+      return;
+    }
+    if (!begins_with(line, "@attribute"))
+      lines_.fail(line, quoted(line) +
+                            " is no line of an ARFF header, which a table that begins with % or @relation "
+                            "has: @attribute NAME KIND, @data");
+    lines_.require_utf8(line);
+    add_attribute(line.substr(std::string_view("@attribute").size()));
+  } while (lines_.next());
+  throw Error("'" + lines_.path() + "' begins as ARFF and has no @data line", Exit::io);
+}
+
+/// `rest`: what follows @attribute: NAME KIND, or NAME {level, level}, the name and the levels perhaps in quotes.
+void TextTable::add_attribute(std::string_view rest) {
+  const std::string_view whole = rest;
+  Cells words;
+  if (!cut_cells(rest, ' ', "\"'", words).empty()) words.clear();
+  if (words.size() < 2) {  // NAME{a,b}, or a quote that is no quote: don't
+    const std::size_t brace = rest.find('{');
+    if (words.empty() || brace == std::string_view::npos)
+      lines_.fail(whole, "an @attribute line is NAME KIND, the name in quotes if it holds blanks");
+    words = {words[0].substr(0, words[0].find('{')), rest.substr(brace)};
+  }
+  header_.emplace_back(words[0]);
+  Declared& declared = declared_.emplace_back();
+  if (!words[1].starts_with('{')) {
+    for (const char* number : {"numeric", "real", "integer"})
+      if (same_letters(words[1], number)) declared.kind = "numeric";
+    for (const char* kind : {"string", "date", "relational"})
+      if (same_letters(words[1], kind)) declared.kind = kind;
+    if (declared.kind.empty())
+      lines_.fail(words[1], quoted(words[1]) + " is no kind of attribute: numeric, real, integer, {a,b}, string, date");
+    if (declared.kind == "relational")  // the attributes of its inner table
+      while (lines_.next() && !begins_with(trimmed(lines_.line()), "@end")) continue;
+    return;
+  }
+  declared.kind = "nominal";
+  const std::size_t open = static_cast<std::size_t>(words[1].data() - rest.data()), close = rest.rfind('}');
+  if (close == std::string_view::npos || close < open) lines_.fail(words[1], "the levels have no closing }");
+  Cells levels;
+  if (const auto bad = cut_cells(rest.substr(open + 1, close - open - 1), ',', "\"'", levels); !bad.empty())
+    lines_.fail(bad, "a quote is not closed on its line");
+  for (const std::string_view level : levels) declared.levels.push_back(level_name(level));
+}
+
+/// A line that holds a row.
+bool TextTable::next_line() {
+  if (std::exchange(at_first_row_, false)) return true;
+  while (lines_.next()) {
+    if (!is_arff_) return true;
+    const std::string_view line = trimmed(lines_.line());
+    if (line.starts_with('{'))
+      lines_.fail(line,
+                  "sparse ARFF rows, {index value, ...}, are not read; write all values (Weka's filter "
+                  "SparseToNonSparse), or LIBSVM text for --dataset libsvm");
+    if (!line.starts_with('%')) return true;
+  }
+  return false;
+}
+
+bool TextTable::next() {
+  if (!next_line()) return false;
+  split();
+  if (cells_.size() != columns_)
+    lines_.fail(lines_.line(), "this line has " + std::to_string(cells_.size()) + " columns and " +
+                                   (is_arff_ ? "the header" : "the first line") + " has " + std::to_string(columns_));
+  return true;
+}
+
+const TextTable::Declared& TextTable::declared(std::size_t column) const {
+  static const Declared none;
+  return declared_.empty() ? none : declared_[column];
+}
+
+std::optional<std::size_t> find_column(const std::string& wanted, std::span<const std::string> header,
+                                       std::size_t columns) {
+  const auto at = std::find(header.begin(), header.end(), wanted);
+  if (at != header.end()) return static_cast<std::size_t>(at - header.begin());
+  for (std::size_t c = 0; c < columns; ++c)
+    if (wanted == std::to_string(c + 1)) return c;
+  return std::nullopt;
+}
+
+bool is_missing(std::string_view cell) {
+  constexpr std::array<std::string_view, 8> kWays = {"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"};
+  return cell.size() <= 4 && std::find(kWays.begin(), kWays.end(), cell) != kWays.end();
+}
+
+std::optional<double> cell_value(std::string_view cell) {
+  if (const auto number = parse_number(cell)) return number;
+  if (same_letters(cell, "true")) return 1;
+  if (same_letters(cell, "false")) return 0;
+  return std::nullopt;
+}
+
+std::string level_name(float value) {
+  char text[64];  // a whole float has 39 digits at most
+  const bool whole = value == std::floor(value) && std::abs(value) < 1e15f;
+  value += 0.0f;  // no -0
+  const auto [end, error] = whole ? std::to_chars(text, text + sizeof text, value, std::chars_format::fixed)
+                                  : std::to_chars(text, text + sizeof text, value);
+  return {text, end};
+}
+
+std::string level_name(std::string_view cell) {
+  const std::optional<double> value = cell_value(cell);
+  return value ? level_name(static_cast<float>(*value)) : unescaped(cell);
+}
+
+bool looks_like_date(std::string_view cell) {
+  std::array<int, 3> digits = {};
+  char mark = 0;
+  std::size_t at = 0;
+  for (std::size_t part = 0; part < 3; ++part) {
+    while (at < cell.size() && cell[at] >= '0' && cell[at] <= '9') ++at, ++digits[part];
+    if (part == 2) break;
+    if (at == cell.size() || (mark && cell[at] != mark) || std::string_view("-/.").find(cell[at]) == cell.npos)
+      return false;
+    mark = cell[at++];
+  }
+  const auto [first, middle, last] = digits;
+  const bool year_first = first == 4 && last >= 1 && last <= 2;
+  const bool year_last = first >= 1 && first <= 2 && (last == 4 || last == 2);
+  return middle >= 1 && middle <= 2 && (year_first || year_last) &&
+         (at == cell.size() || cell[at] == 'T' || cell[at] == ' ');
+}
+
+}  // namespace ecl
