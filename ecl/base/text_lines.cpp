@@ -101,9 +101,12 @@ std::int64_t TextLines::integer(std::string_view cell) const {
   return *value;
 }
 
+std::string TextLines::place(std::string_view cell) const {
+  return path_ + ":" + std::to_string(number_) + ":" + std::to_string(cell.data() - line_.data() + 1);
+}
+
 void TextLines::fail(std::string_view cell, const std::string& what, Exit code) const {
-  const auto column = cell.data() - line_.data() + 1;
-  throw Error(path_ + ":" + std::to_string(number_) + ":" + std::to_string(column) + ": " + what, code);
+  throw Error(place(cell) + ": " + what, code);
 }
 
 void TextLines::require_utf8(std::string_view cell) const {

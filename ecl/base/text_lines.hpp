@@ -39,8 +39,10 @@ class TextLines {
   /// Throws Error (io) unless `cell` is UTF-8: names go into files that others read.
   void require_utf8(std::string_view cell) const;
 
-  /// Throws Error: "path:line:column: what", the column (from 1) where `cell`, a part of line(), starts. `code`: io for
-  /// text that makes no sense, usage for what does not fit the rest of the user's request.
+  /// "path:line:column", the column (from 1) where `cell`, a part of line(), starts.
+  std::string place(std::string_view cell) const;
+  /// Throws Error: "place: what". `code`: io for text that makes no sense, usage for what does not fit the rest of the
+  /// user's request.
   [[noreturn]] void fail(std::string_view cell, const std::string& what, Exit code = Exit::io) const;
 
  private:

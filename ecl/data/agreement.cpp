@@ -14,6 +14,7 @@
 #include "ecl/base/memory.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/text_lines.hpp"
+#include "ecl/data/agreed_columns.hpp"
 #include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
@@ -28,10 +29,15 @@ struct Description {
   std::uint64_t features = 0, train = 0, test = 0, groups_to_test = 0;
   std::uint64_t values = 0, rows = 0;
   bool any_features = false, may_be_sparse = false;
+  Gaps gaps, test_gaps;
+  std::uint64_t ignored_queries = 0;
   std::vector<std::string> columns, classes, tested_classes;
+  std::string inputs;  ///< describe_columns()
 
   void archive(Archive& archive) {
     archive(place, source, features, train, test, groups_to_test, values, rows, any_features, may_be_sparse);
+    archive(gaps.dropped_rows, gaps.filled_cells, test_gaps.dropped_rows, test_gaps.filled_cells, ignored_queries);
+    archive(inputs);
     archive.list(columns), archive.list(classes), archive.list(tested_classes);
   }
   std::string named() const { return place + (source.empty() ? "" : " ('" + source + "')"); }
@@ -67,9 +73,13 @@ std::vector<Description> describe(Sites& sites, std::span<const TrainTest> held,
                      .rows = data.rows,
                      .any_features = data.any_features,
                      .may_be_sparse = data.may_be_sparse,
+                     .gaps = data.gaps,
+                     .test_gaps = data.test_gaps,
+                     .ignored_queries = data.ignored_queries,
                      .columns = data.train.schema.columns,
                      .classes = data.train.schema.classes,
-                     .tested_classes = data.test.schema.classes};
+                     .tested_classes = data.test.schema.classes,
+                     .inputs = describe_columns(data)};
     mine.push_back(to_bytes(text));
   }
   std::vector<Description> all;
@@ -87,7 +97,7 @@ std::string difference(const Description& site, const Description& first) {
   const auto &ours = site.columns, &theirs = first.columns;
   if (ours.empty() != theirs.empty())
     return std::string("has ") + (ours.empty() ? "no header" : "a header") + ", and " + first.named() + " has " +
-           (ours.empty() ? "one" : "none");
+           (ours.empty() ? "one" : "none") + " (a header above text alone is known by label=NAME)";
   if (ours.empty())
     return site.features == first.features || (site.any_features && first.any_features)
                ? ""
@@ -221,6 +231,38 @@ std::string no_number(const Dataset& data, std::ptrdiff_t feature) {
          " holds an infinity or NaN at some site; leave out such rows, or fill them in";
 }
 
+/// scale.deviation: from the sums of squared distances over so many samples.
+void deviations_of_squares(Scale& scale, double samples) {
+  for (std::size_t f = 0; f < scale.mean.size(); ++f) {
+    const double deviation = std::sqrt(scale.deviation[f] / samples);
+    // Below this the differences are rounding errors of the mean, not data.
+    scale.deviation[f] = deviation > 1e-9 * std::abs(scale.mean[f]) ? deviation : 1.0;
+  }
+}
+
+bool fills_gaps(const Dataset& data) {
+  return data.schema.missing == Missing::mean || data.schema.missing == Missing::indicator;
+}
+
+/// agree_on_scale() where values are missing: the mean of those that are there takes their place.
+Scale scale_with_gaps(Sites& sites, std::span<const SiteRows> held, std::size_t features, double samples) {
+  /// Sums term(value, feature) over the values that are there.
+  const auto sum = [&](auto term) {
+    return sum_over_sites(sites, held, features, [&](const std::vector<float>& row, std::vector<double>& sums) {
+      for (std::size_t f = 0; f < row.size(); ++f)
+        if (!std::isnan(row[f])) sums[f] += term(row[f], f);
+    });
+  };
+  Scale scale;
+  scale.mean = sum([](float value, std::size_t) { return value; });
+  const std::vector<double> counts = sum([](float, std::size_t) { return 1.0; });
+  for (std::size_t f = 0; f < features; ++f) scale.mean[f] = counts[f] > 0 ? scale.mean[f] / counts[f] : 0;
+  scale.deviation = sum([&](float value, std::size_t f) { return std::pow(value - scale.mean[f], 2); });
+  deviations_of_squares(scale, samples);
+  scale.fill = scale.mean;
+  return scale;
+}
+
 /// The scaling of an earlier run: its model/inputs.json.
 Scale read_scale(const std::string& path, const Dataset& data) {
   const Bytes text = read_file(path, "standardise=FILE names the model/inputs.json of an earlier run");
@@ -249,6 +291,7 @@ Scale read_scale(const std::string& path, const Dataset& data) {
     throw fail("has means of " + std::to_string(scale.mean.size()) + " features, and the data have " +
                std::to_string(data.features()));
   if (!usable(scale.mean, false) || !usable(scale.deviation, true)) throw fail("holds a value that cannot be used");
+  if (fills_gaps(data)) scale.fill = scale.mean;
   return scale;
 }
 
@@ -282,7 +325,12 @@ SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<con
   SiteSizes sizes;
   sizes.only_tested = agree_on_classes(held, all);
   agree_on_features(sites, held, all);
+  std::vector<std::string> columns;
+  for (const Description& site : all) columns.push_back(site.inputs);
+  agree_on_columns(sites, held, places, columns);
   for (const Description& site : all) {
+    sizes.gaps.push_back(site.gaps), sizes.test_gaps.push_back(site.test_gaps);
+    sizes.ignored_queries += site.ignored_queries;
     sizes.train.push_back(site.train), sizes.test.push_back(site.test);
     sizes.groups_to_test.push_back(site.groups_to_test);
   }
@@ -300,6 +348,7 @@ Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held) {
   double samples = 0;
   for (const std::string& count : sites.gather(std::move(counts))) samples += std::stod(count);
 
+  if (fills_gaps(*held[0].data)) return scale_with_gaps(sites, held, features, samples);
   Scale scale;
   scale.mean = sum_over_sites(sites, held, features, [](const std::vector<float>& row, std::vector<double>& sums) {
     for (std::size_t f = 0; f < row.size(); ++f) sums[f] += row[f];
@@ -315,11 +364,7 @@ Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held) {
           sums[f] += distance * distance;
         }
       });
-  for (std::size_t f = 0; f < features; ++f) {
-    const double deviation = std::sqrt(scale.deviation[f] / samples);
-    // Below this the differences are rounding errors of the mean, not data.
-    scale.deviation[f] = deviation > 1e-9 * std::abs(scale.mean[f]) ? deviation : 1.0;
-  }
+  deviations_of_squares(scale, samples);
   return scale;
 }
 
@@ -359,8 +404,10 @@ void agree_on_copies(Sites& sites, std::span<const std::string> places, const st
 std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
   std::vector<Scale> scales(1);
   const Scaling scaling = held[0].scaling;
-  if (scaling == Scaling::none) return scales;
-  if (scaling == Scaling::all) scales[0] = agree_on_scale(sites, rows);
+  const bool only_fill = scaling == Scaling::none && fills_gaps(held[0].train);
+  if (scaling == Scaling::none && !only_fill) return scales;
+  if (scaling == Scaling::all || only_fill) scales[0] = agree_on_scale(sites, rows);
+  if (only_fill) scales[0].mean.clear(), scales[0].deviation.clear();
   sites.together([&] {
     if (scaling == Scaling::table) scales[0] = read_scale(held[0].scaling_table, held[0].train);
     if (scaling == Scaling::own) scales.clear();

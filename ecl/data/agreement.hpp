@@ -22,10 +22,13 @@ void agree_on_settings(Sites& sites, const std::string& place, const std::string
 struct SiteSizes {
   std::vector<std::size_t> train, test, groups_to_test;
   std::vector<std::string> only_tested;  ///< classes that no training row has
+  std::vector<Gaps> gaps, test_gaps;
+  std::uint64_t ignored_queries = 0;
 };
 
 /// 2. The columns are the same (names and order, or their number where there is no header); the classes are the union
 /// of all sites' label names, sorted (by value if all are numbers); sparse sites get the features of the widest.
+/// Columns of text become the same features at all (agreed_columns.hpp).
 /// `held`: the data of this process's sites, which are changed to fit; `places` their names.
 SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places);
 
@@ -41,11 +44,12 @@ struct SiteRows {
 
 /// 3. Mean and deviation of each feature over the training rows of all sites: from each site's sum, then from its sum
 /// of squared distances to the common mean, both in double and added in the order of the sites, so that it does not
-/// matter who holds which. A feature that is constant gets deviation 1. `held`: of this process's sites.
+/// matter who holds which. A feature that is constant gets deviation 1. Missing values count as the
+/// mean of those that are there; where none is, as 0. `held`: of this process's sites.
 Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held);
 
-/// Does the scaling that the readers of `held` ask for, and returns it: of each of `held`, where it is each site's own,
-/// else one for all. `rows`: of each of this process's sites.
+/// Does the scaling and the filling of gaps that the readers of `held` ask for, and returns it: of each of `held`,
+/// where it is each site's own, else one for all. `rows`: of each of this process's sites.
 std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
 
 }  // namespace ecl

@@ -28,6 +28,18 @@ void refuse_shared_files(Sites& sites, const std::string& path, const std::strin
                   "' as their own; give each rank a file of its own with {node}, or start one rank a host");
 }
 
+/// " (node 0: 3, node 2: 1)": the first few.
+std::string at_nodes(const std::vector<std::uint64_t>& counts) {
+  constexpr std::size_t kMost = 8;
+  std::string text;
+  std::size_t told = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0 || ++told > kMost) continue;
+    text += (told == 1 ? " (node " : ", node ") + std::to_string(i) + ": " + std::to_string(counts[i]);
+  }
+  return text + (told > kMost ? ", ...)" : ")");
+}
+
 std::string identity_of(const Dataset& data) {
   return std::to_string(data.size()) + ' ' + std::to_string(data.checksum());
 }
@@ -107,6 +119,7 @@ void RunData::agree(Sites& sites, Reading& reading) {
   groups_to_test_ = own_ ? std::accumulate(sizes.groups_to_test.begin(), sizes.groups_to_test.end(), std::size_t{0})
                          : sizes.groups_to_test[0];
   only_tested_ = sizes.only_tested;
+  take_notes(sizes);
   test_sizes_ = own_tests_ ? sizes.test : std::vector<std::size_t>{sizes.test[0]};
   if (own_)
     shard_sizes_ = sizes.train;
@@ -126,6 +139,24 @@ void RunData::agree(Sites& sites, Reading& reading) {
   LocalSites alone;
   own_scaling_ = held[0].scaling == Scaling::own;
   scales_ = scale_features(dealt_here ? alone : sites, held, rows);
+}
+
+/// Where all read the same file, each counts all of it.
+void RunData::take_notes(const SiteSizes& sizes) {
+  const auto note = [&](std::uint64_t Gaps::*gaps, const std::string& one, const std::string& many) {
+    std::vector<std::uint64_t> counts;
+    for (std::size_t i = 0; i < (own_ ? sizes.gaps.size() : 1); ++i)
+      counts.push_back(sizes.gaps[i].*gaps + (own_tests_ ? sizes.test_gaps[i].*gaps : 0));
+    const std::uint64_t tested = own_tests_ ? 0 : sizes.test_gaps[0].*gaps;
+    const std::uint64_t all = std::accumulate(counts.begin(), counts.end(), tested);
+    if (all == 0) return;
+    notes_.push_back(std::to_string(all) + ' ' + (all == 1 ? one : many) +
+                     (own_ && all > tested ? at_nodes(counts) : ""));
+  };
+  note(&Gaps::dropped_rows, "row with missing cells was left out", "rows with missing cells were left out");
+  note(&Gaps::filled_cells, "missing cell was filled with its column's mean",
+       "missing cells were filled with their column's mean");
+  if (sizes.ignored_queries > 0) notes_.push_back("qid:N, the queries of a ranking, was left out of the rows");
 }
 
 void RunData::make_shards(Reading& reading) {

@@ -44,6 +44,8 @@ class RunData {
   std::size_t groups_to_test() const { return groups_to_test_; }  ///< whole groups that were drawn for the test
   /// Classes that no training row has, in a test file: misspelt, perhaps.
   const std::vector<std::string>& only_tested() const { return only_tested_; }
+  /// What of the data was left out or filled in, in words.
+  const std::vector<std::string>& notes() const { return notes_; }
   /// Of node i's features, a node of this process; empty: they are as they were.
   const Scale& scale(NodeId i) const { return scales_[own_scaling() ? i - first_ : 0]; }
   /// Each node has a scaling of its own.
@@ -64,6 +66,7 @@ class RunData {
   TrainTest read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading);
   std::string place_of(NodeId i) const;
   void agree(Sites& sites, Reading& reading);
+  void take_notes(const SiteSizes& sizes);
   void make_shards(Reading& reading);
   /// Nodes of this process.
   NodeId here() const { return rank_ ? 1 : static_cast<NodeId>(shards_.size()); }
@@ -76,7 +79,7 @@ class RunData {
   std::shared_ptr<const Dataset> everything_;
   std::vector<std::size_t> shard_sizes_, test_sizes_;
   std::size_t groups_to_test_ = 0;
-  std::vector<std::string> only_tested_;
+  std::vector<std::string> only_tested_, notes_;
   std::vector<Scale> scales_;
   bool own_scaling_ = false;
   NodeId devices_ = 0;

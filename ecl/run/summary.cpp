@@ -122,6 +122,7 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
   const double error = consensus_error_of(summary.rows), limit = experiment.spec.consensus_error;
   if (summary.verdict == Verdict::finished && error <= limit) summary.verdict = Verdict::converged;
   const Totals totals(summary.rows, experiment);
+  for (const std::string& note : experiment.data.notes()) summary.warnings.push_back(note);
   for (const std::string& label : experiment.data.only_tested())
     summary.warnings.push_back("label " + ecl::quoted(label) +
                                " is in test samples alone, where it counts as wrong; is it spelt as in training?");

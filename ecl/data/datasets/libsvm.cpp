@@ -1,11 +1,11 @@
-// LIBSVM text, `label index:value ...` with indices from 1, ascending; absent ones are 0. Chang and Lin 2011.
+// LIBSVM text, `label index:value ...` with indices from 1 (or 0), ascending; absent ones are 0. Chang and Lin 2011.
 #include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "ecl/base/check.hpp"
-#include "ecl/base/text_lines.hpp"
+#include "ecl/base/text_table.hpp"
 #include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
@@ -14,22 +14,25 @@ namespace {
 /// A LIBSVM file: labels and sizes at once, its rows when they are asked for.
 class LibsvmFile {
  public:
-  LibsvmFile(std::string path, const DatasetRequest& request) : path_(std::move(path)), request_(request) {
+  /// `base`: the index of the first feature, 0 or 1.
+  LibsvmFile(std::string path, const DatasetRequest& request, std::int64_t base)
+      : path_(std::move(path)), request_(request), base_(base) {
     each_row([this](const TextLines& lines, std::string_view text) {
-      const std::string_view label = next_word(text);
-      lines.number(label);  // rejects what is no class number
-      index_.add_label(label, lines);
-      std::int64_t last = 0;
-      for (std::string_view word = next_word(text); !word.empty(); word = next_word(text), ++values_) {
-        const std::int64_t feature = split_value(lines, word).feature;
-        if (feature < 1 || feature > kMostFeatures)
-          lines.fail(word, "index " + std::to_string(feature) + " is outside 1 .. " + std::to_string(kMostFeatures));
-        if (feature <= last)
+      read_label(lines, next_word(text));
+      const std::int64_t least = base_, most = kMostFeatures - 1 + base_;
+      std::int64_t last = least - 1;
+      for (std::string_view word = next_value(text, &queries_); !word.empty(); word = next_value(text), ++values_) {
+        const std::int64_t index = split_value(lines, word).index;
+        if (index == 0 && least == 1) lines.fail(word, "this file counts from 0: say libsvm:base=0, at all sites");
+        if (index < least || index > most)
+          lines.fail(word, "index " + std::to_string(index) + " is outside " + std::to_string(least) + " .. " +
+                               std::to_string(most));
+        if (index <= last)
           lines.fail(word,
-                     "index " + std::to_string(feature) + " follows " + std::to_string(last) + "; indices must ascend");
-        last = feature;
+                     "index " + std::to_string(index) + " follows " + std::to_string(last) + "; indices must ascend");
+        last = index;
       }
-      features_ = std::max(features_, last);
+      features_ = std::max(features_, last + 1 - base_);
     });
     if (index_.labels.empty()) throw Error("'" + path_ + "' is empty", Exit::io);
   }
@@ -37,7 +40,8 @@ class LibsvmFile {
   const TableIndex& index() const { return index_; }
   std::size_t rows() const { return index_.labels.size(); }
   std::int64_t features() const { return features_; }
-  std::uint64_t values() const { return values_; }  ///< that its rows hold
+  std::uint64_t values() const { return values_; }    ///< that its rows hold
+  std::uint64_t queries() const { return queries_; }  ///< rows with a qid:N
 
   /// The rows that `wanted` names, ascending, each of `features` values: `sparse`, or as they are stored in `folder`.
   Dataset read(const std::vector<std::int32_t>& wanted, std::int64_t features, bool sparse,
@@ -48,13 +52,31 @@ class LibsvmFile {
 
  private:
   struct Value {
-    std::int64_t feature;  ///< from 1
+    std::int64_t index;  ///< as it is written: from base_
     std::string_view cell;
   };
   static Value split_value(const TextLines& lines, std::string_view word) {
     const std::size_t colon = word.find(':');
     if (colon == std::string_view::npos) lines.fail(word, quoted(word) + " is not index:value");
     return {lines.integer(word.substr(0, colon)), word.substr(colon + 1)};
+  }
+
+  /// The next index:value. Of a ranking's rows a query number comes first, which is counted and left out.
+  static std::string_view next_value(std::string_view& text, std::uint64_t* queries = nullptr) {
+    std::string_view word = next_word(text);
+    if (!word.starts_with("qid:")) return word;
+    if (queries) ++*queries;
+    return next_word(text);
+  }
+
+  void read_label(const TextLines& lines, std::string_view label) {
+    if (label.find(':') != std::string_view::npos || is_missing(label)) lines.fail(label, "the label is missing");
+    if (label.find(',') != std::string_view::npos)
+      lines.fail(label, quoted(label) +
+                            " are several labels, and a row has one here; write one file for each label "
+                            "that says whether a row has it");
+    lines.number(label);  // rejects what is no class number
+    index_.add_label(label, lines);
   }
 
   /// Calls use(lines, text) for each row; svmlight's comments are gone.
@@ -76,9 +98,9 @@ class LibsvmFile {
       if (next == wanted.end() || *next != row++) return;
       ++next;
       next_word(text);
-      for (std::string_view word = next_word(text); !word.empty(); word = next_word(text)) {
-        const auto [feature, cell] = split_value(lines, word);
-        use(static_cast<std::int32_t>(feature - 1), lines.number(cell));
+      for (std::string_view word = next_value(text); !word.empty(); word = next_value(text)) {
+        const auto [index, cell] = split_value(lines, word);
+        use(static_cast<std::int32_t>(index - base_), lines.number(cell));
       }
       end();
     });
@@ -108,8 +130,8 @@ class LibsvmFile {
   std::string path_;
   const DatasetRequest& request_;
   TableIndex index_;
-  std::int64_t features_ = 0;
-  std::uint64_t values_ = 0;
+  std::int64_t base_, features_ = 0;
+  std::uint64_t values_ = 0, queries_ = 0;
 };
 
 /// The test file beside `path` (a9a and a9a.t), plain or gzip; empty if there is none.
@@ -123,6 +145,8 @@ std::string find_test(const std::string& path) {
 }  // namespace
 
 TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
+  const std::int64_t base = params.integer("base", 1, 0, 1, "index of the first feature, at all sites");
+  const bool any_numbers = read_label_kind(params);
   const TestDraw draw = read_test_draw(params, request, false);
   TrainTest data;
   const bool scaling_wanted = params.given("standardise");
@@ -133,12 +157,13 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::string test_path = request.test.empty() ? find_test(path) : request.test;
   require_regular(test_path);
 
-  const LibsvmFile file(path, request);
+  const LibsvmFile file(path, request, base);
+  if (!any_numbers) refuse_quantities(file.index(), path);
   std::optional<LibsvmFile> tested;
-  if (!test_path.empty()) tested.emplace(test_path, request);
+  if (!test_path.empty()) tested.emplace(test_path, request, base);
   const std::int64_t features = std::max(file.features(), tested ? tested->features() : 0);
   if (features == 0) throw Error("'" + path + "' has no features, only labels", Exit::io);
-  data.values = file.values(), data.rows = file.rows();
+  data.values = file.values(), data.rows = file.rows(), data.ignored_queries = file.queries();
   const bool sparse = data.may_be_sparse && is_sparse(data.values, data.rows, features);
   if (sparse && !request.store.empty())
     throw Error("'" + path +

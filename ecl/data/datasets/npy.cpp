@@ -59,6 +59,7 @@ Folder open_folder(const std::string& path) {
       folder.schema.columns = json.at("columns").get<std::vector<std::string>>();
       folder.schema.label = json.at("label").get<std::string>();
       folder.schema.features = json.at("features").get<std::vector<std::string>>();
+      for (const std::string& name : folder.schema.features) folder.schema.inputs.push_back({name});
       folder.schema.classes = json.at("classes").get<std::vector<std::string>>();
       folder.group = json.at("group");
       group_names = json.at("groups").get<std::vector<std::string>>();
@@ -87,6 +88,7 @@ Dataset half_of(const Folder& folder, const std::vector<std::int32_t>& wanted) {
   Dataset half = make_half(folder.index, wanted, std::move(rows), folder.group);
   half.schema.columns = folder.schema.columns;
   half.schema.label = folder.schema.label;
+  half.schema.inputs = folder.schema.inputs;
   half.schema.features = folder.schema.features;
   return half;
 }

@@ -121,6 +121,31 @@ NameTable tabulate(const std::vector<std::string>& names) {
   return table;
 }
 
+bool read_label_kind(Params& params) {
+  const std::string kind =
+      params.text("label-kind", "", "class: labels are classes, even if they look like a quantity");
+  if (!kind.empty() && kind != "class") throw Error("dataset parameter label-kind is '" + kind + "'; it is class");
+  return kind == "class";
+}
+
+void refuse_quantities(const TableIndex& index, const std::string& path) {
+  constexpr std::size_t kFew = 20, kAlike = 10;
+  const auto& names = index.label_names.all();
+  bool whole = true;
+  for (const std::string& name : names) {
+    const auto value = parse_number(name);
+    if (!value) return;
+    whole &= *value == std::floor(*value);
+  }
+  if (whole) return;
+  const std::size_t values = tabulate(names).names.size(), rows = index.labels.size();
+  if (values <= kFew || values * kAlike <= rows) return;
+  throw Error("'" + path + "': the labels, " + std::to_string(values) + " different numbers in " +
+              std::to_string(rows) +
+              " rows, look like a quantity; to predict one is regression, which ecl does not do yet: name another "
+              "column, or say label-kind=class if they are classes");
+}
+
 TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grouped) {
   const std::string by = params.text("test-by", "",
                                      "group: whole groups for the test; row: any rows. Default: group "

@@ -31,6 +31,9 @@ void refuse_files(const DatasetRequest& request, const std::string& dataset);
 inline constexpr std::uint64_t kMostValues = std::uint64_t{1} << 31;
 inline constexpr std::int64_t kMostFeatures = 1'000'000;
 
+/// Of a categorical column, over all sites: what has more values is rather a name or a number.
+inline constexpr std::size_t kMostLevels = 1000;
+
 /// Distinct texts, numbered as they come.
 class Names {
  public:
@@ -60,6 +63,11 @@ struct TableIndex {
   /// Throws Error where there are more than can be numbered.
   void add_label(std::string_view label, const TextLines& lines);
 };
+
+/// Reads the parameter `label-kind`: whether numbers that look like quantities are classes all the same.
+bool read_label_kind(Params& params);
+/// Throws Error where the labels look like a quantity: numbers, not all whole, many of them, few of them alike.
+void refuse_quantities(const TableIndex& index, const std::string& path);
 
 /// How the test rows are drawn, as `test` and `test-by` of a data set say.
 struct TestDraw {

@@ -1,0 +1,177 @@
+#include "ecl/data/agreed_columns.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "ecl/base/archive.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/memory.hpp"
+#include "ecl/base/text_table.hpp"
+#include "ecl/data/datasets/table.hpp"
+#include "ecl/data/encoding.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr char kCategorical = 1, kIndicator = 2;  // bits of a letter
+
+bool any(std::string_view letters, char bit) {
+  return std::any_of(letters.begin(), letters.end(), [bit](char letter) { return (letter & bit) != 0; });
+}
+
+/// What is true of each column at some site. Throws Error where one has other columns.
+std::string joined(std::span<const std::string> said) {
+  std::string letters = said[0];
+  for (const std::string& site : said) {
+    if (site.size() != letters.size())
+      throw Error("sites make features of " + std::to_string(site.size()) + " and of " +
+                  std::to_string(letters.size()) + " columns; all need the same");
+    for (std::size_t c = 0; c < letters.size(); ++c) letters[c] = static_cast<char>(letters[c] | site[c]);
+  }
+  return letters;
+}
+
+std::string too_many(const std::string& column) {
+  return "column '" + column + "' holds text, at some site, and more than " + std::to_string(kMostLevels) +
+         " different values in all, too many to make a feature of each; leave it out with ignore=" + column;
+}
+
+/// The values of column c, numbers, as levels. Throws Error, which does not tell them, for too many.
+std::vector<std::string> levels_of_numbers(const Dataset& data, std::size_t c, const std::string& place) {
+  std::set<float> values;
+  std::vector<float> row(data.features());
+  for (std::size_t r = 0; r < data.size() && values.size() <= kMostLevels; ++r) {
+    data.gather(r, 1, row.data());
+    if (!std::isnan(row[c])) values.insert(row[c]);
+  }
+  const std::string& column = data.schema.inputs[c].name;
+  if (values.size() > kMostLevels) throw Error(place + ": " + too_many(column));
+  std::vector<std::string> levels;
+  for (const float value : values) levels.push_back(level_name(value));
+  return levels;
+}
+
+/// The levels of a site's training rows, of each categorical column, as bytes.
+std::string tell_levels(const TrainTest& data, const std::string& letters, const std::string& place) {
+  Archive archive;
+  for (std::size_t c = 0; c < letters.size(); ++c) {
+    if (!(letters[c] & kCategorical)) continue;
+    std::vector<std::string> levels = data.train.schema.inputs[c].levels;
+    if (levels.empty()) levels = levels_of_numbers(data.train, c, place + " ('" + data.source + "')");
+    archive.list(levels);
+  }
+  return archive.bytes();
+}
+
+/// `columns` with the levels that any site tells, sorted.
+void join_levels(std::vector<Column>& columns, const std::string& letters, std::span<const std::string> told) {
+  std::vector<std::set<std::string>> levels(columns.size());
+  for (const std::string& bytes : told) {
+    Archive archive(bytes, "what a site said");
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      if (!(letters[c] & kCategorical)) continue;
+      std::vector<std::string> of_site;
+      archive.list(of_site);
+      levels[c].insert(of_site.begin(), of_site.end());
+      if (levels[c].size() > kMostLevels) throw Error(too_many(columns[c].name));
+    }
+    archive.finish();
+  }
+  for (std::size_t c = 0; c < columns.size(); ++c) columns[c].levels.assign(levels[c].begin(), levels[c].end());
+}
+
+/// From a cell of one half's column to the number of the agreed level.
+class Translation {
+ public:
+  /// `own`: the half's column, whose cells are numbers of its levels, or values.
+  Translation(const Column& own, const Column& agreed) : agreed_(agreed), by_value_(own.levels.empty()) {
+    for (const std::string& level : own.levels) of_level_.push_back(find(level));
+  }
+  float operator()(float cell) {
+    if (std::isnan(cell)) return cell;
+    if (agreed_.levels.empty()) return std::numeric_limits<float>::quiet_NaN();  // no training row has the cell
+    if (!by_value_) return of_level_[static_cast<std::size_t>(cell)];
+    const auto [found, added] = of_value_.emplace(cell, 0.0f);
+    if (added) found->second = find(level_name(cell));
+    return found->second;
+  }
+
+ private:
+  float find(const std::string& level) const {
+    const auto at = std::lower_bound(agreed_.levels.begin(), agreed_.levels.end(), level);
+    return at != agreed_.levels.end() && *at == level ? static_cast<float>(at - agreed_.levels.begin()) : kUnknownLevel;
+  }
+
+  const Column& agreed_;
+  bool by_value_;
+  std::vector<float> of_level_;
+  std::unordered_map<float, float> of_value_;
+};
+
+void encode_half(Dataset& half, const std::vector<Column>& columns, const std::string& letters,
+                 const std::string& source) {
+  const std::size_t features = encoded_size(columns);
+  const std::string what = "'" + source + "' as " + std::to_string(half.size()) + " rows of " +
+                           std::to_string(features) + " numbers, one for each text of a column,";
+  const std::string advice = "leave out columns of many texts with ignore=";
+  if (half.size() * static_cast<std::uint64_t>(features) > kMostValues)
+    throw Error(what + " is too much to keep in memory, at most " + std::to_string(kMostValues) + " values; " + advice,
+                Exit::io);
+  require_memory(static_cast<double>(half.size()) * static_cast<double>(features) * sizeof(float), what, advice);
+  std::vector<std::pair<std::size_t, Translation>> translations;
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    if (letters[c] & kCategorical) translations.emplace_back(c, Translation(half.schema.inputs[c], columns[c]));
+  FloatRows rows{static_cast<int>(features), std::vector<float>(half.size() * features)};
+  std::vector<float> cells(columns.size());
+  for (std::size_t r = 0; r < half.size(); ++r) {
+    half.gather(r, 1, cells.data());
+    for (auto& [c, translate] : translations) cells[c] = translate(cells[c]);
+    encode(columns, cells.data(), rows.values.data() + r * features);
+  }
+  half.replace_features(std::move(rows));
+}
+
+}  // namespace
+
+std::string describe_columns(const TrainTest& data) {
+  std::string letters;
+  const auto &train = data.train.schema.inputs, &test = data.test.schema.inputs;
+  for (std::size_t c = 0; c < train.size(); ++c) {
+    const bool levels = !train[c].levels.empty() || (c < test.size() && !test[c].levels.empty());
+    letters += static_cast<char>((levels ? kCategorical : 0) | (train[c].indicator ? kIndicator : 0));
+  }
+  return letters;
+}
+
+void agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places,
+                      std::span<const std::string> said) {
+  const std::string letters = joined(said);
+  if (!any(letters, kCategorical | kIndicator)) return;
+  std::vector<Column> columns;
+  for (std::size_t c = 0; c < letters.size(); ++c)
+    columns.push_back({held[0].train.schema.inputs[c].name, {}, (letters[c] & kIndicator) != 0});
+  if (any(letters, kCategorical)) {
+    std::vector<std::string> mine;
+    sites.together([&] {
+      for (std::size_t h = 0; h < held.size(); ++h) mine.push_back(tell_levels(held[h], letters, places[h]));
+    });
+    join_levels(columns, letters, sites.gather(std::move(mine)));
+  }
+  const std::vector<std::string> names = encoded_names(columns);
+  sites.together([&] {  // memory may be short at one of them
+    for (TrainTest& data : held)
+      for (Dataset* half : {&data.train, &data.test})
+        within_memory("'" + data.source + "'", [&] {
+          encode_half(*half, columns, letters, data.source);
+          half->schema.inputs = columns, half->schema.features = names;
+          return 0;
+        });
+  });
+}
+
+}  // namespace ecl

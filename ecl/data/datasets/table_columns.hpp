@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ecl/base/params.hpp"
+#include "ecl/base/text_table.hpp"
+#include "ecl/contracts/dataset.hpp"
+
+/// Which columns of a table in text are what.
+namespace ecl {
+
+/// What the parameters say, as the user wrote it.
+struct ColumnWishes {
+  std::string label, group;
+  std::vector<std::string> ignore, features, categorical;
+  bool text_is_categorical = false;  ///< categorical=auto
+  Missing missing = Missing::refuse;
+  bool numbers_only = false;  ///< a file of numbers is made of it: neither levels nor gaps can be kept
+
+  bool grouped() const;
+  /// The columns that are named.
+  std::vector<std::string> named() const;
+};
+/// Throws Error for wishes that exclude each other.
+ColumnWishes read_column_wishes(Params& params, const DatasetRequest& request);
+
+/// The columns of a file.
+struct TableColumns {
+  struct Feature {
+    std::size_t at;                     ///< column of the file, from 0
+    std::string name;                   ///< of the header, or its number from 1
+    bool categorical;                   ///< because the user, or the file, says so
+    std::vector<std::string> declared;  ///< levels that the file says it has
+    bool dates_are_levels;              ///< the user names the column as categorical: whatever it holds
+  };
+  std::size_t columns = 0, label_at = 0;
+  std::optional<std::size_t> group_at;
+  std::vector<Feature> features;
+  std::vector<std::string> header;  ///< all names; empty without a header
+};
+/// Throws Error for a column that is not there, or is asked for what it cannot be.
+TableColumns find_columns(const ColumnWishes& wishes, const TextTable& table);
+
+}  // namespace ecl
