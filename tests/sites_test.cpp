@@ -99,6 +99,36 @@ TEST_F(Sites, AreScaledByTheSumsOverAllOfThem) {
   EXPECT_EQ(on_ranks(own(table) + one_test(), "by table"), expected);
 }
 
+/// Text that one site alone has, gaps at others.
+TEST_F(Sites, WithTextAndGapsGiveBitForBitWhatOneFileGives) {
+  std::string all = "height,colour,kind\n", nodes;
+  for (int site = 0; site < kSites; ++site) {
+    std::string own = "height,colour,kind\n";
+    for (int n = 0; n < 12 + site; ++n) {
+      const std::string height = n % 5 == site ? "?" : std::to_string(1.5 + 0.1 * (n % 7));
+      const std::string colour = site == 0 ? std::to_string(n % 3) : site == 2 && n % 2 ? "NA" : n % 3 ? "red" : "1.0";
+      const std::string line = height + "," + colour + (n % 2 ? ",tall\n" : ",short\n");
+      own += line, all += line, nodes += std::to_string(site) + "\n";
+    }
+    write_file(scratch_ / ("site" + std::to_string(site) + ".csv"), own);
+  }
+  write_file(scratch_ / "all.csv", all), write_file(scratch_ / "nodes.txt", nodes);
+  write_file(scratch_ / "test.csv", "height,colour,kind\n1.7,red,tall\n?,violet,short\n");
+  const std::string how = ",categorical=auto,missing=indicator", simulate = "simulate --nodes 4 ", options = kTraining;
+  const auto training = options.substr(6);
+  const auto expected = ecl::test::model_of(tool(simulate + training + dealt(how) + one_test()), path("dealt"));
+  EXPECT_EQ(expected.size(), 2u * (2 + 4 + 1 + 1)) << "height, missing, four colours, missing; the bias";
+  EXPECT_EQ(ecl::test::model_of(tool(simulate + training + own(how) + one_test()), path("own")), expected);
+  EXPECT_EQ(ecl::test::model_of(tool_on(kSites, options + own(how) + one_test()), path("ranks")), expected);
+  EXPECT_EQ(ecl::test::model_of(tool_on(kSites, options + dealt(how) + one_test()), path("ranks dealt")), expected);
+  const Json warnings = summary_of(path("ranks"))["warnings"], same = summary_of(path("ranks dealt"))["warnings"];
+  ASSERT_GE(warnings.size(), 1u);
+  EXPECT_EQ(warnings[0].get<std::string>(),
+            "20 missing cells were filled with their column's mean (node 0: 3, node 1: "
+            "3, node 2: 10, node 3: 3)");
+  EXPECT_EQ(same[0].get<std::string>(), "20 missing cells were filled with their column's mean");
+}
+
 TEST_F(Sites, AreTestedOnTheirOwnRows) {
   const auto expected = simulated(own(), "own");
   EXPECT_EQ(on_ranks(own() + " --compare-local", "ranks"), expected);

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "ecl/base/check.hpp"
+#include "ecl/base/random.hpp"
 #include "ecl/base/text_table.hpp"
 #include "ecl/data/agreement.hpp"
 #include "ecl/data/encoding.hpp"
@@ -56,7 +57,7 @@ class Tables : public testing::Test {
   std::string cells_of(const std::string& content) const {
     std::string text;
     for (TextTable read = table(content); read.next(); text += '\n')
-      for (const std::string_view cell : read.cells()) text += "[" + std::string(cell) + "]";
+      for (const std::string_view cell : read.cells()) text.append("[").append(cell).append("]");
     return text;
   }
 
@@ -283,6 +284,7 @@ TEST_F(Tables, MissingCellsAreRefusedWithTheirPlaceAndTheWaysOut) {
   for (const char* way : {"missing=drop", "missing=mean", "missing=indicator"}) EXPECT_HAS(said, way);
   EXPECT_HAS(error("", "a,k\n1,x\n2,y\n3,?\n"),
              "bad.csv:4:3: a label or group is missing (1 cell in 1 row of the file)");
+  EXPECT_EQ(error("", "a,k\n1,x\n2,y\n3,?\n").find("mean"), std::string::npos) << "a label is not filled";
   EXPECT_HAS(error("group=g", "a,g,k\n1,,x\n2,s,y\n"), ":2:3: a label or group is missing");
   EXPECT_HAS(error("label=k,categorical=auto", "a,k\n,x\nu,y\n"), ":2:1: a value is missing");
   EXPECT_HAS(error("missing=no", kGaps), "it is refuse, drop, mean or indicator");
@@ -334,6 +336,24 @@ TEST_F(Tables, GapsMayBeAFeature) {
   const double deviation = std::sqrt(3.0) / 4;  // of 0 1 0 0, about 1/4
   EXPECT_NEAR(row(scaled.train, 1)[1], 0.75 / deviation, 1e-6);
   EXPECT_NEAR(row(scaled.train, 0)[1], -0.25 / deviation, 1e-6);
+}
+
+TEST_F(Tables, RandomDamageNeverCrashes) {
+  Random random(5, Purpose::test);
+  const std::string good = "a,b,c,k\n1,u,1,x\n?,v,2,y\n3,?,true,x\n2,\"u, v\",4,y\n4,u,5,x\n",
+                    nasty = ",;\t \"'?|=\n{}@%1a.-\xff";
+  const std::string arff =
+      "@relation t\n@attribute a real\n@attribute b {u,v}\n@attribute k {x,y}\n@data\n1,u,x\n2,v,y\n?,u,x\n";
+  int refused = 0;
+  for (int n = 0; n < 600; ++n) {
+    std::string text = n % 3 ? good : arff;
+    for (std::uint64_t change = random.below(4) + 1; change > 0; --change)
+      text[random.below(text.size())] = nasty[random.below(nasty.size())];
+    const std::string missing = n % 2 ? "indicator" : "drop";
+    refused += !error("categorical=auto,missing=" + missing, text).empty();
+  }
+  EXPECT_GT(refused, 100);
+  EXPECT_LT(refused, 600);
 }
 
 // ---- labels

@@ -21,7 +21,8 @@ struct Normalisation {
 /// as they were.
 struct Scale {
   std::vector<double> mean, deviation;
-  std::vector<double> fill = {};  ///< what a missing value (NaN) is taken for, before it is scaled; empty: none is missing
+  std::vector<double> fill =
+      {};  ///< what a missing value (NaN) is taken for, before it is scaled; empty: none is missing
 };
 
 /// Values in memory.

@@ -156,7 +156,7 @@ void CsvFile::check_new_level(const TextTable& table, std::size_t f, const Names
 }
 
 void CsvFile::refuse_text(const TextTable& table, std::size_t f) const {
-  const std::string& column = columns_.features[f].name;
+  const std::string column = columns_.features[f].handle();
   const std::string_view cell = table.cells()[columns_.features[f].at];
   std::string what = quoted(cell) + " is not a number, or beyond the range of one";
   const std::string comma = decimal_comma(cell);
@@ -181,13 +181,14 @@ void CsvFile::refuse_gaps() const {
   if (columns_.group_at) used.push_back(*columns_.group_at);
   for (const auto& feature : columns_.features) used.push_back(feature.at);
   std::sort(used.begin(), used.end());
-  std::size_t cells = 0, rows = 0;
+  std::size_t cells = 0, rows = 0, features = 0;
   std::string first;
   for (TextTable table = open(); table.next();) {
     const std::size_t before = cells;
     for (const std::size_t at : used) {
       if (!is_missing(table.cells()[at])) continue;
       const bool feature = at != columns_.label_at && at != columns_.group_at;
+      features += feature;
       if (++cells == 1)
         first = table.lines().place(table.cells()[at]) +
                 (feature ? ": a value is missing" : ": a label or group is missing");
@@ -199,9 +200,10 @@ void CsvFile::refuse_gaps() const {
   };
   throw Error(first + " (" + count(cells, "cell") + " in " + count(rows, "row") +
                   " of the file); missing=drop leaves such rows out" +
-                  (wishes_.numbers_only ? ""
-                                        : ", missing=mean fills in a feature's mean, missing=indicator also adds a "
-                                          "feature that says where"),
+                  (wishes_.numbers_only || features == 0
+                       ? ""
+                       : ", missing=mean fills in a feature's mean, missing=indicator also adds a "
+                         "feature that says where"),
               Exit::io);
 }
 

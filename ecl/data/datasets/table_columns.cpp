@@ -62,11 +62,11 @@ std::vector<bool> marked(const std::vector<std::string>& names, const char* para
 void refuse_kind(const std::string& kind, const TableColumns::Feature& feature, const ColumnWishes& wishes,
                  const std::string& path) {
   const std::string column = "'" + path + "': column '" + feature.name + "' is declared as " + kind;
-  const std::string out = "leave it out with ignore=" + feature.name;
+  const std::string out = "leave it out with ignore=" + feature.handle();
   if (kind == "relational") throw Error(column + ", a table in a cell; " + out);
   if (kind == "date" && !feature.categorical) throw Error(column + "; turn it into numbers, or " + out);
   if (kind == "string" && !feature.categorical && !wishes.text_is_categorical)
-    throw Error(column + "; categorical=" + feature.name + " makes a feature of each of its texts, or " + out);
+    throw Error(column + "; categorical=" + feature.handle() + " makes a feature of each of its texts, or " + out);
 }
 
 void add_feature(TableColumns& found, std::size_t at, bool categorical, const ColumnWishes& wishes,
@@ -77,7 +77,7 @@ void add_feature(TableColumns& found, std::size_t at, bool categorical, const Co
   refuse_kind(declared.kind, feature, wishes, table.lines().path());
   if (wishes.numbers_only && nominal)
     throw Error("'" + table.lines().path() + "': column '" + feature.name +
-                "' holds text, and ecl convert writes numbers; leave it out with ignore=" + feature.name);
+                "' holds text, and ecl convert writes numbers; leave it out with ignore=" + feature.handle());
   found.features.push_back(feature);
 }
 
@@ -115,6 +115,10 @@ ColumnWishes read_column_wishes(Params& params, const DatasetRequest& request) {
   if (wishes.numbers_only && wishes.missing != Missing::refuse && wishes.missing != Missing::drop)
     throw Error("ecl convert writes the rows as they are and fills in none; missing=drop leaves out those with gaps");
   return wishes;
+}
+
+std::string TableColumns::Feature::handle() const {
+  return name.find_first_of("|,=:\" ") == std::string::npos ? name : std::to_string(at + 1);
 }
 
 TableColumns find_columns(const ColumnWishes& wishes, const TextTable& table) {

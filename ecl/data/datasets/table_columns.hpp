@@ -35,6 +35,9 @@ struct TableColumns {
     bool categorical;                   ///< because the user, or the file, says so
     std::vector<std::string> declared;  ///< levels that the file says it has
     bool dates_are_levels;              ///< the user names the column as categorical: whatever it holds
+
+    /// What to write for it in a list a|b|c: its number where the name would be cut.
+    std::string handle() const;
   };
   std::size_t columns = 0, label_at = 0;
   std::optional<std::size_t> group_at;
