@@ -168,6 +168,7 @@ std::string_view cut_cells(std::string_view line, char separator, std::string_vi
   cells.clear();
   const bool runs = separator == ' ';
   const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+  const auto quotes_cell = [one = quotes.front(), other = quotes.back()](char c) { return c == one || c == other; };
   const auto separates = [=](char c) { return c == separator || (runs && blank(c)); };
   const char *at = line.data(), *const end = at + line.size();
   while (true) {
@@ -176,7 +177,7 @@ std::string_view cut_cells(std::string_view line, char separator, std::string_vi
       while (at < end && blank(*at)) ++at;
     if (runs && at == end) return {};
     const char *const first = at, *last = at;
-    const bool quoted_cell = at < end && quotes.find(*at) != std::string_view::npos;
+    const bool quoted_cell = at < end && quotes_cell(*at);
     if (quoted_cell && !(at = behind_quotes(at, end))) return {first, static_cast<std::size_t>(end - first)};
     while (at < end && !separates(*at)) ++at;
     for (last = at; last > first && blank(last[-1]);) --last;

@@ -70,7 +70,8 @@ std::string_view next_word(std::string_view& rest, std::string_view separators =
 
 /// The cells of `line`, without blanks around them and without the quotes of "quoted cells", in which a separator is
 /// text and "" a quote (it stays doubled: unescaped() mends it). The separator ' ' stands for any blanks in a row.
-/// `quotes`: the signs that may enclose a cell. Returns where a quote is that is not closed; empty if all are.
+/// `quotes`: the one or two signs that may enclose a cell. Returns where a quote is that is not closed; empty if all
+/// are.
 std::string_view cut_cells(std::string_view line, char separator, std::string_view quotes,
                            std::vector<std::string_view>& cells);
 

@@ -133,10 +133,11 @@ float CsvFile::gap(std::size_t f, Half& to) const {
 float CsvFile::level(const TextTable& table, std::size_t f, Half& to) const {
   const std::string_view cell = table.cells()[columns_.features[f].at];
   if (is_missing(cell)) return gap(f, to);
-  if (is_number(cell)) table.lines().number(cell);  // rejects infinities
+  const std::optional<double> value = cell_value(cell);
+  if (value && !(std::abs(*value) <= std::numeric_limits<float>::max())) table.lines().number(cell);  // says why not
   Names& levels = to.levels[f];
   const std::size_t before = levels.all().size();
-  const bool as_it_is = !cell_value(cell) && cell.find('"') == std::string_view::npos;
+  const bool as_it_is = !value && cell.find('"') == std::string_view::npos;
   const std::int32_t number = as_it_is ? levels.add(cell) : levels.add(level_name(cell));
   if (levels.all().size() > before) check_new_level(table, f, levels);
   return static_cast<float>(number);
