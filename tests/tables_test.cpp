@@ -118,6 +118,12 @@ TEST_F(Tables, KnowAHeader) {
   EXPECT_TRUE(table("true,x\n1,y\n").header().empty());
   EXPECT_TRUE(table("?,x\n1,y\n").header().empty());
   EXPECT_TRUE(table("red,x\ngreen,y\n").header().empty());
+  EXPECT_EQ(table("a,b\n?,x\n,y\n3,z\n").header(), (Texts{"a", "b"})) << "the first value there is";
+  EXPECT_TRUE(table("a,b\n?,x\nc,y\n3,z\n").header().empty());
+  std::string levels;
+  for (int row = 0; row < 12; ++row) levels += row % 2 == 0 ? "red,x\n" : "green,y\n";
+  EXPECT_EQ(table("colour,kind\n" + levels).header(), (Texts{"colour", "kind"})) << "texts that repeat, but for those";
+  EXPECT_TRUE(table("red,kind\n" + levels).header().empty());
   EXPECT_EQ(table("colour,kind\ngreen,y\n", {"kind"}).header(), (Texts{"colour", "kind"}));
   EXPECT_EQ(table("\"gr\xc3\xb6\xc3\x9f"
                   "e, cm\",subject#,\"the \"\"x\"\"\"\n1,2,3\n")

@@ -74,17 +74,22 @@ bool TextLines::next() {
   }
 }
 
-std::string_view TextLines::peek() {
-  for (std::size_t from = 0;;) {
-    std::size_t end = rest_.find('\n', from);
-    for (std::size_t seen = rest_.size(); end == std::string_view::npos && read_on(true); seen = rest_.size())
-      end = rest_.find('\n', seen);
-    const bool last = end == std::string_view::npos;
-    const std::string_view line = rest_.substr(std::min(from, rest_.size()), last ? end : end - from);
-    if (!trimmed(line).empty()) return line.substr(0, line.size() - line.ends_with('\r'));
-    if (last) return {};
-    from = end + 1;
+std::vector<std::string_view> TextLines::ahead(std::size_t most) {
+  constexpr std::size_t kEnough = 4 * kChunk;
+  const auto ends = [&] { return static_cast<std::size_t>(std::count(rest_.begin(), rest_.end(), '\n')); };
+  // Reading moves what is there, so the lines are cut when all have been read.
+  for (std::size_t found = ends(); found < most && (found == 0 || rest_.size() < kEnough); found = ends())
+    if (!read_on(true)) break;
+  std::vector<std::string_view> lines;
+  for (std::string_view rest = rest_; lines.size() < most && !rest.empty();) {
+    const std::size_t end = rest.find('\n');
+    if (end == std::string_view::npos && stream_) break;  // its end is yet to be read
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!trimmed(line).empty()) lines.push_back(line);
   }
+  return lines;
 }
 
 float TextLines::number(std::string_view cell) const {

@@ -25,9 +25,9 @@ class TextLines {
   /// Goes to the next line that is not blank; false at the end. Call once before the first line. Views of the line
   /// before are no longer good.
   bool next();
-  /// The line after line() that is not blank, without its end; empty if there is none. Views of line() taken before are
-  /// no longer good, line() itself is. Call after next().
-  std::string_view peek();
+  /// Up to `most` of the lines that follow line(), those that are not blank, without their ends; fewer where they are
+  /// megabytes long. Views of the line taken before are no longer good, line() itself is. Call after next().
+  std::vector<std::string_view> ahead(std::size_t most);
   std::string_view line() const { return line_; }      ///< without its end
   std::size_t line_number() const { return number_; }  ///< of line(), from 1, blank lines counted
   const std::string& path() const { return path_; }

@@ -52,15 +52,34 @@ char separator_of(std::string_view first, std::string_view second) {
 /// Could be the name of a column: no value, and not one of the ways to write that there is none.
 bool is_name(std::string_view cell) { return !cell_value(cell) && !is_missing(cell); }
 
-/// The first line is a header if some column has a name there and a value below it (a label column may hold text), or
-/// if one of the names is expected.
-bool is_header(const Cells& first, const Cells& below, std::span<const std::string> expected) {
+/// The cells of a column in the first rows.
+std::vector<std::string_view> column_of(const std::vector<Cells>& rows, std::size_t column) {
+  std::vector<std::string_view> cells;
+  for (const Cells& row : rows)
+    if (column < row.size() && !is_missing(row[column])) cells.push_back(row[column]);
+  return cells;
+}
+
+/// Text that repeats itself, but for what stands in the first line.
+bool names_its_levels(std::string_view first, std::vector<std::string_view> below) {
+  constexpr std::size_t kFew = 10;  // rows say little
+  if (below.size() < kFew || std::find(below.begin(), below.end(), first) != below.end()) return false;
+  std::sort(below.begin(), below.end());
+  return static_cast<std::size_t>(std::unique(below.begin(), below.end()) - below.begin()) <= below.size() / 2;
+}
+
+/// The first line is a header if some column has a name there and a value below it (a label column may hold text), if
+/// one of the names is expected, or if all columns repeat the same texts, and none of the first line's.
+bool is_header(const Cells& first, const std::vector<Cells>& rows, std::span<const std::string> expected) {
+  bool levels_everywhere = true;
   for (std::size_t c = 0; c < first.size(); ++c) {
+    const auto below = column_of(rows, c);
+    levels_everywhere &= is_name(first[c]) && names_its_levels(first[c], below);
     if (!is_name(first[c])) continue;
-    if (below.empty() || (c < below.size() && cell_value(below[c]))) return true;
+    if (rows.empty() || (!below.empty() && cell_value(below[0]))) return true;
     if (std::find(expected.begin(), expected.end(), unescaped(first[c])) != expected.end()) return true;
   }
-  return false;
+  return levels_everywhere;
 }
 
 }  // namespace
@@ -71,8 +90,8 @@ TextTable::TextTable(std::string path, std::unique_ptr<ByteStream> stream, std::
   const std::string_view line = trimmed(lines_.line());
   is_arff_ = begins_with(line, "@relation");
   if (line.starts_with('%')) {  // a comment of ARFF, or a column's name
-    const std::string_view second = trimmed(lines_.peek());
-    is_arff_ = second.starts_with('%') || second.starts_with('@');
+    const auto second = lines_.ahead(1);
+    is_arff_ = !second.empty() && trimmed(second[0]).find_first_of("%@") == 0;
   }
   if (is_arff_)
     read_arff_header();
@@ -81,14 +100,15 @@ TextTable::TextTable(std::string path, std::unique_ptr<ByteStream> stream, std::
 }
 
 void TextTable::read_first_lines(std::span<const std::string> expected) {
-  const std::string_view second = lines_.peek();
-  separator_ = separator_of(lines_.line(), second);
+  constexpr std::size_t kLookedAt = 100;
+  const auto ahead = lines_.ahead(kLookedAt);
+  separator_ = separator_of(lines_.line(), ahead.empty() ? "" : ahead[0]);
   split();
   columns_ = cells_.size();
   for (const std::string_view cell : cells_) lines_.require_utf8(cell);
-  Cells below;
-  cut_cells(second, separator_, "\"", below);
-  if (is_header(cells_, second.empty() ? Cells() : below, expected))
+  std::vector<Cells> rows(ahead.size());
+  for (std::size_t r = 0; r < rows.size(); ++r) cut_cells(ahead[r], separator_, "\"", rows[r]);
+  if (is_header(cells_, rows, expected))
     for (const std::string_view cell : cells_) header_.push_back(unescaped(cell));
   at_first_row_ = header_.empty();
 }
