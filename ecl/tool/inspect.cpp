@@ -125,6 +125,7 @@ void print_data(const Spec& spec, const RunData& data, const Counts& counts) {
   else
     std::printf("%s over %zu nodes\n\n", spec.partition.c_str(), nodes);
   print_shards(counts, data.shard_sizes(), example);
+  for (const std::string& note : data.notes()) std::printf("\nnote: %s\n", note.c_str());
   if (spec.own_data() || !data.everything()) return;
   Partition partition;
   for (NodeId i = 0; i < static_cast<NodeId>(nodes); ++i) partition.push_back(data.shard(i).rows);
