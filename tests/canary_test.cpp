@@ -158,7 +158,7 @@ TEST_F(Canary, IsInNothingThatASiteSends) {
     const std::string out = path("run" + parameters);
     const Outcome outcome = run(recorded(training(parameters) + " --epochs 6 --checkpoint-every 2 --out " + out));
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-    const Json inputs = Json::parse(read_file(out + "/model/inputs.json"));
+    const Json inputs = Json::parse(read_file(out + "/model/model.json"));
     for (int site = 0; site < kSites; ++site) {
       const Canaries canaries = canaries_of(site, parameters.empty() ? inputs : Json());
       const std::string sent = sent_by(site);

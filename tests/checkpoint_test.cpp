@@ -156,7 +156,7 @@ TEST_P(OverRanks, LockStepResumesBitForBit) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   }
   EXPECT_EQ(untimed(killed), untimed(whole));
-  EXPECT_EQ(read_file(killed / "model/consensus.npy"), read_file(whole / "model/consensus.npy"));
+  EXPECT_EQ(read_file(killed / "model/model.safetensors"), read_file(whole / "model/model.safetensors"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, OverRanks,

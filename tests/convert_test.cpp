@@ -50,7 +50,7 @@ class Convert : public testing::Test {
     words.insert(words.end(), {"--out", path(name)});
     const Outcome outcome = run(words);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    return read_file(path(name) + "/model/consensus.npy");
+    return read_file(path(name) + "/model/model.safetensors");
   }
   void write_array(const std::string& name, const std::string& type, std::vector<std::size_t> shape,
                    const std::string& bytes) const {
@@ -82,7 +82,7 @@ TEST_F(Convert, TrainsBitForBitAsTheTableDoes) {
       EXPECT_EQ(model_of(tool_on(3, "train" + folder), "ranks " + name), table);
     }
   }
-  const Json inputs = Json::parse(read_file(path("npy iidtest-by=group") + "/model/inputs.json"));
+  const Json inputs = Json::parse(read_file(path("npy iidtest-by=group") + "/model/model.json"));
   EXPECT_EQ(inputs["features"], Json({"x", "y, squared"}));
   EXPECT_EQ(inputs["classes"], Json({"low", "mid", "top"}));
   EXPECT_EQ(inputs["label"], "kind");
@@ -122,7 +122,7 @@ TEST_F(Convert, ArraysOfOnesOwnWork) {
   const Outcome outcome = run(tool(command + " --out " + path("run")));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(summary_of(path("run"))["test_accuracy_min"], 100);
-  EXPECT_EQ(Json::parse(read_file(path("run/model/inputs.json")))["classes"], Json({"9", "10"}));
+  EXPECT_EQ(Json::parse(read_file(path("run/model/model.json")))["classes"], Json({"9", "10"}));
 
   features[7] = NAN;
   write_array("own/features.npy", "<f4", {60, 1}, bytes_of(features));

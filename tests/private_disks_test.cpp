@@ -58,12 +58,12 @@ TEST_F(PrivateDisks, EachKeepsWhatBelongsToItsRanks) {
   const auto first = contents(on(0, "a")), second = contents(on(1, "a"));
   EXPECT_EQ(second, (std::set<std::string>{"checkpoints", "checkpoints/1", "checkpoints/1/node-2",
                                            "checkpoints/1/node-3", "checkpoints/latest", "config.ini", "deliveries",
-                                           "deliveries/node-2", "deliveries/node-3", "model", "model/consensus.npy",
-                                           "model/inputs.json", "model/parameters.json"}));
+                                           "deliveries/node-2", "deliveries/node-3", "model", "model/model.json",
+                                           "model/model.safetensors"}));
   for (const char* file : {"metrics.csv", "summary.json", "sites.csv", "checkpoints/1/node-1", "deliveries/node-0"})
     EXPECT_TRUE(first.contains(file)) << file;
   EXPECT_FALSE(first.contains("checkpoints/1/node-2"));
-  for (const char* file : {"consensus.npy", "inputs.json", "parameters.json"})
+  for (const char* file : {"model.safetensors", "model.json"})
     EXPECT_EQ(read_file(on(1, "a") / "model" / file), read_file(on(0, "a") / "model" / file)) << "all want the model";
   for (const std::string& name : first) EXPECT_EQ(name.find(".kept-on"), std::string::npos) << name;
   EXPECT_EQ(summary_of(on(0, "a"))["train_samples"], 32 + 64 + 96 + 128);
@@ -75,9 +75,9 @@ TEST_F(PrivateDisks, EachKeepsTheScalingOfItsSites) {
       across(command.substr(0, command.find("csv")) + "csv:standardise=own" + command.substr(command.find("csv") + 3)));
   if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
-  EXPECT_TRUE(Json::parse(read_file(on(0, "a") / "model/inputs.json"))["mean"].is_null());
+  EXPECT_TRUE(Json::parse(read_file(on(0, "a") / "model/model.json"))["mean"].is_null());
   for (int site = 0; site < kHosts * kRanksPerHost; ++site) {
-    const std::string name = "model/inputs-" + std::to_string(site) + ".json";
+    const std::string name = "model/model-" + std::to_string(site) + ".json";
     EXPECT_FALSE(fs::exists(on(1 - site / kRanksPerHost, "a") / name));
     const Json inputs = Json::parse(read_file(on(site / kRanksPerHost, "a") / name));
     EXPECT_NEAR(inputs["mean"][1].get<double>(), 0.5 * site, 0.15 * site + 1e-9) << "a length is site * uniform";
@@ -114,7 +114,7 @@ TEST_F(PrivateDisks, AKilledRunGoesOnBitForBit) {
   const Outcome resumed = run(across("train --quiet --resume " + seen("killed")));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   for (int host = 0; host < kHosts; ++host)
-    EXPECT_EQ(read_file(on(host, "killed") / "model/consensus.npy"), read_file(on(0, "whole") / "model/consensus.npy"));
+    EXPECT_EQ(read_file(on(host, "killed") / "model/model.safetensors"), read_file(on(0, "whole") / "model/model.safetensors"));
   EXPECT_EQ(latest(1, "killed"), latest(0, "killed"));
 }
 
@@ -145,7 +145,7 @@ TEST_F(PrivateDisks, OneKeeperIsEnoughForHostsThatShareOne) {
   if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const auto second = contents(on(1, "a"));
-  for (const char* file : {"checkpoints/1/node-1", "checkpoints/1/node-2", "model/consensus.npy"})
+  for (const char* file : {"checkpoints/1/node-1", "checkpoints/1/node-2", "model/model.safetensors"})
     EXPECT_TRUE(second.contains(file)) << file;
   EXPECT_FALSE(second.contains("checkpoints/1/node-0"));
 }

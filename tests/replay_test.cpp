@@ -153,7 +153,7 @@ void expect_the_same_again(const std::string& directory) {
   EXPECT_EQ(replay.exit_code, 0) << replay.err;
   EXPECT_EQ(count(replay.out, "bit for bit"), 1u) << replay.out;
   EXPECT_TRUE(metrics_of(again) == metrics_of(directory)) << replay.out;
-  EXPECT_TRUE(read_file(again + "/model/consensus.npy") == read_file(directory + "/model/consensus.npy"));
+  EXPECT_TRUE(read_file(again + "/model/model.safetensors") == read_file(directory + "/model/model.safetensors"));
   const auto options_of = [](const std::string& run) {
     const std::string config = read_file(run + "/config.ini");
     return config.substr(config.find('\n'));  // after the line that names the command

@@ -91,11 +91,11 @@ TEST_F(Sites, AreScaledByTheSumsOverAllOfThem) {
   EXPECT_EQ(on_ranks(own() + one_test(), "ranks"), expected);
   EXPECT_EQ(on_ranks(dealt() + one_test(), "ranks dealt"), expected);
   EXPECT_NE(simulated(own(",standardise=own") + " ", "by itself"), expected);
-  const Json inputs = Json::parse(read_file(path("ranks") + "/model/inputs.json"));
+  const Json inputs = Json::parse(read_file(path("ranks") + "/model/model.json"));
   EXPECT_EQ(inputs["features"], Json({"height", "width"}));
   EXPECT_EQ(inputs["classes"], Json({"short", "tall"}));
   EXPECT_NEAR(inputs["mean"][1].get<double>(), 5.2, 0.2);
-  const std::string table = ",standardise=" + path("ranks") + "/model/inputs.json";
+  const std::string table = ",standardise=" + path("ranks") + "/model/model.json";
   EXPECT_EQ(on_ranks(own(table) + one_test(), "by table"), expected);
 }
 
@@ -248,7 +248,7 @@ TEST_F(Sites, OfOneClassOrOfOtherClassesShareTheUnion) {
   write_file(scratch_ / "site0.csv", std::string(kHeader) + "1,2,aside\n1,3,aside\n2,2,aside\n");
   const Outcome outcome = run(tool_on(kSites, kTraining + own() + " --out " + path("a")));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  const Json inputs = Json::parse(read_file(path("a") + "/model/inputs.json"));
+  const Json inputs = Json::parse(read_file(path("a") + "/model/model.json"));
   EXPECT_EQ(inputs["classes"], Json({"aside", "short", "tall"}));
   EXPECT_NE(read_file(path("a") + "/sites.csv").find("\"aside=2\""), std::string::npos);
 }
@@ -259,7 +259,7 @@ TEST_F(Sites, ResumeAndReplayWithTheirOwnData) {
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
   const Outcome again = run(tool("replay --quiet --out " + path("again") + " " + path("recorded")));
   EXPECT_EQ(again.exit_code, 0) << again.err;
-  EXPECT_EQ(read_file(path("again") + "/model/consensus.npy"), read_file(path("recorded") + "/model/consensus.npy"));
+  EXPECT_EQ(read_file(path("again") + "/model/model.safetensors"), read_file(path("recorded") + "/model/model.safetensors"));
 
   // A run that is killed after its first checkpoint.
   run(tool_on(kSites, "train --quiet --mode lock-step --epochs 8 --batch 4" + options + path("killed")));

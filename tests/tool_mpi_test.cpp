@@ -39,7 +39,7 @@ TEST_P(Ranks, TrainQuietly) {
   EXPECT_EQ(summary["nodes"], ranks);
   EXPECT_EQ(summary["messages_torn"], 0);
   expect_metrics(read_file(out + "/metrics.csv"), ranks, 2);
-  expect_npy(read_file(out + "/model/consensus.npy"), 650);
+  EXPECT_EQ(parameters_of(out).size(), 650u);
 }
 
 INSTANTIATE_TEST_SUITE_P(ToolMpi, Ranks, testing::Values(1, 2, 3, 5, 8, 16), testing::PrintToStringParamName());

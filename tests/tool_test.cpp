@@ -326,10 +326,11 @@ TEST(Simulate, WritesWhatItPromises) {
   for (const char* key : {"test_accuracy_mean", "test_accuracy_min", "test_accuracy_consensus"})
     expect_within_per_cent(summary[key]);
   expect_metrics(read_file(out + "/metrics.csv"), 5, 4);
-  expect_npy(read_file(out + "/model/consensus.npy"), 650);
-  EXPECT_EQ(Json::parse(read_file(out + "/model/parameters.json")),
-            Json::parse(R"([{"name": "linear.weight", "shape": [10, 64], "offset": 0},
-                            {"name": "linear.bias", "shape": [10], "offset": 640}])"));
+  EXPECT_EQ(parameters_of(out).size(), 650u);
+  expect_safetensors(read_file(out + "/model/model.safetensors"),
+                     R"({"__metadata__": {"format": "pt", "ecl": "softmax"},
+                         "linear.weight": {"dtype": "F32", "shape": [10, 64], "data_offsets": [0, 2560]},
+                         "linear.bias": {"dtype": "F32", "shape": [10], "data_offsets": [2560, 2600]}})");
 }
 
 TEST(Simulate, DryRunSaysWhatANodeHoldsAndWritesNothing) {
@@ -416,7 +417,7 @@ TEST_P(Replayed, ToTheByteFromTheSameSeedAndNotFromAnother) {
   expect_metrics(first, 6, 3);
   EXPECT_EQ(short_run(scratch, "b", options + " --seed 7"), first);
   EXPECT_NE(short_run(scratch, "c", options + " --seed 8"), first);
-  EXPECT_EQ(read_file(scratch / "a" / "model" / "consensus.npy"), read_file(scratch / "b" / "model" / "consensus.npy"));
+  EXPECT_EQ(read_file(scratch / "a" / "model" / "model.safetensors"), read_file(scratch / "b" / "model" / "model.safetensors"));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -521,7 +522,7 @@ TEST(Train, WorksWithoutMpirun) {
   expect_complete(summary);
   EXPECT_EQ(summary["nodes"], 1);
   expect_metrics(read_file(scratch / "a" / "metrics.csv"), 1, 3);
-  expect_npy(read_file(scratch / "a" / "model" / "consensus.npy"), 650);
+  EXPECT_EQ(parameters_of(scratch / "a").size(), 650u);
 }
 
 class EitherCommand : public testing::TestWithParam<const char*> {};
@@ -588,7 +589,7 @@ TEST_P(Stopped, EndsInGoodOrder) {
   const std::size_t nodes = summary["nodes"];
   EXPECT_GT(count(metrics, "\n"), 1u);
   expect_metrics(metrics, nodes, (count(metrics, "\n") - 1) / nodes);
-  expect_npy(read_file(out + "/model/consensus.npy"), 650);
+  EXPECT_EQ(parameters_of(out).size(), 650u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tool, Stopped,

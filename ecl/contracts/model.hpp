@@ -61,6 +61,13 @@ class Model {
   /// Memory that it holds between calls, once gradient() has run.
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual Score score(CVec x, const Dataset& data) = 0;
+  /// What it says of a sample: one value (logit) per class; 0: it does not predict.
+  virtual int outputs() const { return 0; }
+  /// The outputs for all samples of `data`, the same bits as score() looks at: data.size() * outputs() values,
+  /// row-major, to `out`.
+  virtual void predict(CVec x, const Dataset& data, float* out) {
+    static_cast<void>(x), static_cast<void>(data), static_cast<void>(out);
+  }
   /// The minimiser of the mean loss over `data` where it has a closed form, else empty: the tests' yardstick.
   virtual std::vector<float> optimum(const Dataset& data) const {
     return static_cast<void>(data), std::vector<float>();

@@ -263,12 +263,12 @@ Scale scale_with_gaps(Sites& sites, std::span<const SiteRows> held, std::size_t 
   return scale;
 }
 
-/// The scaling of an earlier run: its model/inputs.json.
+/// The scaling of an earlier run: its model/model.json.
 Scale read_scale(const std::string& path, const Dataset& data) {
-  const Bytes text = read_file(path, "standardise=FILE names the model/inputs.json of an earlier run");
+  const Bytes text = read_file(path, "standardise=FILE names the model/model.json of an earlier run");
   const auto json = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
   const auto fail = [&](const std::string& what) -> Error {
-    return Error("'" + path + "' " + what + "; standardise=FILE names the model/inputs.json of an earlier run");
+    return Error("'" + path + "' " + what + "; standardise=FILE names the model/model.json of an earlier run");
   };
   Scale scale;
   try {

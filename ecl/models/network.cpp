@@ -36,27 +36,38 @@ double Network::gradient(CVec x, const Batch& batch, Vec g) {
   return classifier_.gradient(x.data(), batch.features.data(), batch.labels, g.data());
 }
 
-Score Network::score(CVec x, const Dataset& data) {
-  layers::Classifier<float>::Sum sum;
+template <class Use>
+void Network::each_part(CVec x, const Dataset& data, Use use) {
   const std::size_t part = std::min(kScoreRows, classifier_.part());
   if (!data.sparse()) rows_.resize(part * data.features());
   classifier_.load(x.data());
   for (std::size_t first = 0; first < data.size(); first += part) {
     const std::size_t rows = std::min(part, data.size() - first);
-    const auto labels = std::span(data.labels()).subspan(first, rows);
-    layers::Classifier<float>::Sum of_part;
     if (data.sparse()) {
       sparse_rows_.clear();
       data.gather(first, rows, sparse_rows_);
-      of_part = classifier_.evaluate(x.data(), layers::SparseSamples{&sparse_rows_}, labels);
+      use(first, rows, layers::SparseSamples{&sparse_rows_});
     } else {
       data.gather(first, rows, rows_.data());
-      of_part = classifier_.evaluate(x.data(), rows_.data(), labels);
+      use(first, rows, static_cast<const float*>(rows_.data()));
     }
-    sum.loss += of_part.loss, sum.hits += of_part.hits;
   }
+}
+
+Score Network::score(CVec x, const Dataset& data) {
+  layers::Classifier<float>::Sum sum;
+  each_part(x, data, [&](std::size_t first, std::size_t rows, auto samples) {
+    const auto of_part = classifier_.evaluate(x.data(), samples, std::span(data.labels()).subspan(first, rows));
+    sum.loss += of_part.loss, sum.hits += of_part.hits;
+  });
   const auto samples = static_cast<double>(data.size());
   return {sum.loss / samples, 100.0 * sum.hits / samples};
+}
+
+void Network::predict(CVec x, const Dataset& data, float* out) {
+  each_part(x, data, [&](std::size_t first, std::size_t rows, auto samples) {
+    classifier_.outputs(x.data(), samples, rows, out + first * outputs());
+  });
 }
 
 }  // namespace ecl

@@ -24,8 +24,14 @@ class Network : public Model {
   bool takes_sparse() const override { return classifier_.takes_sparse(); }
   std::size_t scratch_bytes() const override { return classifier_.bytes() + rows_.size() * sizeof(float); }
   Score score(CVec x, const Dataset& data) override;
+  int outputs() const override { return classifier_.classes(); }
+  void predict(CVec x, const Dataset& data, float* out) override;
 
  private:
+  /// Hands the samples of `data` to use(first, count, samples), part by part.
+  template <class Use>
+  void each_part(CVec x, const Dataset& data, Use use);
+
   layers::Architecture architecture_;
   layers::Classifier<float> classifier_;
   Floats rows_;  ///< features while scoring

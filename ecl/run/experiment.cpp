@@ -10,6 +10,7 @@
 #include "ecl/base/check.hpp"
 #include "ecl/base/checksum.hpp"
 #include "ecl/base/memory.hpp"
+#include "ecl/inference/trained_model.hpp"
 
 namespace ecl {
 namespace {
@@ -28,6 +29,11 @@ const Spec& checked_names(const Spec& spec) {
 
 }  // namespace
 
+std::string model_name(const Spec& spec) {
+  if (spec.hidden.empty()) return spec.model;
+  return spec.model + (Choice::parse(spec.model).arguments.empty() ? ':' : ',') + "hidden=\"" + spec.hidden + '"';
+}
+
 Experiment::Experiment(const Spec& the_spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank)
     : spec(checked_names(the_spec)), mode(the_spec.parsed_mode()), data(the_spec, nodes, sites, rank), rank_(rank) {
   sites.together([&] { build(nodes); });
@@ -42,13 +48,8 @@ void Experiment::build(NodeId nodes) {
   graph = make_graph(Choice::parse(spec.topology), nodes, spec.seed);
   slowness = node_speeds(spec.node_speed, nodes);
 
-  const Choice choice = Choice::parse(spec.model);
-  std::vector<std::string> settings;
-  if (!spec.hidden.empty()) settings.push_back("hidden=" + spec.hidden);
-  Params params = models().params(choice, settings);
   const Dataset& samples = data.example();
-  model = models().find(choice.name).make({samples.features(), samples.classes(), samples.image}, params);
-  params.finish();
+  model = make_model(model_name(spec), {samples.features(), samples.classes(), samples.image});
   if (!model->takes_sparse()) data.make_dense();
   require_memory(kVectors * sizeof(float) * static_cast<double>(model->dim()) * nodes_here(),
                  "model " + spec.model + ", " + std::to_string(model->dim()) + " parameters" +

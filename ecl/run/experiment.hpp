@@ -106,4 +106,7 @@ class Experiment {
   int exchanges_ = 1;  ///< R, at first
 };
 
+/// The model as --model and --hidden say it together.
+std::string model_name(const Spec& spec);
+
 }  // namespace ecl

@@ -58,7 +58,7 @@ std::string loss(const Score& score) { return cell(score.loss, "%.6g"); }
 SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector<double>& mean, CVec own_model,
                        bool with_alone) {
   const Dataset& test = experiment.data.test_of(i);
-  const std::vector<float> average(mean.begin(), mean.end());
+  const Floats average(mean.begin(), mean.end());
   const auto score = [&](CVec model) {
     return test.size() == 0 ? Score{kNone, kNone} : experiment.model->score(model, test);
   };

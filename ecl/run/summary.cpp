@@ -105,7 +105,7 @@ double consensus_error_of(const std::vector<MetricsRow>& rows) {
 
 /// Of the nodes' average model.
 static void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
-  const std::vector<float> x(mean.begin(), mean.end());
+  const Floats x(mean.begin(), mean.end());
   if (!experiment.data.own_tests())
     summary.consensus = experiment.model->score(x, experiment.data.test_of(experiment.first_here()));
   else if (!summary.sites.empty())

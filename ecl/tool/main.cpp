@@ -21,6 +21,7 @@
 #include "ecl/tool/doctor.hpp"
 #include "ecl/tool/inspect.hpp"
 #include "ecl/tool/options.hpp"
+#include "ecl/tool/predict.hpp"
 
 namespace {
 
@@ -38,6 +39,8 @@ constexpr const char* kHelp =
     ecl topology NAME -n N   degree, diameter, spectral gap of a graph; --dot FILE draws it
     ecl data [options]       who holds what: samples and classes per node
     ecl convert [options]    a table larger than memory becomes a folder to train from
+    ecl predict RUN [...]    class and probabilities of new rows, by a run's model
+    ecl evaluate RUN [...]   how good a run's model is, on its test samples or on others
     ecl --version
 
 ecl COMMAND --help tells a command's options.
@@ -154,11 +157,14 @@ Exit run(const Arguments& arguments) {
     if (ecl::mpi::launched())
       throw ecl::Error("ecl convert works by itself: start it without mpirun, where the file is");
     ecl::convert_command(rest);
+  } else if (command == "predict" || command == "evaluate") {
+    if (ecl::mpi::launched()) throw ecl::Error("ecl " + command + " works by itself: start it without mpirun");
+    command == "predict" ? ecl::predict_command(rest) : ecl::evaluate_command(rest);
   } else if (command == "data") {
     return data(rest);
   } else {
-    const std::vector<std::string> known = {"train", "simulate", "replay", "doctor",
-                                            "list",  "topology", "data",   "convert"};
+    const std::vector<std::string> known = {"train",    "simulate", "replay",  "doctor",  "list",
+                                            "topology", "data",     "convert", "predict", "evaluate"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
   }
   return Exit::ok;

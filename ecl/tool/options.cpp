@@ -320,6 +320,13 @@ Request read_options(const std::string& command, const std::vector<std::string>&
   return request;
 }
 
+Spec read_begun(const std::string& directory) {
+  const StartedRun run = begun_run(directory);
+  Spec spec = read_run(run.command == "simulate" ? run.command : "train", {"--config", run.config_path}).spec;
+  spec.nodes = run.nodes;
+  return spec;
+}
+
 std::optional<ReplayRequest> read_replay(const std::vector<std::string>& arguments, std::ostream& out) {
   std::string directory, copy;
   bool quiet = false;

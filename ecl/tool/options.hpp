@@ -19,6 +19,9 @@ struct Request {
 /// Throws Error for an unknown option, with a suggestion.
 Request read_options(const std::string& command, const std::vector<std::string>& arguments);
 
+/// The options of the run that was begun in `directory`, as its config.ini has them. Throws Error.
+Spec read_begun(const std::string& directory);
+
 /// What `ecl replay` was asked for.
 struct ReplayRequest {
   Spec spec;              ///< of the recorded run, but for where to write

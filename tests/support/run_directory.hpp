@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/safetensors.hpp"
 #include "tests/support/command.hpp"
 
 /// What the tool promises about --out, whichever command wrote it.
@@ -53,18 +54,24 @@ inline void expect_within_per_cent(const Json& value) {
   EXPECT_LE(value.get<double>(), 100);
 }
 
-/// NumPy's format, version 1, with `dimension` little-endian floats.
-inline void expect_npy(const std::string& file, std::size_t dimension) {
-  ASSERT_GT(file.size(), 10u);
-  EXPECT_EQ(file.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
-  const std::size_t header = static_cast<unsigned char>(file[8]) + 256 * static_cast<unsigned char>(file[9]);
-  EXPECT_EQ((10 + header) % 64, 0u);
-  ASSERT_EQ(file.size(), 10 + header + 4 * dimension);
-  const std::string text = file.substr(10, header);
-  EXPECT_NE(text.find("'descr': '<f4'"), std::string::npos) << text;
-  EXPECT_NE(text.find("'fortran_order': False"), std::string::npos) << text;
-  EXPECT_NE(text.find("'shape': (" + std::to_string(dimension) + ",)"), std::string::npos) << text;
-  EXPECT_EQ(text.back(), '\n');
+/// The format safetensors: the header's length, the header, and so many bytes as it says.
+inline void expect_safetensors(const std::string& file, const std::string& header) {
+  ASSERT_GT(file.size(), 8u);
+  std::uint64_t length = 0;
+  std::memcpy(&length, file.data(), sizeof length);
+  EXPECT_EQ(length % 8, 0u);
+  ASSERT_LT(length, file.size());
+  const Json expected = Json::parse(header), found = Json::parse(file.substr(8, length));
+  EXPECT_EQ(found, expected);
+  std::size_t end = 0;
+  for (const auto& [name, tensor] : found.items())
+    if (tensor.contains("data_offsets")) end = std::max(end, tensor["data_offsets"][1].get<std::size_t>());
+  EXPECT_EQ(file.size(), 8 + length + end);
+}
+
+/// The average model that a run has left, flat.
+inline std::vector<float> parameters_of(const std::filesystem::path& directory) {
+  return read_safetensors((directory / "model/model.safetensors").string()).values;
 }
 
 /// The promised columns first, then one row per node and evaluation, in this order.
@@ -91,11 +98,7 @@ inline std::vector<float> model_of(std::vector<std::string> command, const std::
   command.insert(command.end(), {"--out", directory});
   const Outcome outcome = run(command);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  constexpr std::size_t kHeader = 128;
-  const std::string file = read_file(directory + "/model/consensus.npy");
-  std::vector<float> model(file.size() < kHeader ? 0 : (file.size() - kHeader) / sizeof(float));
-  if (!model.empty()) std::memcpy(model.data(), file.data() + kHeader, model.size() * sizeof(float));
-  return model;
+  return outcome.exit_code == 0 ? parameters_of(directory) : std::vector<float>();
 }
 
 /// The names of all that a directory holds, from it on.

@@ -285,7 +285,7 @@ void read_scaling(Params& params, const DatasetRequest& request, TrainTest& data
   const std::string text =
       params.text("standardise", "1",
                   "1: features to mean 0, deviation 1 over all sites; own: over each site's; 0: as they are; "
-                  "FILE: as the model/inputs.json of an earlier run says");
+                  "FILE: as the model/model.json of an earlier run says");
   if (!request.store.empty() && params.given("standardise"))
     throw Error("how features are scaled is said when a model is trained: --dataset npy:standardise=...");
   if (text == "0") return;

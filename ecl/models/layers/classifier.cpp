@@ -43,16 +43,26 @@ typename Classifier<T>::Sum Classifier<T>::softmax(std::span<const std::int32_t>
 }
 
 template <class T>
+void Classifier<T>::outputs(const T* w, const T* x, std::size_t samples, T* out) {
+  layers_.forward(static_cast<int>(samples), w, x, out);
+}
+
+template <class T>
+void Classifier<T>::outputs(const T* w, SparseSamples x, std::size_t samples, T* out) {
+  layers_.forward(static_cast<int>(samples), w, x, out);
+}
+
+template <class T>
 typename Classifier<T>::Sum Classifier<T>::evaluate(const T* w, const T* x, std::span<const std::int32_t> labels) {
   if (logits_.size() < labels.size() * classes_) logits_.resize(labels.size() * classes_);
-  layers_.forward(static_cast<int>(labels.size()), w, x, logits_.data());
+  outputs(w, x, labels.size(), logits_.data());
   return softmax(labels);
 }
 
 template <class T>
 typename Classifier<T>::Sum Classifier<T>::evaluate(const T* w, SparseSamples x, std::span<const std::int32_t> labels) {
   if (logits_.size() < labels.size() * classes_) logits_.resize(labels.size() * classes_);
-  layers_.forward(static_cast<int>(labels.size()), w, x, logits_.data());
+  outputs(w, x, labels.size(), logits_.data());
   return softmax(labels);
 }
 

@@ -37,6 +37,10 @@ class Classifier {
   void load(const T* w) { layers_.load(w); }
   Sum evaluate(const T* w, const T* x, std::span<const std::int32_t> labels);
   Sum evaluate(const T* w, SparseSamples x, std::span<const std::int32_t> labels);
+  /// The logits of so many samples, to `out`.
+  void outputs(const T* w, const T* x, std::size_t samples, T* out);
+  void outputs(const T* w, SparseSamples x, std::size_t samples, T* out);
+  int classes() const { return classes_; }
   /// Whether the first layer takes sparse samples.
   bool takes_sparse() const { return layers_.takes_sparse(); }
   /// Samples that go through the layers at a time.

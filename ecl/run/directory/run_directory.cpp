@@ -8,12 +8,13 @@
 #include <sstream>
 #include <unistd.h>
 
+#include "ecl/base/build.hpp"
 #include "ecl/base/files.hpp"
 #include "ecl/base/gzip.hpp"
 #include "ecl/base/host.hpp"
-#include "ecl/base/npy.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/text_lines.hpp"
+#include "ecl/inference/trained_model.hpp"
 
 namespace ecl {
 namespace {
@@ -21,36 +22,23 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-std::string to_npy(const std::vector<double>& values) {
-  const std::size_t size = values.size();
-  std::string text = npy_header("<f4", {&size, 1});
-  for (const double value : values) {
-    const float narrow = static_cast<float>(value);
-    text.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
-  }
-  return text;
-}
-
-/// What the model expects: names, classes, and how features are scaled, at node `i` or at all.
-std::string inputs_json(const Experiment& experiment, std::optional<NodeId> i) {
+/// The model with all that a prediction needs; with node `i`'s scaling, or all nodes'.
+TrainedModel trained_model(const Experiment& experiment, const std::vector<double>& parameters,
+                           std::optional<NodeId> i) {
   const Dataset& example = experiment.data.example();
-  const Schema& schema = example.schema;
-  const bool known = i || !experiment.data.own_scaling();
-  const Scale& scale = experiment.data.scale(i.value_or(experiment.first_here()));
-  const auto [channels, height, width] = example.image;
-  Json pixels = Json::array();
-  for (const auto [mean, deviation] : example.channels()) pixels.push_back({{"mean", mean}, {"deviation", deviation}});
-  const Json json = {{"dataset", experiment.spec.dataset},
-                     {"feature_count", example.features()},
-                     {"features", schema.features},
-                     {"label", schema.label},
-                     {"class_count", example.classes()},
-                     {"classes", schema.classes},
-                     {"image", channels == 0 ? Json(nullptr) : Json{channels, height, width}},
-                     {"pixels", pixels},
-                     {"mean", known ? Json(scale.mean) : Json(nullptr)},
-                     {"deviation", known ? Json(scale.deviation) : Json(nullptr)}};
-  return json.dump(1) + "\n";
+  TrainedModel trained{.dataset = experiment.spec.dataset,
+                       .model = model_name(experiment.spec),
+                       .setup = {example.features(), example.classes(), example.image},
+                       .schema = example.schema,
+                       .scale = {},
+                       .channels = example.channels(),
+                       .parameters = {parameters.begin(), parameters.end()},
+                       .origin = {.command = experiment.spec.command,
+                                  .version = version(),
+                                  .nodes = experiment.nodes(),
+                                  .train_samples = experiment.data.train_samples()}};
+  if (i || !experiment.data.own_scaling()) trained.scale = experiment.data.scale(i.value_or(experiment.first_here()));
+  return trained;
 }
 
 /// Whether a new run may begin in `directory`: nothing is there, but for a config.ini that a killed run did not finish.
@@ -140,41 +128,44 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
 
 void RunDirectory::write_model(const Experiment& experiment, const std::vector<double>& mean) const {
   if (directory_.empty()) return;
-  make_folder(path("model"));
-  write_atomically(path("model/consensus.npy"), to_npy(mean));
-  Json parts = Json::array();
-  std::size_t offset = 0;
-  for (const Slice& slice : experiment.model->slices()) {
-    parts.push_back({{"name", slice.name}, {"shape", slice.shape}, {"offset", offset}});
-    offset += slice.size();
-  }
-  write_atomically(path("model/parameters.json"), parts.dump(1) + "\n");
-  write_atomically(path("model/inputs.json"), inputs_json(experiment, std::nullopt));
+  ecl::write_model(path("model"), trained_model(experiment, mean, std::nullopt), experiment.model->slices());
 }
 
 void write_own_inputs(const Experiment& experiment) {
   if (experiment.spec.out.empty() || !experiment.data.own_scaling()) return;
   for (NodeId i = experiment.first_here(); i < experiment.first_here() + experiment.nodes_here(); ++i)
-    write_atomically(experiment.spec.out + "/model/inputs-" + std::to_string(i) + ".json", inputs_json(experiment, i));
+    write_own_model_json(experiment.spec.out + "/model", trained_model(experiment, {}, i), i);
+}
+
+StartedRun begun_run(const std::string& directory) {
+  StartedRun run;
+  run.config_path = directory + "/config.ini";
+  std::error_code error;
+  if (!fs::is_directory(directory, error)) throw Error(directory + ": there is no such directory; is the path right?");
+  if (!fs::exists(run.config_path, error))
+    throw Error(directory + ": no run was begun there (it has no config.ini); start one with --out " + directory);
+  std::istringstream lines(text_of(run.config_path));
+  std::string first, second;
+  std::getline(lines, first), std::getline(lines, second);
+  if (first.rfind("# ecl ", 0) != 0 || std::sscanf(second.c_str(), "# on %d nodes", &run.nodes) != 1 || run.nodes < 1)
+    throw Error(
+        directory + ": its config.ini does not begin with the command and the number of nodes, as ecl writes it",
+        Exit::io);
+  run.command_line = first.substr(2);
+  run.command = command_of(run.command_line);
+  return run;
 }
 
 StartedRun started_run(const std::string& directory, const std::string& command) {
   const std::string what = "--resume " + directory + ": ";
   StartedRun run;
-  run.config_path = directory + "/config.ini";
+  try {
+    run = begun_run(directory);
+  } catch (const Error& error) {
+    throw Error(std::string("--resume ") + error.what(), error.code());
+  }
+  if (run.command != command) throw Error(what + "that is a run of ecl " + run.command + ", not of ecl " + command);
   std::error_code error;
-  if (!fs::is_directory(directory, error)) throw Error(what + "there is no such directory; is the path right?");
-  if (!fs::exists(run.config_path, error))
-    throw Error(what + "no run was begun there (it has no config.ini); start one with --out " + directory);
-  std::istringstream lines(text_of(run.config_path));
-  std::string first, second;
-  std::getline(lines, first), std::getline(lines, second);
-  if (first.rfind("# ecl ", 0) != 0 || std::sscanf(second.c_str(), "# on %d nodes", &run.nodes) != 1 || run.nodes < 1)
-    throw Error(what + "its config.ini does not begin with the command and the number of nodes, as ecl writes it",
-                Exit::io);
-  run.command_line = first.substr(2);
-  if (command_of(run.command_line) != command)
-    throw Error(what + "that is a run of ecl " + command_of(run.command_line) + ", not of ecl " + command);
   const std::string summary_path = directory + "/summary.json";
   if (!fs::exists(summary_path, error)) return run;
   const Json summary = Json::parse(text_of(summary_path), nullptr, false);

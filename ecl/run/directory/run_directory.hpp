@@ -29,7 +29,7 @@ class RunDirectory {
   std::string path(const std::string& file) const;
   /// Replaces status.json, for people and scripts that look at a run from outside. Throws Error (io).
   void write_status(const Status& status, const Experiment& experiment) const;
-  /// Writes model/: consensus.npy, parameters.json and inputs.json. Throws Error (io).
+  /// Writes model/: the nodes' average model, and what a prediction needs. Throws Error (io).
   void write_model(const Experiment& experiment, const std::vector<double>& mean) const;
   /// Writes the model, summary.json and the last status.json.
   void finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean,
@@ -39,18 +39,22 @@ class RunDirectory {
   std::string directory_;
 };
 
-/// Where each node's features are scaled by its own: model/inputs-<node>.json of the nodes of this process, once there
+/// Where each node's features are scaled by its own: model/model-<node>.json of the nodes of this process, once there
 /// is a model/ on its host. Throws Error (io).
 void write_own_inputs(const Experiment& experiment);
 
 /// What a run directory says about how its run was started, for --resume.
 struct StartedRun {
   std::string command_line;  ///< "ecl train ..."
+  std::string command;       ///< train, simulate or replay
   NodeId nodes = 0;
   std::string config_path;
 };
 
-/// Reads it. Throws Error if `directory` holds no run of `command` ("train" or "simulate"), or one that has ended.
+/// Reads it. Throws Error if no run was begun in `directory`.
+StartedRun begun_run(const std::string& directory);
+/// For --resume: throws Error, too, if `directory` holds no run of `command` ("train" or "simulate"), or one that has
+/// ended.
 StartedRun started_run(const std::string& directory, const std::string& command);
 
 /// The command line that goes on with a run; nothing if there is no directory, or it is a replay.

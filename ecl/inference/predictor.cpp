@@ -1,0 +1,44 @@
+#include "ecl/inference/predictor.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/text_lines.hpp"
+
+namespace ecl {
+
+Predictor::Predictor(TrainedModel trained)
+    : trained_(std::move(trained)), model_(make_model(trained_.model, trained_.setup)) {
+  if (model_->outputs() == 0) throw Error("model " + trained_.model + " predicts nothing");
+  for (int c = 0; c < classes(); ++c) numbers_.emplace(class_name(c), c);
+}
+
+std::string Predictor::class_name(int number) const {
+  const auto& names = trained_.schema.classes;
+  return names.empty() ? std::to_string(number) : names[number];
+}
+
+std::int32_t Predictor::class_number(std::string_view name) const {
+  if (const auto found = numbers_.find(std::string(name)); found != numbers_.end()) return found->second;
+  if (const auto value = parse_number(name))  // 1.0 is the class 1, as in training
+    for (const auto& [known, number] : numbers_)
+      if (parse_number(known) == value) return number;
+  return -1;
+}
+
+const float* Predictor::logits(Dataset samples) {
+  if (!model_->takes_sparse()) samples.make_dense();
+  const auto& scale = trained_.scale;
+  if (scale && !(scale->mean.empty() && scale->fill.empty())) samples.scale(*scale);
+  return logits_of_scaled(samples);
+}
+
+const float* Predictor::logits_of_scaled(const Dataset& samples) {
+  ECL_CHECK(samples.features() == features());
+  logits_.resize(samples.size() * model_->outputs());
+  model_->predict(trained_.parameters, samples, logits_.data());
+  return logits_.data();
+}
+
+}  // namespace ecl

@@ -1,0 +1,129 @@
+// Samples in the formats of the other data sets: read whole, or mapped, and handed on block by block.
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <utility>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/text_lines.hpp"
+#include "ecl/data/datasets/idx.hpp"
+#include "ecl/data/datasets/table.hpp"
+#include "ecl/inference/samples.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr std::size_t kBlock = 4096;
+
+class StoredSamples final : public Samples {
+ public:
+  StoredSamples(Dataset data, std::vector<std::int32_t> labels) : data_(std::move(data)), labels_(std::move(labels)) {}
+
+  bool next(Block& block) override {
+    const std::size_t count = std::min(kBlock, data_.size() - rows_);
+    if (count == 0) return false;
+    std::vector<std::int32_t> rows(count);
+    std::iota(rows.begin(), rows.end(), static_cast<std::int32_t>(rows_));
+    block.data = data_.subset(rows);
+    block.rows.assign(rows.begin(), rows.end());
+    for (std::uint64_t& row : block.rows) ++row;
+    block.labels.clear();
+    if (!labels_.empty()) block.labels.assign(labels_.begin() + rows.front(), labels_.begin() + rows.back() + 1);
+    rows_ += count;
+    return true;
+  }
+
+ private:
+  Dataset data_;
+  std::vector<std::int32_t> labels_;
+};
+
+[[noreturn]] void other_features(const std::string& path, std::int64_t found, const Predictor& predictor) {
+  throw Error("'" + path + "' has samples of " + std::to_string(found) + " features, and the model takes " +
+              std::to_string(predictor.features()) + "; is it of the same kind of data?");
+}
+
+/// The classes of the samples as the model numbers them.
+std::vector<std::int32_t> labels_of(const Predictor& predictor, const Dataset& data, const std::string& path) {
+  const auto& names = data.schema.classes;
+  std::vector<std::int32_t> number_of;
+  for (const std::string& name : names) {
+    number_of.push_back(predictor.class_number(name));
+    if (number_of.back() < 0)
+      throw Error("'" + path + "' has the label " + ecl::quoted(name) + ", which is none of the model's classes");
+  }
+  std::vector<std::int32_t> labels = data.labels();
+  if (!names.empty())
+    for (std::int32_t& label : labels) label = number_of[label];
+  return labels;
+}
+
+/// All rows of a file as its reader sees them. For the reader it is the test file.
+Dataset read_labelled(const Predictor& predictor, const std::string& path) {
+  const Choice trained = Choice::parse(predictor.trained().dataset);
+  Choice choice{trained.name, ""};
+  for (const std::string& argument : split(trained.arguments, ','))  // how a file is read, not how it is dealt with
+    if (argument.starts_with("base=")) choice.arguments = argument;
+  DatasetRequest request{path, 1, 1};
+  request.test = path;
+  return std::move(read_dataset(choice, request).test);
+}
+
+std::unique_ptr<Samples> open_libsvm(const Predictor& predictor, const std::string& path, bool labelled) {
+  Dataset data = read_labelled(predictor, path);
+  if (data.features() > predictor.features()) other_features(path, data.features(), predictor);
+  data.widen(predictor.features());
+  auto labels = labelled ? labels_of(predictor, data, path) : std::vector<std::int32_t>();
+  return std::make_unique<StoredSamples>(std::move(data), std::move(labels));
+}
+
+/// A folder of arrays, or one of features alone.
+std::unique_ptr<Samples> open_npy(const Predictor& predictor, const std::string& path, bool labelled) {
+  std::error_code ignored;
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  MappedRows rows = map_rows(folder ? path + "/features.npy" : path);
+  if (rows.features != predictor.features()) other_features(path, rows.features, predictor);
+  if (!labelled) {
+    std::vector<std::int32_t> none(rows.size(), 0);
+    return std::make_unique<StoredSamples>(Dataset(1, std::move(rows), std::move(none)), std::vector<std::int32_t>());
+  }
+  if (!folder) throw Error("'" + path + "' holds features alone; name the folder that has labels.npy too");
+  Dataset data = read_labelled(predictor, path);
+  auto labels = labels_of(predictor, data, path);
+  return std::make_unique<StoredSamples>(std::move(data), std::move(labels));
+}
+
+/// The test files of a folder of pictures; or a file of pictures alone, in IDX format.
+std::unique_ptr<Samples> open_pictures(const Predictor& predictor, const std::string& path, bool labelled) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored) || path.empty()) {
+    Dataset data = read_labelled(predictor, path);
+    if (data.features() != predictor.features()) other_features(path, data.features(), predictor);
+    auto labels = labelled ? labels_of(predictor, data, path) : std::vector<std::int32_t>();
+    return std::make_unique<StoredSamples>(std::move(data), std::move(labels));
+  }
+  if (labelled) throw Error("'" + path + "' has no labels; name the folder that holds the test pictures and theirs");
+  if (predictor.trained().setup.image.channels != 1)
+    throw Error("'" + path + "': pictures in colour are read from the folder of their files");
+  const auto stream = open_file(path, "name a file of pictures in IDX format, or a folder");
+  IdxImages images = read_idx_images(*stream, path);
+  const std::int64_t features = std::int64_t{images.height} * images.width;
+  if (features != predictor.features()) other_features(path, features, predictor);
+  Dataset data(static_cast<int>(features), 1, std::move(images.pixels), predictor.trained().channels,
+               std::vector<std::int32_t>(images.count, 0));
+  return std::make_unique<StoredSamples>(std::move(data), std::vector<std::int32_t>());
+}
+
+}  // namespace
+
+std::unique_ptr<Samples> open_stored(const Predictor& predictor, const std::string& path, bool labelled) {
+  const std::string dataset = Choice::parse(predictor.trained().dataset).name;
+  if (dataset == "libsvm") return open_libsvm(predictor, path, labelled);
+  if (dataset == "npy") return open_npy(predictor, path, labelled);
+  if (dataset == "mnist" || dataset == "fashion-mnist" || dataset == "cifar10")
+    return open_pictures(predictor, path, labelled);
+  throw Error("data set " + dataset +
+              " has no files; ecl evaluate RUN, without --data, looks at the run's own test samples");
+}
+
+}  // namespace ecl

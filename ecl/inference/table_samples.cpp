@@ -1,0 +1,179 @@
+// Rows of a text table, whose columns are found by name: what a file has besides the model's columns does not matter.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "ecl/base/byte_stream.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/base/text_table.hpp"
+#include "ecl/data/encoding.hpp"
+#include "ecl/inference/samples.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr std::size_t kBlock = 4096;  // rows: little enough for the cache
+constexpr float kMissingCell = std::numeric_limits<float>::quiet_NaN();
+
+/// A column of the model, and where it is in the file.
+struct Place {
+  Column column;
+  std::size_t at;
+  std::unordered_map<std::string, float> codes;  ///< of the levels, by each of their spellings
+  std::uint64_t unknown = 0;                     ///< cells with another level
+};
+
+class TableSamples final : public Samples {
+ public:
+  TableSamples(const Predictor& predictor, const std::string& path, bool labelled)
+      : predictor_(predictor),
+        schema_(predictor.trained().schema),
+        table_(path, open_file(path, "name the table of rows with --data"), names_of(schema_)) {
+    find_places();
+    if (labelled) find_label();
+    cells_.resize(places_.size());
+  }
+
+  bool next(Block& block) override {
+    const auto features = static_cast<std::size_t>(predictor_.features());
+    FloatRows rows{.features = predictor_.features(), .values = {}};
+    block.rows.clear(), block.labels.clear();
+    bool more = false;
+    while (block.rows.size() < kBlock && (more = table_.next())) {
+      ++rows_;
+      const std::optional<std::int32_t> label = label_at_ ? read_label() : 0;
+      if (!read_cells() || !label) continue;
+      rows.values.resize(rows.values.size() + features);
+      encode(columns_, cells_.data(), rows.values.data() + rows.values.size() - features);
+      block.rows.push_back(rows_);
+      if (label_at_) block.labels.push_back(*label);
+    }
+    block.data = Dataset(predictor_.classes(), std::move(rows), std::vector<std::int32_t>(block.rows.size(), 0));
+    return more || !block.rows.empty();
+  }
+
+  std::vector<std::string> notes() const override {
+    std::vector<std::string> lines;
+    const auto add = [&](std::uint64_t count, const char* one, const char* many, const std::string& what) {
+      if (count > 0) lines.push_back(std::to_string(count) + (count == 1 ? one : many) + what);
+    };
+    add(gaps_, " row", " rows", " with missing cells: left out, as in training (missing=drop)");
+    add(filled_, " missing cell was", " missing cells were", " filled with the training rows' mean");
+    add(unlabelled_, " row", " rows", " without a label: left out");
+    for (const Place& place : places_)
+      add(place.unknown, " cell", " cells",
+          " of column " + ecl::quoted(place.column.name) + " with a value that no training row had: taken for none");
+    return lines;
+  }
+
+ private:
+  /// The model's columns, by which a header is known as one.
+  static std::vector<std::string> names_of(const Schema& schema) {
+    std::vector<std::string> names;
+    if (!schema.features.empty())
+      for (const Column& column : columns_of(schema)) names.push_back(column.name);
+    return names;
+  }
+  /// Of a model whose features have names and are numbers, those.
+  static std::vector<Column> columns_of(const Schema& schema) {
+    if (!schema.inputs.empty()) return schema.inputs;
+    std::vector<Column> columns;
+    for (const std::string& name : schema.features) columns.push_back({name});
+    return columns;
+  }
+
+  void find_places() {
+    columns_ = columns_of(schema_);
+    const bool named = !schema_.features.empty();
+    if (named && table_.header().empty())
+      throw Error("'" + path() + "' has no header, and the model's columns are found by name: " +
+                  ecl::quoted(columns_[0].name) + " and the others");
+    // Numbered columns: all of them are there, or the features alone, in their order.
+    const bool in_order = !named && table_.columns() == columns_.size();
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const auto at = in_order ? c : find_column(columns_[c].name, table_.header(), table_.columns());
+      if (!at)
+        throw Error("'" + path() + "' has no column " + ecl::quoted(columns_[c].name) + ", which the model needs" +
+                    suggestion(columns_[c].name, table_.header()));
+      Place place{columns_[c], *at, {}};
+      for (std::size_t level = 0; level < columns_[c].levels.size(); ++level)
+        place.codes.emplace(columns_[c].levels[level], static_cast<float>(level));
+      places_.push_back(std::move(place));
+    }
+  }
+
+  void find_label() {
+    label_at_ = find_column(schema_.label, table_.header(), table_.columns());
+    if (!label_at_)
+      throw Error("'" + path() + "' has no column " + ecl::quoted(schema_.label) +
+                  ", the label: there is nothing to compare with; ecl predict needs none");
+  }
+
+  /// The row's class; none if the cell is empty.
+  std::optional<std::int32_t> read_label() {
+    const std::string_view cell = table_.cells()[*label_at_];
+    if (is_missing(cell)) return ++unlabelled_, std::nullopt;
+    const std::string text = unescaped(cell);
+    const auto [known, added] = labels_.try_emplace(text, 0);
+    if (added) known->second = predictor_.class_number(text);
+    if (known->second < 0) table_.lines().fail(cell, quoted(cell) + " is none of the model's classes");
+    return known->second;
+  }
+
+  /// Fills cells_; false if one is missing and the row is left out.
+  bool read_cells() {
+    for (std::size_t c = 0; c < places_.size(); ++c) {
+      Place& place = places_[c];
+      const std::string_view cell = table_.cells()[place.at];
+      if (is_missing(cell)) {
+        if (schema_.missing == Missing::refuse)
+          table_.lines().fail(cell, "a value of column " + quoted(place.column.name) +
+                                        " is missing, and the model was trained without gaps; leave such rows out");
+        if (schema_.missing == Missing::drop) return ++gaps_, false;
+        ++filled_;
+        cells_[c] = kMissingCell;
+      } else {
+        cells_[c] = place.column.levels.empty() ? number(cell) : level(place, cell);
+      }
+    }
+    return true;
+  }
+
+  float number(std::string_view cell) const {
+    if (const auto value = cell_value(cell); value && std::abs(*value) <= std::numeric_limits<float>::max())
+      return static_cast<float>(*value);
+    return table_.lines().number(cell);  // which says what is wrong with it
+  }
+
+  static float level(Place& place, std::string_view cell) {
+    const std::string text = unescaped(cell);
+    if (const auto known = place.codes.find(text); known != place.codes.end()) return known->second;
+    const auto spelt = place.codes.find(level_name(text));
+    if (spelt == place.codes.end()) return ++place.unknown, kUnknownLevel;
+    const float code = spelt->second;
+    return place.codes[text] = code;
+  }
+
+  const std::string& path() const { return table_.lines().path(); }
+
+  const Predictor& predictor_;
+  const Schema& schema_;
+  TextTable table_;
+  std::vector<Column> columns_;
+  std::vector<Place> places_;
+  std::vector<float> cells_;
+  std::optional<std::size_t> label_at_;
+  std::unordered_map<std::string, std::int32_t> labels_;
+  std::uint64_t gaps_ = 0, filled_ = 0, unlabelled_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Samples> open_table(const Predictor& predictor, const std::string& path, bool labelled) {
+  return std::make_unique<TableSamples>(predictor, path, labelled);
+}
+
+}  // namespace ecl

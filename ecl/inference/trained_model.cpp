@@ -1,0 +1,181 @@
+#include "ecl/inference/trained_model.hpp"
+
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/files.hpp"
+#include "ecl/base/gzip.hpp"
+#include "ecl/base/safetensors.hpp"
+#include "ecl/data/encoding.hpp"
+
+namespace ecl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kFormat = 1;  // of model.json
+constexpr const char *kModelJson = "/model.json", *kParameters = "/model.safetensors";
+constexpr std::array kMissing = {"refuse", "drop", "mean", "indicator"};  // by Missing
+
+Json to_json(const Column& column) {
+  Json json = {{"column", column.name}, {"kind", column.levels.empty() ? "number" : "category"}};
+  if (!column.levels.empty()) json["levels"] = column.levels;
+  if (column.indicator) json["indicator"] = true;
+  return json;
+}
+
+std::string to_text(const TrainedModel& trained) {
+  const auto& [features, classes, image] = trained.setup;
+  Json inputs = Json::array(), pixels = Json::array();
+  for (const Column& column : trained.schema.inputs) inputs.push_back(to_json(column));
+  for (const auto [mean, deviation] : trained.channels) pixels.push_back({{"mean", mean}, {"deviation", deviation}});
+  const auto scaled = [&](std::vector<double> Scale::*values) {
+    return trained.scale ? Json((*trained.scale).*values) : Json(nullptr);
+  };
+  const Origin& origin = trained.origin;
+  const Json json = {
+      {"format", kFormat},
+      {"model", trained.model},
+      {"dataset", trained.dataset},
+      {"inputs", inputs},
+      {"missing", kMissing[static_cast<std::size_t>(trained.schema.missing)]},
+      {"feature_count", features},
+      {"features", trained.schema.features},
+      {"mean", scaled(&Scale::mean)},
+      {"deviation", scaled(&Scale::deviation)},
+      {"fill", scaled(&Scale::fill)},
+      {"image", image.channels == 0 ? Json(nullptr) : Json{image.channels, image.height, image.width}},
+      {"pixels", pixels},
+      {"label", trained.schema.label},
+      {"class_count", classes},
+      {"classes", trained.schema.classes},
+      {"trained",
+       {{"command", origin.command},
+        {"nodes", origin.nodes},
+        {"train_samples", origin.train_samples},
+        {"version", origin.version}}},
+  };
+  return json.dump(1) + "\n";
+}
+
+Column to_column(const Json& json) {
+  Column column{json.at("column").get<std::string>(), {}, json.value("indicator", false)};
+  if (json.at("kind") == "category") column.levels = json.at("levels").get<std::vector<std::string>>();
+  return column;
+}
+
+std::optional<Scale> to_scale(const Json& json) {
+  if (json.at("mean").is_null()) return std::nullopt;
+  const auto numbers = [&](const char* key) { return json.at(key).get<std::vector<double>>(); };
+  return Scale{numbers("mean"), numbers("deviation"), numbers("fill")};
+}
+
+TrainedModel to_model(const Json& json) {
+  TrainedModel trained;
+  trained.model = json.at("model").get<std::string>();
+  trained.dataset = json.at("dataset").get<std::string>();
+  trained.setup = {json.at("feature_count").get<int>(), json.at("class_count").get<int>()};
+  if (const auto& image = json.at("image"); !image.is_null())
+    trained.setup.image = {image.at(0).get<int>(), image.at(1).get<int>(), image.at(2).get<int>()};
+  for (const Json& column : json.at("inputs")) trained.schema.inputs.push_back(to_column(column));
+  const auto missing = json.at("missing").get<std::string>();
+  for (std::size_t m = 0; m < kMissing.size(); ++m)
+    if (missing == kMissing[m]) trained.schema.missing = static_cast<Missing>(m);
+  trained.schema.features = json.at("features").get<std::vector<std::string>>();
+  trained.schema.label = json.at("label").get<std::string>();
+  trained.schema.classes = json.at("classes").get<std::vector<std::string>>();
+  trained.scale = to_scale(json);
+  for (const Json& channel : json.at("pixels"))
+    trained.channels.push_back({channel.at("mean").get<float>(), channel.at("deviation").get<float>()});
+  const Json& origin = json.at("trained");
+  trained.origin = {origin.at("command"), origin.at("version"), origin.at("nodes"), origin.at("train_samples")};
+  return trained;
+}
+
+/// What the parts say of each other.
+bool consistent(const TrainedModel& trained) {
+  const auto features = static_cast<std::size_t>(trained.setup.features);
+  const auto fits = [&](const std::vector<double>& values) { return values.empty() || values.size() == features; };
+  if (trained.scale && !(fits(trained.scale->mean) && fits(trained.scale->deviation) && fits(trained.scale->fill) &&
+                         trained.scale->mean.size() == trained.scale->deviation.size()))
+    return false;
+  const auto& names = trained.schema.classes;
+  if (!names.empty() && names.size() != static_cast<std::size_t>(trained.setup.classes)) return false;
+  return trained.schema.inputs.empty() || encoded_size(trained.schema.inputs) == features;
+}
+
+TrainedModel read_json(const std::string& path) {
+  const Bytes text = read_file(path, "a run leaves it in the model/ of its --out DIR when it ends");
+  const auto fail = [&](const std::string& what) -> Error {
+    return Error("'" + path + "' " + what + "; it is damaged, or of another version of ecl", Exit::io);
+  };
+  try {
+    const Json json = Json::parse(text.begin(), text.end());
+    if (json.at("format") != kFormat) throw fail("has the format " + json.at("format").dump());
+    TrainedModel trained = to_model(json);
+    if (!consistent(trained)) throw fail("has parts that do not fit each other");
+    return trained;
+  } catch (const Json::exception&) {
+    throw fail("is not what ecl writes there");
+  }
+}
+
+std::vector<Tensor> to_tensors(const std::vector<Slice>& slices, std::size_t parameters) {
+  if (slices.empty()) return {{"parameters", {parameters}}};
+  std::vector<Tensor> tensors;
+  for (const Slice& slice : slices) tensors.push_back({slice.name, {slice.shape.begin(), slice.shape.end()}});
+  return tensors;
+}
+
+}  // namespace
+
+void write_model(const std::string& folder, const TrainedModel& trained, const std::vector<Slice>& slices) {
+  make_folder(folder);
+  const auto values = std::as_bytes(std::span(trained.parameters));
+  const std::string header =
+      safetensors_header(to_tensors(slices, trained.parameters.size()), {{"format", "pt"}, {"ecl", trained.model}});
+  const std::string_view pieces[] = {header, {reinterpret_cast<const char*>(values.data()), values.size()}};
+  write_atomically(folder + kParameters, pieces);
+  write_atomically(folder + kModelJson, to_text(trained));
+}
+
+void write_own_model_json(const std::string& folder, const TrainedModel& trained, NodeId node) {
+  write_atomically(folder + "/model-" + std::to_string(node) + ".json", to_text(trained));
+}
+
+TrainedModel read_model(const std::string& folder, std::optional<NodeId> node) {
+  TrainedModel trained = read_json(folder + kModelJson);
+  if (!trained.scale) {
+    if (!node)
+      throw Error("'" + folder + kModelJson +
+                  "' has no scaling: each node of that run scaled its features by itself (standardise=own); say whose "
+                  "rows these are like with --node");
+    trained = read_json(folder + "/model-" + std::to_string(*node) + ".json");
+  }
+  const Safetensors file = read_safetensors(folder + kParameters);
+  const auto model = make_model(trained.model, trained.setup);
+  const std::vector<Tensor> expected = to_tensors(model->slices(), model->dim());
+  const bool same = std::equal(expected.begin(), expected.end(), file.tensors.begin(), file.tensors.end(),
+                               [](const Tensor& a, const Tensor& b) { return a.name == b.name && a.shape == b.shape; });
+  if (!same)
+    throw Error("'" + folder + kParameters + "' holds other arrays than model " + trained.model +
+                    " of its model.json has; the two belong to different runs",
+                Exit::io);
+  trained.parameters.assign(file.values.begin(), file.values.end());
+  return trained;
+}
+
+std::unique_ptr<Model> make_model(const std::string& model, const ModelSetup& setup) {
+  const Choice choice = Choice::parse(model);
+  Params params = models().params(choice);
+  auto made = models().find(choice.name).make(setup, params);
+  params.finish();
+  return made;
+}
+
+}  // namespace ecl

@@ -1,0 +1,134 @@
+// What a classifier's counts say, by hand; the file format that models are kept in, whole and damaged.
+#include "ecl/inference/measures.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/random.hpp"
+#include "ecl/base/safetensors.hpp"
+#include "tests/support/files.hpp"
+
+namespace ecl {
+namespace {
+
+/// A sample of class `label` that the model takes for `predicted` with a logit of log 3 against 0.
+void add(ClassifierMeasures& measures, int label, int predicted) {
+  std::vector<float> logits(measures.classes(), 0.0f);
+  logits[predicted] = std::log(3.0f);
+  measures.add(logits.data(), label);
+}
+
+TEST(Measures, FollowFromTheCountsOfThreeClasses) {
+  ClassifierMeasures measures(3);
+  // Of class 0 three right, one taken for 1; of class 1 one right, one taken for 0; of class 2 none.
+  for (const auto& [label, predicted] : {std::pair{0, 0}, {0, 0}, {0, 0}, {0, 1}, {1, 1}, {1, 0}})
+    add(measures, label, predicted);
+  EXPECT_EQ(measures.samples(), 6u);
+  EXPECT_EQ(measures.confused(0, 1), 1u);
+  EXPECT_DOUBLE_EQ(measures.accuracy(), 100 * 4.0 / 6);
+  EXPECT_DOUBLE_EQ(measures.balanced_accuracy(), 100 * (3.0 / 4 + 1.0 / 2) / 2) << "class 2 has no sample";
+  EXPECT_DOUBLE_EQ(measures.macro_f1(), (2 * 3.0 / (4 + 4) + 2 * 1.0 / (2 + 2)) / 2);
+  EXPECT_NEAR(measures.log_loss(), (4 * std::log(5.0 / 3) + 2 * std::log(5.0)) / 6, 1e-7);
+  EXPECT_DOUBLE_EQ(measures.baseline_accuracy(), 100 * 4.0 / 6);
+  EXPECT_DOUBLE_EQ(measures.baseline_log_loss(), -(4.0 / 6 * std::log(4.0 / 6) + 2.0 / 6 * std::log(2.0 / 6)));
+  EXPECT_FALSE(measures.auc());
+}
+
+TEST(Measures, OfPartsAddUp) {
+  Random random(1, Purpose::test);
+  ClassifierMeasures whole(2), first(2), second(2);
+  for (int n = 0; n < 1000; ++n) {
+    const int label = random.uniform() < 0.3;
+    const float logits[] = {0, static_cast<float>(4 * random.uniform() - 2 + label)};
+    whole.add(logits, label), (n < 300 ? first : second).add(logits, label);
+  }
+  first.add(second);
+  EXPECT_EQ(first.samples(), whole.samples());
+  EXPECT_EQ(first.confused(1, 0), whole.confused(1, 0));
+  EXPECT_EQ(first.auc()->value, whole.auc()->value);
+  EXPECT_NEAR(first.log_loss(), whole.log_loss(), 1e-12);
+}
+
+TEST(Measures, AucIsTheShareOfPairsInTheRightOrder) {
+  Random random(2, Purpose::test);
+  std::vector<double> scores[2];
+  ClassifierMeasures measures(2);
+  for (int n = 0; n < 800; ++n) {
+    const int label = n % 2;
+    const auto score = static_cast<float>(6 * random.uniform() + 2 * label - 3);
+    const float logits[] = {0, score};
+    measures.add(logits, label);
+    scores[label].push_back(score);
+  }
+  double ordered = 0;
+  for (const double low : scores[0])
+    for (const double high : scores[1]) ordered += high > low ? 1 : high == low ? 0.5 : 0;
+  const auto auc = measures.auc();
+  EXPECT_NEAR(auc->value, ordered / (400.0 * 400.0), auc->error + 1e-12);
+  EXPECT_LT(auc->error, 1e-4);
+
+  ClassifierMeasures same(2);  // one score for all: no order at all
+  for (int n = 0; n < 10; ++n) add(same, n % 2, 0);
+  EXPECT_DOUBLE_EQ(same.auc()->value, 0.5);
+}
+
+class SafetensorsFile : public testing::Test {
+ protected:
+  void write(const std::string& content) const { test::write_file(scratch_ / "a", content); }
+  Safetensors read() const { return read_safetensors((scratch_ / "a").string()); }
+  std::string error() const {
+    try {
+      read();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Exit::io);
+      return error.what();
+    }
+    return "";
+  }
+  static std::string bytes_of(const std::vector<float>& values) {
+    return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
+  }
+
+  const std::vector<float> values_ = {1, 2, 3, 4, 5, 6, -7};
+  const std::string whole_ =
+      safetensors_header({{"fc.weight", {2, 3}}, {"a \"name\"", {1}}}, {{"format", "pt"}}) + bytes_of(values_);
+  const test::Scratch scratch_;
+};
+
+TEST_F(SafetensorsFile, ComesBackAsItWas) {
+  write(whole_);
+  const Safetensors file = read();
+  ASSERT_EQ(file.tensors.size(), 2u);
+  EXPECT_EQ(file.tensors[0].name, "fc.weight");
+  EXPECT_EQ(file.tensors[0].shape, (std::vector<std::size_t>{2, 3}));
+  EXPECT_EQ(file.tensors[1].name, "a \"name\"");
+  EXPECT_EQ(file.values, values_);
+}
+
+TEST_F(SafetensorsFile, ThatIsDamagedIsRefused) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{7}, std::size_t{30}, whole_.size() - 1}) {
+    write(whole_.substr(0, size));
+    EXPECT_NE(error(), "") << size;
+  }
+  write(whole_ + "1234");
+  EXPECT_NE(error(), "");
+  std::string huge = whole_;
+  huge[7] = '\x7f';  // a header longer than any file
+  write(huge);
+  EXPECT_NE(error(), "");
+  std::string wrong = whole_;
+  wrong.replace(wrong.find("F32"), 3, "F64");
+  write(wrong);
+  EXPECT_NE(error().find("not as floats"), std::string::npos) << error();
+  wrong = whole_;
+  wrong.replace(wrong.find("[2,3]"), 5, "[2,4]");
+  write(wrong);
+  EXPECT_NE(error().find("'fc.weight' another length"), std::string::npos) << error();
+}
+
+}  // namespace
+}  // namespace ecl

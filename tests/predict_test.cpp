@@ -1,0 +1,309 @@
+// A run's model in use: ecl predict and ecl evaluate give what the run's own evaluation gave, to the bit, whatever else
+// a file holds; a program without ecl's code gives the same; and every way in which rows do not fit is one clear line.
+#include <cmath>
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "ecl/base/random.hpp"
+#include "ecl/inference/predictor.hpp"
+#include "ecl/inference/samples.hpp"
+#include "tests/support/command.hpp"
+#include "tests/support/run_directory.hpp"
+
+namespace ecl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Tables of patients, and a model of them.
+class Predict : public testing::Test {
+ protected:
+  Predict() { write_table("train.csv", 300), write_table("test.csv", 90); }
+
+  std::string path(const std::string& name) const { return (scratch_ / name).string(); }
+
+  void write_table(const std::string& name, int rows) {
+    std::string text = "weight,\"blood, mg\",site,outcome\n";
+    for (int n = 0; n < rows; ++n) {
+      const double weight = 60 + 20 * noise(), blood = noise() + 0.02 * weight;
+      text += number(weight) + "," + number(blood) + "," + std::to_string(n % 3);
+      text += blood + noise() > 1.2 ? ",ill\n" : ",well\n";
+    }
+    write_file(scratch_ / name, text);
+  }
+  /// About standard normal.
+  double noise() { return 3.5 * (random_.uniform() - random_.uniform() + random_.uniform() - random_.uniform()) / 2; }
+  static std::string number(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4f", value);
+    return text;
+  }
+
+  /// Trains on a data set of that kind; the directory of the run.
+  std::string trained(const std::string& options, const std::string& name = "run", int steps = 60) const {
+    const Outcome outcome = run(
+        tool("simulate --quiet --nodes 3 --steps " + std::to_string(steps) + " " + options + " --out " + path(name)));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return path(name);
+  }
+  std::string tables(const std::string& parameters = "") const {
+    return "--dataset csv:label=outcome,group=site" + parameters + " --data " + path("train.csv") + " --test " +
+           path("test.csv");
+  }
+
+  std::string predicted(const std::string& directory, const std::string& file) const {
+    const Outcome outcome = run(tool("predict " + directory + " --data " + path(file)));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return outcome.out;
+  }
+  Json evaluated(const std::string& directory, const std::string& data = "") const {
+    const std::string file = path("measures.json");
+    const Outcome outcome =
+        run(tool("evaluate " + directory + (data.empty() ? "" : " --data " + data) + " --out " + file));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return Json::parse(read_file(file));
+  }
+  void expect_error(const std::string& command, const std::string& part, int code = 2) const {
+    const Outcome outcome = run(tool(command));
+    EXPECT_EQ(outcome.exit_code, code) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(count(outcome.err, "\n"), 1u) << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
+  }
+  /// What tests/apply_model.py, without ecl's code, says of the labelled samples in `files`.
+  static Json applied(const std::string& directory, const std::string& files) {
+    const Outcome outcome =
+        run(words_of(ECL_PYTHON " " ECL_SOURCE_DIR "/tests/apply_model.py " + directory + "/model " + files));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return Json::parse(outcome.out, nullptr, false);
+  }
+
+  Random random_{1, Purpose::test};
+  const Scratch scratch_;
+};
+
+TEST_F(Predict, EvaluatesAsTheRunDid) {
+  for (const std::string model : {"softmax", "mlp --hidden 9,5"}) {
+    const std::string directory = trained(tables() + " --model " + model, "run-" + model.substr(0, 3));
+    const Json summary = summary_of(directory);
+    for (const std::string& data : {std::string(), path("test.csv")}) {
+      const Json measures = evaluated(directory, data);
+      EXPECT_EQ(measures["samples"], 90);
+      EXPECT_EQ(measures["accuracy"], summary["test_accuracy_consensus"]);
+      EXPECT_NEAR(measures["log_loss"].get<double>(), summary["test_loss_consensus"].get<double>(), 1e-6);
+    }
+    const Json python = applied(directory, path("test.csv")), measures = evaluated(directory);
+    EXPECT_NEAR(python["accuracy"].get<double>(), summary["test_accuracy_consensus"].get<double>(), 1e-9);
+    EXPECT_NEAR(python["log_loss"].get<double>(), measures["log_loss"].get<double>(), 1e-6);
+  }
+}
+
+TEST_F(Predict, GivesTheBitsOfTheRunsOwnEvaluation) {
+  Predictor predictor(read_model(trained(tables() + " --model mlp:8") + "/model"));
+  DatasetRequest request{path("train.csv"), 3, 1};
+  request.test = path("test.csv");
+  const Dataset tests = load_dataset(Choice::parse("csv:label=outcome,group=site"), request).test;
+  const float* logits = predictor.logits_of_scaled(tests);
+  const std::vector<float> expected(logits, logits + 2 * tests.size());
+
+  const auto samples = open_samples(predictor, path("test.csv"), true);
+  Samples::Block block;
+  ASSERT_TRUE(samples->next(block));
+  EXPECT_EQ(block.labels, tests.labels());
+  logits = predictor.logits(block.data);
+  EXPECT_EQ(std::vector<float>(logits, logits + 2 * block.rows.size()), expected);
+  EXPECT_FALSE(samples->next(block));
+}
+
+TEST_F(Predict, FindsColumnsByName) {
+  const std::string directory = trained(tables());
+  const std::string expected = predicted(directory, "test.csv");
+  EXPECT_EQ(expected.rfind("row,prediction,probability of ill,probability of well\n1,", 0), 0u) << expected;
+  EXPECT_EQ(count(expected, "\n"), 91u);
+
+  std::string other = "name;\"blood, mg\";weight\n";  // no label, other order, one more, another separator
+  for (const std::string& line : lines_of(read_file(scratch_ / "test.csv"))) {
+    if (line[0] == 'w') continue;
+    const std::size_t comma = line.find(','), second = line.find(',', comma + 1);
+    other += "\"Doe; J\";" + line.substr(comma + 1, second - comma - 1) + ";" + line.substr(0, comma) + "\n";
+  }
+  write_file(scratch_ / "other.csv", other);
+  EXPECT_EQ(predicted(directory, "other.csv"), expected);
+
+  const Outcome outcome =
+      run(tool("predict " + directory + " --data " + path("other.csv") + " --out " + path("predictions.csv")));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(read_file(scratch_ / "predictions.csv"), expected);
+}
+
+TEST_F(Predict, EncodesTextAndFillsGapsAsInTraining) {
+  const auto rows = [&](int count) {
+    std::string text = "age,colour,kind\n";
+    for (int n = 0; n < count; ++n) {
+      const bool dark = random_.uniform() < 0.5, gap = n % 5 == 0, untold = n % 7 == 0;
+      text += gap ? "?" : number(40 + 20 * noise() + 10 * dark);
+      text += untold ? "," : dark ? ",black" : n % 2 == 0 ? ",red" : ",white";
+      text += dark ? ",night\n" : ",day\n";
+    }
+    return text;
+  };
+  write_file(scratch_ / "train.csv", rows(200)), write_file(scratch_ / "test.csv", rows(70));
+  const std::string options = "--data " + path("train.csv") + " --test " + path("test.csv");
+  for (const std::string missing : {"mean", "indicator", "mean,standardise=0"}) {
+    const std::string directory =
+        trained("--model mlp:4 --dataset csv:categorical=auto,missing=" + missing + " " + options, "run-" + missing);
+    const Json summary = summary_of(directory), model = Json::parse(read_file(directory + "/model/model.json"));
+    EXPECT_EQ(model["inputs"][1]["levels"], Json({"black", "red", "white"}));
+    EXPECT_EQ(model["feature_count"], missing == "indicator" ? 6 : 4);
+    EXPECT_EQ(evaluated(directory)["accuracy"], summary["test_accuracy_consensus"]);
+    EXPECT_EQ(evaluated(directory, path("test.csv"))["accuracy"], summary["test_accuracy_consensus"]);
+    const Json python = applied(directory, path("test.csv"));
+    EXPECT_NEAR(python["accuracy"].get<double>(), summary["test_accuracy_consensus"].get<double>(), 1e-9);
+    EXPECT_NEAR(python["log_loss"].get<double>(), summary["test_loss_consensus"].get<double>(), 1e-6);
+  }
+  write_file(scratch_ / "other.csv", "colour,age\ngreen,40\nred,\nblack,41\n");
+  const std::string predict = "predict " + path("run-indicator") + " --data " + path("other.csv");
+  const Outcome filled = run(tool(predict));
+  EXPECT_EQ(filled.exit_code, 0) << filled.err;
+  EXPECT_EQ(count(filled.out, "\n"), 4u) << filled.out;
+  EXPECT_NE(filled.err.find("1 missing cell was filled"), std::string::npos) << filled.err;
+  EXPECT_NE(filled.err.find("1 cell of column 'colour' with a value that no training row had"), std::string::npos);
+
+  trained("--dataset csv:categorical=auto,missing=drop " + options, "run-drop");
+  const Outcome dropped = run(tool("predict " + path("run-drop") + " --data " + path("other.csv")));
+  EXPECT_EQ(dropped.exit_code, 0) << dropped.err;
+  EXPECT_EQ(lines_of(dropped.out)[2], "2,,,") << "a line for each row, so that the two files lie side by side";
+  EXPECT_EQ(lines_of(dropped.out).size(), 4u);
+  EXPECT_NE(dropped.err.find("1 row with missing cells"), std::string::npos) << dropped.err;
+}
+
+TEST_F(Predict, SaysInALineWhatDoesNotFit) {
+  const std::string directory = trained(tables()), command = "predict " + directory + " --data ";
+  const auto file = [&](const std::string& text) {
+    write_file(scratch_ / "rows.csv", text);
+    return path("rows.csv");
+  };
+  expect_error("predict", "needs the directory of a run");
+  expect_error("predict " + directory, "--data FILE");
+  expect_error("predict " + path("nothing") + " --data " + path("test.csv"), "there is no directory");
+  expect_error("predict " + scratch_.path().string() + " --data " + path("test.csv"), "holds no model yet");
+  expect_error(command + path("nothing.csv"), "there is no file");
+  expect_error(command + file("weight,blood\n1,2\n"), "has no column 'blood, mg'");
+  expect_error(command + file("1,2\n3,4\n"), "has no header");
+  expect_error(command + file("weight,\"blood, mg\"\n1,2\n1,x\n"), "rows.csv:3:3: 'x' is not a number", 5);
+  expect_error(command + file("weight,\"blood, mg\"\n1,2\n,3\n"), "rows.csv:3:1: a value of column 'weight' is missing",
+               5);
+  expect_error("evaluate " + directory + " --data " + file("weight,\"blood, mg\"\n1,2\n"), "has no column 'outcome'");
+  expect_error("evaluate " + directory + " --data " + file("weight,\"blood, mg\",outcome\n1,2,dead\n"),
+               "rows.csv:2:5: 'dead' is none of the model's classes", 5);
+}
+
+TEST_F(Predict, LeavesNothingHalfWritten) {
+  const std::string directory = trained(tables()), out = path("predictions.csv");
+  std::string rows = "weight,\"blood, mg\"\n";
+  for (int n = 0; n < 20'000; ++n) rows += "1,2\n";
+  write_file(scratch_ / "rows.csv", rows + "1,two\n");
+  expect_error("predict " + directory + " --data " + path("rows.csv") + " --out " + out, "rows.csv:20002:3", 5);
+  for (const auto& entry : fs::directory_iterator(scratch_.path()))
+    EXPECT_EQ(entry.path().string().find("predictions"), std::string::npos) << entry.path();
+}
+
+TEST_F(Predict, RefusesAModelThatIsDamaged) {
+  const std::string directory = trained(tables()), command = "predict " + directory + " --data " + path("test.csv");
+  const fs::path json = directory + "/model/model.json", parameters = directory + "/model/model.safetensors";
+  const std::string text = read_file(json), values = read_file(parameters);
+  write_file(json, text.substr(0, text.size() / 2));
+  expect_error(command, "is not what ecl writes there", 5);
+  std::string other = text;
+  other.replace(other.find("\"softmax\""), 9, "\"mlp:7\"");
+  write_file(json, other);
+  expect_error(command, "holds other arrays than model mlp:7", 5);
+  write_file(json, text), write_file(parameters, values.substr(0, values.size() - 4));
+  expect_error(command, "where its header says", 5);
+}
+
+/// Pictures of squares and crosses in noise, as IDX files.
+void write_pictures(const fs::path& folder, const std::string& name, int count, Random& random) {
+  constexpr int kSide = 28;
+  const auto big_endian = [](std::uint32_t value) {
+    std::string bytes;
+    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift & 0xFF);
+    return bytes;
+  };
+  std::string pixels = big_endian(0x803) + big_endian(count) + big_endian(kSide) + big_endian(kSide),
+              labels = big_endian(0x801) + big_endian(count);
+  for (int n = 0; n < count; ++n) {
+    labels += static_cast<char>(n % 10);
+    for (int p = 0; p < kSide * kSide; ++p) {
+      const bool drawn = (p / kSide + (n % 10) * (p % kSide)) % 10 < 3;
+      pixels += static_cast<char>(static_cast<int>(180 * drawn + 70 * random.uniform()));
+    }
+  }
+  write_file(folder / (name + "-images-idx3-ubyte"), pixels),
+      write_file(folder / (name + "-labels-idx1-ubyte"), labels);
+}
+
+TEST_F(Predict, PicturesWithConvolutionsAndResidualBlocks) {
+  const fs::path folder = scratch_ / "pictures";
+  fs::create_directory(folder);
+  write_pictures(folder, "train", 240, random_), write_pictures(folder, "t10k", 60, random_);
+  for (const std::string model : {"mlp:16", "cnn", "resnet:8"}) {
+    const std::string directory =
+        trained("--dataset mnist --data " + folder.string() + " --model " + model, "run-" + model, 15);
+    const Json summary = summary_of(directory), measures = evaluated(directory);
+    EXPECT_EQ(measures["accuracy"], summary["test_accuracy_consensus"]);
+    EXPECT_EQ(evaluated(directory, folder.string()), measures);
+    const Json python = applied(
+        directory, (folder / "t10k-images-idx3-ubyte").string() + " " + (folder / "t10k-labels-idx1-ubyte").string());
+    EXPECT_NEAR(python["accuracy"].get<double>(), summary["test_accuracy_consensus"].get<double>(), 1e-9) << model;
+    EXPECT_NEAR(python["log_loss"].get<double>(), summary["test_loss_consensus"].get<double>(), 2e-5) << model;
+
+    const std::string whole = predicted(directory, "pictures");
+    EXPECT_EQ(predicted(directory, "pictures/t10k-images-idx3-ubyte"), whole) << "pictures without labels";
+    const std::string first = lines_of(whole)[1];
+    EXPECT_NEAR(std::stod(first.substr(first.find(',', 2) + 1)), python["probabilities"][0].get<double>(), 1e-5);
+  }
+}
+
+TEST_F(Predict, SparseRowsAndArrays) {
+  std::string rows;
+  for (int n = 0; n < 200; ++n) {
+    rows += n % 2 == 0 ? "-1" : "+1";
+    for (int f = 1; f < 30; ++f)
+      if (random_.uniform() < 0.2) rows += " " + std::to_string(f) + ":" + number(noise() + 0.6 * (n % 2));
+    rows += "\n";
+  }
+  write_file(scratch_ / "rows.svm", rows), write_file(scratch_ / "rows.svm.t", rows);
+  const std::string directory = trained("--dataset libsvm --data " + path("rows.svm"));
+  const Json summary = summary_of(directory), measures = evaluated(directory, path("rows.svm.t"));
+  EXPECT_EQ(measures["accuracy"], summary["test_accuracy_consensus"]);
+  EXPECT_EQ(evaluated(directory)["confusion"], measures["confusion"]);
+  const Json python = applied(directory, path("rows.svm"));
+  EXPECT_NEAR(python["accuracy"].get<double>(), summary["test_accuracy_consensus"].get<double>(), 1e-9);
+  EXPECT_NEAR(python["log_loss"].get<double>(), summary["test_loss_consensus"].get<double>(), 1e-5);
+  write_file(scratch_ / "wide.svm", "+1 77:1\n");
+  expect_error("predict " + directory + " --data " + path("wide.svm"), "samples of 77 features");
+
+  const Outcome converted = run(
+      tool("convert --dataset csv:label=outcome,group=site --data " + path("train.csv") + " --out " + path("arrays")));
+  ASSERT_EQ(converted.exit_code, 0) << converted.err;
+  const std::string from_arrays = trained("--dataset npy --data " + path("arrays"), "run-of-arrays");
+  EXPECT_EQ(evaluated(from_arrays, path("arrays"))["samples"], 300);
+  EXPECT_EQ(predicted(from_arrays, "arrays"), predicted(from_arrays, "arrays/features.npy"));
+}
+
+TEST_F(Predict, OfSitesThatScaleByThemselvesSaysWhose) {
+  for (int site = 0; site < 3; ++site) write_table("site" + std::to_string(site) + ".csv", 50 + 20 * site);
+  const std::string directory = trained("--dataset csv:label=outcome,standardise=own --data " + path("site{node}.csv"));
+  expect_error("predict " + directory + " --data " + path("site0.csv"), "--node");
+  const Outcome first = run(tool("predict " + directory + " --node 0 --data " + path("site0.csv"))),
+                other = run(tool("predict " + directory + " --node 1 --data " + path("site0.csv")));
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(count(first.out, "\n"), 51u);
+  EXPECT_NE(first.out, other.out);
+  expect_error("predict " + directory + " --node 7 --data " + path("site0.csv"), "there is no file");
+}
+
+}  // namespace
+}  // namespace ecl::test
