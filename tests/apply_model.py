@@ -5,7 +5,8 @@
     apply_model.py RUN/model ROWS.svm               label index:value ..., indices from 1
     apply_model.py RUN/model IMAGES LABELS          pictures in IDX format
 
-Prints accuracy (per cent) and log loss on the labelled samples, and the first row's probabilities, as JSON.
+Prints accuracy (per cent) and log loss on the labelled samples, and the first row's probabilities, as JSON; of a
+regression RMSE, MAE and the first row's number.
 """
 import csv
 import json
@@ -47,7 +48,12 @@ def table(path, about):
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     features = [[f for column in about["inputs"] for f in encoded(column, row[column["column"]])] for row in rows]
-    return scaled(np.array(features), about), np.array([about["classes"].index(row[about["label"]]) for row in rows])
+    return scaled(np.array(features), about), labelled([row[about["label"]] for row in rows], about)
+
+
+def labelled(texts, about):
+    """Class numbers; of a regression the numbers themselves."""
+    return np.array([float(text) if about["target"] else about["classes"].index(text) for text in texts])
 
 
 def libsvm(path, about):
@@ -56,7 +62,7 @@ def libsvm(path, about):
     for row, words in zip(x, lines):
         for index, value in (word.split(":") for word in words[1:]):
             row[int(index) - 1] = float(value)
-    return scaled(x, about), np.array([about["classes"].index(words[0]) for words in lines])
+    return scaled(x, about), labelled([words[0] for words in lines], about)
 
 
 def scaled(x, about):
@@ -138,21 +144,38 @@ def resnet(p, x):
     return linear(p, "fc", x.mean(axis=(2, 3)))
 
 
-MODELS = {"softmax": lambda p, x: linear(p, "linear", x), "mlp": fully_connected, "cnn": lenet, "resnet": resnet}
+MODELS = {
+    "softmax": lambda p, x: linear(p, "linear", x),
+    "linear": lambda p, x: linear(p, "linear", x),
+    "mlp": fully_connected,
+    "cnn": lenet,
+    "resnet": resnet,
+}
 
 
 def main(folder, *files):
     parameters, about = load(pathlib.Path(folder))
     read = pictures if about["image"] else libsvm if about["dataset"].startswith("libsvm") else table
     x, labels = read(*files, about)
-    logits = MODELS[about["model"].split(":")[0]](parameters, x).astype("float64")
+    outputs = MODELS[about["model"].split(":")[0]](parameters, x).astype("float64")
+    print(json.dumps(numbers(outputs, labels, about["target"]) if about["target"] else classes(outputs, labels)))
+
+
+def numbers(outputs, labels, target):
+    predictions = outputs[:, 0] * target["deviation"] + target["mean"]
+    errors = predictions - labels
+    return {"rmse": float(np.sqrt((errors ** 2).mean())), "mae": float(np.abs(errors).mean()),
+            "first": float(predictions[0])}
+
+
+def classes(logits, labels):
     logits -= logits.max(axis=1, keepdims=True)
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    print(json.dumps({
+    return {
         "accuracy": 100 * float((logits.argmax(axis=1) == labels).mean()),
         "log_loss": -float(log_probabilities[np.arange(len(labels)), labels].mean()),
         "probabilities": np.exp(log_probabilities[0]).tolist(),
-    }))
+    }
 
 
 if __name__ == "__main__":

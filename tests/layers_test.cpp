@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ecl/base/check.hpp"
-#include "ecl/models/layers/classifier.hpp"
+#include "ecl/models/layers/objective.hpp"
 #include "ecl/models/network.hpp"
 
 namespace ecl::layers {
@@ -96,14 +96,14 @@ class Layers : public testing::TestWithParam<Case> {};
 
 /// The largest difference of so many entries of dw to central differences of the loss, relative to the largest entry of
 /// dw.
-double gradient_error(Classifier<double>& classifier, const std::vector<double>& start, const std::vector<double>& x,
-                      const std::vector<std::int32_t>& labels, std::size_t entries) {
+double gradient_error(Objective<double>& objective, const std::vector<double>& start, const std::vector<double>& x,
+                      const Truth& truth, std::size_t entries) {
   constexpr double kStep = 1e-5;
   std::vector<double> w = start, dw(w.size()), unused(w.size());
-  classifier.gradient(w.data(), x.data(), labels, dw.data());
+  objective.gradient(w.data(), x.data(), truth, dw.data());
   const auto loss_at = [&](std::size_t i, double value) {
     w[i] = value;
-    const double loss = classifier.gradient(w.data(), x.data(), labels, unused.data());
+    const double loss = objective.gradient(w.data(), x.data(), truth, unused.data());
     w[i] = start[i];
     return loss;
   };
@@ -119,16 +119,40 @@ double gradient_error(Classifier<double>& classifier, const std::vector<double>&
 
 TEST_P(Layers, GradientsMatchFiniteDifferencesInDouble) {
   const Case& it = GetParam();
-  Classifier<double> classifier(it.name, it.layers, it.in);
-  const auto w = parameters<double>(classifier.slices());
+  Objective<double> objective(it.name, it.layers, it.in);
+  const auto w = parameters<double>(objective.slices());
   const auto x = noise<double>(w.size(), 5 * it.in.size());
-  EXPECT_LT(gradient_error(classifier, w, x, labels_of(0, 5, 3), 300), 1e-7);
+  EXPECT_LT(gradient_error(objective, w, x, {labels_of(0, 5, 3)}, 300), 1e-7);
+}
+
+TEST(Losses, OfNumbersHaveTheGradientsOfFiniteDifferences) {
+  const std::vector<std::int32_t> none(6, 0);
+  const std::vector<float> targets = {0.3f, -2.5f, 4, 0, 1.2f, -0.7f};  // near and far, for both halves of huber
+  for (const Loss loss : {Loss::mse, Loss::mae, Loss::huber}) {
+    Objective<double> objective("mlp", {Linear{"fc1", 5}, Relu{}, Linear{"fc2", 1}}, {1, 1, 4}, loss);
+    const auto w = parameters<double>(objective.slices());
+    const auto x = noise<double>(w.size(), 6 * 4);
+    EXPECT_LT(gradient_error(objective, w, x, {none, targets}, 100), 1e-7) << name_of(loss);
+  }
+}
+
+TEST(Losses, OfNumbersAreTorchs) {
+  const std::vector<std::int32_t> none(3, 0);
+  const std::vector<float> targets = {0, 2, -0.5f};
+  const std::vector<double> w = {1, 0}, x = {0.5, 0, 0};  // outputs 0.5, 0, 0; errors 0.5, -2, 0.5
+  for (const auto& [loss, expected] : {std::pair{Loss::mse, (0.25 + 4 + 0.25) / 3},
+                                       {Loss::mae, (0.5 + 2 + 0.5) / 3},
+                                       {Loss::huber, (0.125 + 1.5 + 0.125) / 3}}) {
+    Objective<double> objective("linear", {Linear{"linear", 1}}, {1, 1, 1}, loss);
+    std::vector<double> dw(2);
+    EXPECT_NEAR(objective.gradient(w.data(), x.data(), {none, targets}, dw.data()), expected, 1e-12) << name_of(loss);
+  }
 }
 
 /// Loss and gradient in float against double: oneDNN's convolutions against plain loops.
 void expect_the_same(const Architecture& architecture, Shape in, int rows, int classes) {
-  Classifier<float> fast("model", architecture, in);
-  Classifier<double> exact("model", architecture, in);
+  Objective<float> fast("model", architecture, in);
+  Objective<double> exact("model", architecture, in);
   const auto w = parameters<float>(fast.slices());
   const std::vector<double> wd(w.begin(), w.end());
   const auto x = noise<float>(w.size(), rows * in.size());
@@ -136,8 +160,8 @@ void expect_the_same(const Architecture& architecture, Shape in, int rows, int c
   const auto labels = labels_of(0, rows, classes);
   std::vector<float> dw(w.size());
   std::vector<double> dwd(w.size());
-  EXPECT_NEAR(fast.gradient(w.data(), x.data(), labels, dw.data()),
-              exact.gradient(wd.data(), xd.data(), labels, dwd.data()), 1e-5);
+  EXPECT_NEAR(fast.gradient(w.data(), x.data(), {labels}, dw.data()),
+              exact.gradient(wd.data(), xd.data(), {labels}, dwd.data()), 1e-5);
   double error = 0, norm = 0;
   for (std::size_t i = 0; i < dw.size(); ++i) error += std::pow(dw[i] - dwd[i], 2), norm += dwd[i] * dwd[i];
   EXPECT_LT(std::sqrt(error / norm), 1e-5);
@@ -160,11 +184,11 @@ TEST(Models, GradientsMatchFiniteDifferencesInDouble) {
     const auto model = make(name, {1, 16, 16});
     const auto& network = dynamic_cast<const Network&>(*model);
     const Shape in{16, 16, 1};
-    Classifier<double> classifier(name, network.architecture(), in);
-    ASSERT_EQ(classifier.dim(), model->dim());
-    const auto w = parameters<double>(classifier.slices());
+    Objective<double> objective(name, network.architecture(), in);
+    ASSERT_EQ(objective.dim(), model->dim());
+    const auto w = parameters<double>(objective.slices());
     const auto x = noise<double>(w.size(), 3 * in.size());
-    EXPECT_LT(gradient_error(classifier, w, x, labels_of(0, 3, 10), 40), 1e-6) << name;
+    EXPECT_LT(gradient_error(objective, w, x, {labels_of(0, 3, 10)}, 40), 1e-6) << name;
     expect_the_same(network.architecture(), in, 5, 10);
   }
 }

@@ -104,14 +104,14 @@ TEST_F(Predict, GivesTheBitsOfTheRunsOwnEvaluation) {
   DatasetRequest request{path("train.csv"), 3, 1};
   request.test = path("test.csv");
   const Dataset tests = load_dataset(Choice::parse("csv:label=outcome,group=site"), request).test;
-  const float* logits = predictor.logits_of_scaled(tests);
+  const float* logits = predictor.outputs_of_scaled(tests);
   const std::vector<float> expected(logits, logits + 2 * tests.size());
 
   const auto samples = open_samples(predictor, path("test.csv"), true);
   Samples::Block block;
   ASSERT_TRUE(samples->next(block));
-  EXPECT_EQ(block.labels, tests.labels());
-  logits = predictor.logits(block.data);
+  EXPECT_EQ(block.data.labels(), tests.labels());
+  logits = predictor.outputs(block.data);
   EXPECT_EQ(std::vector<float>(logits, logits + 2 * block.rows.size()), expected);
   EXPECT_FALSE(samples->next(block));
 }
@@ -271,7 +271,7 @@ TEST_F(Predict, SparseRowsAndArrays) {
   for (int n = 0; n < 200; ++n) {
     rows += n % 2 == 0 ? "-1" : "+1";
     for (int f = 1; f < 30; ++f)
-      if (random_.uniform() < 0.2) rows += " " + std::to_string(f) + ":" + number(noise() + 0.6 * (n % 2));
+      if (random_.uniform() < 0.2) ((((rows += " ") += std::to_string(f)) += ":") += number(noise() + 0.6 * (n % 2)));
     rows += "\n";
   }
   write_file(scratch_ / "rows.svm", rows), write_file(scratch_ / "rows.svm.t", rows);
@@ -291,6 +291,44 @@ TEST_F(Predict, SparseRowsAndArrays) {
   const std::string from_arrays = trained("--dataset npy --data " + path("arrays"), "run-of-arrays");
   EXPECT_EQ(evaluated(from_arrays, path("arrays"))["samples"], 300);
   EXPECT_EQ(predicted(from_arrays, "arrays"), predicted(from_arrays, "arrays/features.npy"));
+}
+
+TEST_F(Predict, NumbersInTheLabelsOwnUnit) {
+  const auto rows = [&](int count) {
+    std::string text = "x,y,price\n";
+    for (int n = 0; n < count; ++n) {
+      const double x = noise(), y = noise();
+      text += number(x) + "," + number(y) + "," + number(5000 + 300 * x - 200 * y + 50 * noise()) + "\n";
+    }
+    return text;
+  };
+  write_file(scratch_ / "train.csv", rows(300)), write_file(scratch_ / "test.csv", rows(100));
+  const std::string data = "--dataset csv --data " + path("train.csv") + " --test " + path("test.csv");
+  for (const std::string options :
+       {"--model linear --loss mse", "--model mlp:8 --loss huber", "--model linear --loss mae"}) {
+    const std::string directory =
+        trained(options + " --lr 0.1 " + data, "run-" + options.substr(options.rfind(' ') + 1), 800);
+    const Json summary = summary_of(directory), measures = evaluated(directory);
+    EXPECT_EQ(evaluated(directory, path("test.csv")), measures);
+    EXPECT_NEAR(measures["rmse"].get<double>(), 50, 20) << "that of the noise";
+    EXPECT_NEAR(measures["baseline_rmse"].get<double>(), 365, 60);
+    EXPECT_NEAR(measures["r2"].get<double>(), 0.98, 0.02);
+    EXPECT_EQ(summary["test_rmse"], measures["rmse"]);
+    const Json python = applied(directory, path("test.csv"));
+    EXPECT_NEAR(python["rmse"].get<double>(), measures["rmse"].get<double>(), 1e-3);
+    EXPECT_NEAR(python["mae"].get<double>(), measures["mae"].get<double>(), 1e-3);
+    const std::vector<std::string> lines = lines_of(predicted(directory, "test.csv"));
+    EXPECT_EQ(lines[0], "row,prediction");
+    EXPECT_NEAR(std::stod(lines[1].substr(2)), python["first"].get<double>(), 1e-2);
+  }
+  for (const std::string solver : {"pdmm", "admm", "ecl --batch 1000 --lr 0.1"}) {  // exact steps, and many
+    const std::string directory =
+        trained("--model linear --loss mse --lr-schedule constant --local-steps 1 --solver " + solver + " " + data,
+                "exact-" + solver.substr(0, 3), 400);
+    EXPECT_LT(summary_of(directory)["distance_to_optimum"].get<double>(), 1e-4) << solver;
+  }
+  expect_error("simulate --quiet --nodes 3 " + data, "--loss mse learns to predict it", 2);
+  expect_error("simulate --quiet --nodes 3 --loss mse " + data, "--model linear", 2);
 }
 
 TEST_F(Predict, OfSitesThatScaleByThemselvesSaysWhose) {

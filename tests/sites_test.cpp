@@ -259,7 +259,8 @@ TEST_F(Sites, ResumeAndReplayWithTheirOwnData) {
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
   const Outcome again = run(tool("replay --quiet --out " + path("again") + " " + path("recorded")));
   EXPECT_EQ(again.exit_code, 0) << again.err;
-  EXPECT_EQ(read_file(path("again") + "/model/model.safetensors"), read_file(path("recorded") + "/model/model.safetensors"));
+  EXPECT_EQ(read_file(path("again") + "/model/model.safetensors"),
+            read_file(path("recorded") + "/model/model.safetensors"));
 
   // A run that is killed after its first checkpoint.
   run(tool_on(kSites, "train --quiet --mode lock-step --epochs 8 --batch 4" + options + path("killed")));

@@ -373,11 +373,19 @@ TEST_F(Tables, QuantitiesAreNoClasses) {
   }
   const std::string said = error("", scores);
   EXPECT_HAS(said, "2: '" + path("bad.csv") + "': the labels, 60 different numbers in 60 rows, look like a quantity");
-  EXPECT_HAS(said, "regression, which ecl does not do yet");
+  EXPECT_HAS(said, "--loss mse learns to predict it");
   EXPECT_EQ(error("label-kind=class", scores), "");
   EXPECT_EQ(error("", whole), "");
   EXPECT_EQ(error("", few), "");
-  EXPECT_HAS(error("label-kind=number", few), "it is class");
+  EXPECT_HAS(error("label-kind=many", few), "it is class or number");
+  write("bad.csv", few);
+  const TrainTest numbers = load_dataset(Choice::parse("csv:label-kind=number"), {path("bad.csv"), 1, 1});
+  EXPECT_EQ(numbers.train.classes(), 0);
+  ASSERT_EQ(numbers.train.targets().size(), numbers.train.size());
+  double sum = 0, squares = 0;
+  for (const float y : numbers.train.targets()) sum += y, squares += y * y;
+  EXPECT_NEAR(sum / 48, 0, 1e-6) << "scaled over the training rows";
+  EXPECT_NEAR(squares / 48, 1, 1e-5);
 }
 
 // ---- several sites

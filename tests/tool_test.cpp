@@ -417,7 +417,8 @@ TEST_P(Replayed, ToTheByteFromTheSameSeedAndNotFromAnother) {
   expect_metrics(first, 6, 3);
   EXPECT_EQ(short_run(scratch, "b", options + " --seed 7"), first);
   EXPECT_NE(short_run(scratch, "c", options + " --seed 8"), first);
-  EXPECT_EQ(read_file(scratch / "a" / "model" / "model.safetensors"), read_file(scratch / "b" / "model" / "model.safetensors"));
+  EXPECT_EQ(read_file(scratch / "a" / "model" / "model.safetensors"),
+            read_file(scratch / "b" / "model" / "model.safetensors"));
 }
 
 INSTANTIATE_TEST_SUITE_P(

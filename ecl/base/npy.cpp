@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -104,9 +105,37 @@ NpyArray open_npy(const std::string& path, const std::string& advice) {
   return array;
 }
 
-std::vector<std::int32_t> read_npy_integers(const std::string& path, const std::string& advice) {
-  const NpyArray array = open_npy(path, advice);
+/// An array of one dimension.
+static NpyArray open_column(const std::string& path, const std::string& advice) {
+  NpyArray array = open_npy(path, advice);
   if (array.shape.size() != 1) fail(path, "has " + std::to_string(array.shape.size()) + " dimensions, not one");
+  return array;
+}
+
+template <class T>
+static std::vector<float> to_floats(const NpyArray& array) {
+  std::vector<float> numbers(array.shape[0]);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    T value;
+    std::memcpy(&value, array.data() + i * sizeof value, sizeof value);
+    numbers[i] = static_cast<float>(value);
+    if (!std::isfinite(numbers[i])) fail(array.file->path(), "holds no finite float in row " + std::to_string(i));
+  }
+  return numbers;
+}
+
+std::vector<float> read_npy_floats(const std::string& path, const std::string& advice) {
+  const NpyArray array = open_column(path, advice);
+  if (array.type == "<f4") return to_floats<float>(array);
+  if (array.type == "<f8") return to_floats<double>(array);
+  if (array.type == "<i4") return to_floats<std::int32_t>(array);
+  if (array.type == "<i8") return to_floats<std::int64_t>(array);
+  if (array.type == "|u1") return to_floats<std::uint8_t>(array);
+  return to_floats<std::int8_t>(array);
+}
+
+std::vector<std::int32_t> read_npy_integers(const std::string& path, const std::string& advice) {
+  const NpyArray array = open_column(path, advice);
   if (array.type == "<i4") return to_integers<std::int32_t>(array);
   if (array.type == "<i8") return to_integers<std::int64_t>(array);
   if (array.type == "|u1") return to_integers<std::uint8_t>(array);

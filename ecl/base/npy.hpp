@@ -29,6 +29,10 @@ struct NpyArray {
 /// than it says.
 NpyArray open_npy(const std::string& path, const std::string& advice = "check the path");
 
+/// The numbers of a 1-d array, of any type that is read, as floats. Throws Error (io) if it is another one, or one of
+/// them is no finite float.
+std::vector<float> read_npy_floats(const std::string& path, const std::string& advice = "check the path");
+
 /// The whole numbers of a 1-d array, each in -2^31 .. 2^31 - 1. Throws Error (io) if it is another one.
 std::vector<std::int32_t> read_npy_integers(const std::string& path, const std::string& advice = "check the path");
 

@@ -113,6 +113,15 @@ void Dataset::number_samples(std::vector<std::int32_t> numbers) {
   numbers_ = std::move(numbers);
 }
 
+void Dataset::set_targets(std::vector<float> targets) {
+  ECL_CHECK(targets.size() == size());
+  targets_ = std::move(targets);
+}
+
+void Dataset::scale_targets(const TargetScale& scale) {
+  for (float& y : targets_) y = static_cast<float>((y - scale.mean) / scale.deviation);
+}
+
 void Dataset::relabel(std::span<const std::int32_t> number_of, int classes) {
   ECL_CHECK(number_of.size() == static_cast<std::size_t>(classes_));
   for (std::int32_t& label : labels_) label = number_of[label];
@@ -160,7 +169,8 @@ void Dataset::replace_features(FloatRows rows) {
 
 std::uint32_t Dataset::checksum(std::uint32_t before) const {
   before = std::visit([&](const auto& rows) { return rows.checksum(before); }, rows_);
-  return ecl::checksum(std::as_bytes(std::span(labels_)), before);
+  before = ecl::checksum(std::as_bytes(std::span(labels_)), before);
+  return targets_.empty() ? before : ecl::checksum(std::as_bytes(std::span(targets_)), before);
 }
 
 Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
@@ -169,13 +179,14 @@ Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
   part.image = image;
   part.schema = schema;
   std::visit([&](const auto& all) { part.rows_ = all.subset(rows); }, rows_);
-  const auto pick = [&](const std::vector<std::int32_t>& from) {
-    std::vector<std::int32_t> to;
+  const auto pick = [&](const auto& from) {
+    std::decay_t<decltype(from)> to;
     to.reserve(rows.size());
     for (const std::int32_t row : rows) to.push_back(from[row]);
     return to;
   };
   part.labels_ = pick(labels_);
+  if (!targets_.empty()) part.targets_ = pick(targets_);
   part.numbers_.reserve(rows.size());
   for (const std::int32_t row : rows) part.numbers_.push_back(number(row));
   for (const auto& [name, groups] : columns) part.columns[name] = pick(groups);

@@ -48,6 +48,11 @@ struct Schema {
   Missing missing = Missing::refuse;  ///< of the table's cells
 };
 
+/// What the numbers of a regression are scaled by.
+struct TargetScale {
+  double mean = 0, deviation = 1;
+};
+
 /// Labelled samples. Their features are stored in one of four ways (rows.hpp); who gathers rows does not see which.
 class Dataset {
  public:
@@ -67,6 +72,11 @@ class Dataset {
   /// As it is stored: features and label; the mean, where samples differ.
   std::size_t bytes_per_sample() const;
   const std::vector<std::int32_t>& labels() const { return labels_; }
+  /// What regression learns, a number for each sample; empty where samples have classes.
+  const std::vector<float>& targets() const { return targets_; }
+  void set_targets(std::vector<float> targets);
+  /// y becomes (y - mean) / deviation.
+  void scale_targets(const TargetScale& scale);
 
   /// Writes the features of `rows` to `out`: rows.size() * features floats, row-major.
   void gather(std::span<const std::int32_t> rows, float* out) const;
@@ -120,7 +130,15 @@ class Dataset {
   int classes_ = 0;
   Rows rows_;
   std::vector<std::int32_t> labels_;
+  std::vector<float> targets_;
   std::vector<std::int32_t> numbers_;  // empty: 0, 1, 2 ...
+};
+
+/// What the labels of a data set are taken for.
+enum class LabelKind {
+  any,      ///< classes, unless they look like a quantity, which is refused
+  classes,  ///< whatever they look like
+  numbers,  ///< to be predicted: regression
 };
 
 /// What features are scaled by.
@@ -159,8 +177,9 @@ struct DatasetRequest {
   std::string data;  ///< --data; empty: where the system keeps this set, if it does
   NodeId nodes;      ///< of the run: synthetic sets scale with it
   std::uint64_t seed;
-  std::string test = {};            ///< --test: where the test samples are; empty: the data set says
-  std::optional<NodeId> site = {};  ///< whose own data these are; none: everybody's
+  std::string test = {};              ///< --test: where the test samples are; empty: the data set says
+  LabelKind labels = LabelKind::any;  ///< as --loss says it
+  std::optional<NodeId> site = {};    ///< whose own data these are; none: everybody's
   /// Opens files that other ranks read as well.
   std::function<std::unique_ptr<ByteStream>(const std::string&, const std::string&)> open = open_file;
   /// A folder, into whose features.npy a table's rows go, all of them as training rows. Empty: they stay in memory.

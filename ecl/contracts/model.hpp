@@ -11,6 +11,7 @@
 #include "ecl/base/registry.hpp"
 #include "ecl/base/types.hpp"
 #include "ecl/contracts/dataset.hpp"
+#include "ecl/contracts/loss.hpp"
 #include "ecl/contracts/proximal_step.hpp"
 
 namespace ecl {
@@ -20,6 +21,7 @@ struct Batch {
   Floats features;
   std::vector<std::int32_t> labels;
   SparseRows rows = {};
+  std::vector<float> targets = {};  ///< of regression, one a sample
 };
 
 /// How good a parameter vector is on a dataset.
@@ -61,7 +63,7 @@ class Model {
   /// Memory that it holds between calls, once gradient() has run.
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual Score score(CVec x, const Dataset& data) = 0;
-  /// What it says of a sample: one value (logit) per class; 0: it does not predict.
+  /// What it says of a sample: one value (logit) per class, or the number itself; 0: it does not predict.
   virtual int outputs() const { return 0; }
   /// The outputs for all samples of `data`, the same bits as score() looks at: data.size() * outputs() values,
   /// row-major, to `out`.
@@ -81,6 +83,7 @@ struct ModelSetup {
   int features;
   int classes;
   ImageShape image = {};
+  Loss loss = Loss::cross_entropy;
 };
 
 using ModelFactory = std::unique_ptr<Model>(const ModelSetup&, Params&);

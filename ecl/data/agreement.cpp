@@ -420,4 +420,28 @@ std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::
   return scales;
 }
 
+TargetScale scale_targets(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
+  /// Sum over all sites, one after the other.
+  const auto sum = [&](auto term) {
+    std::vector<std::string> mine;
+    for (const SiteRows& site : rows) {
+      double own = 0;
+      for (const std::int32_t row : site.rows) own += term(site.data->targets()[row]);
+      mine.push_back(to_bytes(own));
+    }
+    double total = 0;
+    for (const std::string& bytes : sites.gather(std::move(mine))) total += from_bytes<double>(bytes);
+    return total;
+  };
+  const double samples = sum([](float) { return 1.0; });
+  TargetScale scale;
+  scale.mean = sum([](float y) { return y; }) / samples;
+  scale.deviation = std::sqrt(sum([&](float y) { return (y - scale.mean) * (y - scale.mean); }) / samples);
+  if (!(scale.deviation > 1e-9 * std::abs(scale.mean)))
+    throw Error("the label is the same number in every training row: there is nothing to learn; name another column",
+                Exit::io);
+  for (TrainTest& data : held) data.train.scale_targets(scale), data.test.scale_targets(scale);
+  return scale;
+}
+
 }  // namespace ecl

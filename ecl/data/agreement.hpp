@@ -52,4 +52,8 @@ Scale agree_on_scale(Sites& sites, std::span<const SiteRows> held);
 /// where it is each site's own, else one for all. `rows`: of each of this process's sites.
 std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
 
+/// 4. Of regression: mean and deviation of the training rows' numbers over all sites, added up as the features' are.
+/// Scales the numbers of `held`. Throws Error if they are all alike.
+TargetScale scale_targets(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
+
 }  // namespace ecl

@@ -10,6 +10,9 @@ TrainTest read_dataset(const Choice& choice, const DatasetRequest& request) {
   TrainTest read = entry.make(request, params);
   params.finish();
   if (read.train.size() == 0) throw Error("dataset " + choice.text() + ": there is no sample to train on", Exit::io);
+  if (request.labels == LabelKind::numbers && read.train.targets().empty())
+    throw Error("dataset " + choice.name + " has " + (read.train.classes() > 0 ? "classes" : "no labels") +
+                "; --loss mse, mae and huber are of numbers, in a csv, libsvm or npy file");
   if (read.train_samples == 0) read.train_samples = read.train.size();
   return read;
 }
@@ -22,6 +25,7 @@ TrainTest load_dataset(const Choice& choice, const DatasetRequest& request) {
   const std::vector<std::int32_t> rows = all_rows(data.train.size());
   const SiteRows site{&data.train, rows};
   scale_features(here, {&data, 1}, {&site, 1});
+  if (!data.train.targets().empty()) scale_targets(here, {&data, 1}, {&site, 1});
   return data;
 }
 

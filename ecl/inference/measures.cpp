@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <type_traits>
 
 #include "ecl/base/check.hpp"
 
@@ -108,6 +110,89 @@ double ClassifierMeasures::baseline_log_loss() const {
     if (const double share = ratio(static_cast<double>(labels_[c]), static_cast<double>(samples_)); share > 0)
       sum -= share * std::log(share);
   return sum;
+}
+
+/// Most bins are empty: those with samples are told, with their numbers.
+void ClassifierMeasures::archive(Archive& archive) {
+  archive(samples_, log_loss_, labels_, predictions_, hits_, confusion_);
+  for (auto& bins : bins_) {
+    std::vector<std::uint64_t> filled;
+    for (std::size_t b = 0; b < bins.size(); ++b)
+      if (bins[b] > 0) filled.insert(filled.end(), {b, bins[b]});
+    archive.list(filled);
+    if (!archive.loading()) continue;
+    std::fill(bins.begin(), bins.end(), 0);
+    for (std::size_t at = 0; at + 1 < filled.size(); at += 2) {
+      if (filled[at] >= bins.size()) archive.fail("holds a bin that is none");
+      bins[filled[at]] = filled[at + 1];
+    }
+  }
+}
+
+void RegressionMeasures::add(float output, float target) {
+  const double error = static_cast<double>(output) - target;
+  ++samples_;
+  absolute_ += std::abs(error), square_ += error * error;
+  sum_ += target, sum_of_squares_ += static_cast<double>(target) * target;
+}
+
+void RegressionMeasures::add(const RegressionMeasures& others) {
+  samples_ += others.samples_;
+  absolute_ += others.absolute_, square_ += others.square_;
+  sum_ += others.sum_, sum_of_squares_ += others.sum_of_squares_;
+}
+
+double RegressionMeasures::rmse() const {
+  return scale_.deviation * std::sqrt(ratio(square_, static_cast<double>(samples_)));
+}
+
+double RegressionMeasures::mae() const { return scale_.deviation * ratio(absolute_, static_cast<double>(samples_)); }
+
+double RegressionMeasures::baseline_rmse() const {
+  const auto count = static_cast<double>(samples_);
+  const double mean = ratio(sum_, count);
+  return scale_.deviation * std::sqrt(std::max(0.0, ratio(sum_of_squares_, count) - mean * mean));
+}
+
+double RegressionMeasures::r2() const {
+  const double baseline = baseline_rmse();
+  return baseline > 0 ? 1 - std::pow(rmse() / baseline, 2) : std::nan("");
+}
+
+void Measures::add(const Dataset& data, const float* outputs) {
+  if (auto* numbers = std::get_if<RegressionMeasures>(&kind_))
+    for (std::size_t r = 0; r < data.size(); ++r) numbers->add(outputs[r], data.targets()[r]);
+  else if (auto* classes = std::get_if<ClassifierMeasures>(&kind_))
+    for (std::size_t r = 0; r < data.size(); ++r) classes->add(outputs + r * classes->classes(), data.labels()[r]);
+}
+
+void Measures::add(const Measures& others) {
+  std::visit([&](auto& ours) { ours.add(std::get<std::decay_t<decltype(ours)>>(others.kind_)); }, kind_);
+}
+
+std::uint64_t Measures::samples() const {
+  return std::visit([](const auto& measures) { return measures.samples(); }, kind_);
+}
+
+std::vector<std::pair<std::string, double>> Measures::named() const {
+  if (const RegressionMeasures* numbers = regression())
+    return {{"rmse", numbers->rmse()},
+            {"mae", numbers->mae()},
+            {"r2", numbers->r2()},
+            {"baseline_rmse", numbers->baseline_rmse()}};
+  const ClassifierMeasures& classes = *classifier();
+  std::vector<std::pair<std::string, double>> all = {{"accuracy", classes.accuracy()},
+                                                     {"balanced_accuracy", classes.balanced_accuracy()},
+                                                     {"macro_f1", classes.macro_f1()},
+                                                     {"log_loss", classes.log_loss()}};
+  if (const auto auc = classes.auc()) all.insert(all.end(), {{"auc", auc->value}, {"auc_error", auc->error}});
+  all.insert(all.end(),
+             {{"baseline_accuracy", classes.baseline_accuracy()}, {"baseline_log_loss", classes.baseline_log_loss()}});
+  return all;
+}
+
+void Measures::archive(Archive& archive) {
+  std::visit([&](auto& measures) { archive(measures); }, kind_);
 }
 
 void softmax(float* logits, int classes) {

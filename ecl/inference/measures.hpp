@@ -3,12 +3,17 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include "ecl/base/archive.hpp"
+#include "ecl/contracts/dataset.hpp"
+
+/// How good a model is: counts and sums, from which all measures follow. Those of parts of the samples, or of several
+/// sites, add up to those of all.
 namespace ecl {
 
-/// How good a classifier is: counts, from which all its measures follow. The counts of parts of the samples, or of
-/// several sites, add up to those of all.
 class ClassifierMeasures {
  public:
   explicit ClassifierMeasures(int classes);
@@ -40,6 +45,8 @@ class ClassifierMeasures {
   double baseline_log_loss() const;
   int most_frequent() const;
 
+  void archive(Archive& archive);
+
  private:
   int classes_;
   std::uint64_t samples_ = 0;
@@ -47,6 +54,50 @@ class ClassifierMeasures {
   std::vector<std::uint64_t> labels_, predictions_, hits_;  ///< by class
   std::vector<std::uint64_t> confusion_;                    ///< classes x classes: label, prediction
   std::vector<std::uint64_t> bins_[2];                      ///< samples of the two classes by their score
+};
+
+class RegressionMeasures {
+ public:
+  /// `scale`: what outputs and targets are scaled by; the measures are in the label's own unit.
+  explicit RegressionMeasures(const TargetScale& scale) : scale_(scale) {}
+
+  void add(float output, float target);
+  void add(const RegressionMeasures& others);
+
+  std::uint64_t samples() const { return samples_; }
+  double rmse() const;
+  double mae() const;
+  double r2() const;             ///< 1 - squared errors / squared distances to the samples' own mean
+  double baseline_rmse() const;  ///< of the mean of these samples: their standard deviation
+
+  void archive(Archive& archive) { archive(samples_, absolute_, square_, sum_, sum_of_squares_); }
+
+ private:
+  TargetScale scale_;
+  std::uint64_t samples_ = 0;
+  double absolute_ = 0, square_ = 0;     ///< errors, scaled
+  double sum_ = 0, sum_of_squares_ = 0;  ///< of the targets, scaled
+};
+
+/// Of whichever kind the model is.
+class Measures {
+ public:
+  explicit Measures(int classes) : kind_(ClassifierMeasures(classes)) {}
+  explicit Measures(const TargetScale& scale) : kind_(RegressionMeasures(scale)) {}
+
+  /// `outputs`: of the model for the samples of `data`, row-major.
+  void add(const Dataset& data, const float* outputs);
+  void add(const Measures& others);
+  std::uint64_t samples() const;
+  /// Those that there are, by name, as in summary.json: accuracy, macro_f1 ..., or rmse, r2 ...
+  std::vector<std::pair<std::string, double>> named() const;
+
+  const ClassifierMeasures* classifier() const { return std::get_if<ClassifierMeasures>(&kind_); }
+  const RegressionMeasures* regression() const { return std::get_if<RegressionMeasures>(&kind_); }
+  void archive(Archive& archive);
+
+ private:
+  std::variant<ClassifierMeasures, RegressionMeasures> kind_;
 };
 
 /// Probabilities of logits: softmax, in place.

@@ -27,18 +27,32 @@ std::int32_t Predictor::class_number(std::string_view name) const {
   return -1;
 }
 
-const float* Predictor::logits(Dataset samples) {
+const float* Predictor::outputs(Dataset samples) {
   if (!model_->takes_sparse()) samples.make_dense();
   const auto& scale = trained_.scale;
   if (scale && !(scale->mean.empty() && scale->fill.empty())) samples.scale(*scale);
-  return logits_of_scaled(samples);
+  return outputs_of_scaled(samples);
 }
 
-const float* Predictor::logits_of_scaled(const Dataset& samples) {
+const float* Predictor::outputs_of_scaled(const Dataset& samples) {
   ECL_CHECK(samples.features() == features());
-  logits_.resize(samples.size() * model_->outputs());
-  model_->predict(trained_.parameters, samples, logits_.data());
-  return logits_.data();
+  outputs_.resize(samples.size() * model_->outputs());
+  model_->predict(trained_.parameters, samples, outputs_.data());
+  return outputs_.data();
+}
+
+float Predictor::value(float output) const {
+  return static_cast<float>(trained_.target->mean + trained_.target->deviation * output);
+}
+
+Measures Predictor::measures() const {
+  return trained_.target ? Measures(*trained_.target) : Measures(trained_.setup.classes);
+}
+
+void Predictor::measure(Measures& measures, Dataset samples) {
+  if (trained_.target) samples.scale_targets(*trained_.target);
+  const float* outputs = this->outputs(samples);
+  measures.add(samples, outputs);
 }
 
 }  // namespace ecl

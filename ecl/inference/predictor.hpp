@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ecl/inference/measures.hpp"
 #include "ecl/inference/trained_model.hpp"
 
 namespace ecl {
@@ -17,22 +18,28 @@ class Predictor {
   explicit Predictor(TrainedModel trained);
 
   const TrainedModel& trained() const { return trained_; }
-  int classes() const { return trained_.setup.classes; }
+  int classes() const { return trained_.setup.classes; }  ///< 0: it predicts a number
   int features() const { return trained_.setup.features; }
   std::string class_name(int number) const;
   /// The class of that name; -1 if the model does not know it.
   std::int32_t class_number(std::string_view name) const;
 
-  /// The logits of samples as they were read (scaled here, if the model's were): samples.size() x classes(), row-major;
-  /// good until the next call. The same bits as in the run's own evaluations.
-  const float* logits(Dataset samples);
+  /// What it says of samples as they were read (scaled here, if the model's were): row-major, classes() logits each, or
+  /// a number on the scale of the targets; good until the next call. The same bits as in the run's own evaluations.
+  const float* outputs(Dataset samples);
   /// The same of samples that are scaled already.
-  const float* logits_of_scaled(const Dataset& samples);
+  const float* outputs_of_scaled(const Dataset& samples);
+  /// Of regression: an output in the label's own unit.
+  float value(float output) const;
+  /// Nothing measured yet.
+  Measures measures() const;
+  /// The samples of a file with labels, as they were read.
+  void measure(Measures& measures, Dataset samples);
 
  private:
   TrainedModel trained_;
   std::unique_ptr<Model> model_;
-  Floats logits_;
+  Floats outputs_;
   std::unordered_map<std::string, std::int32_t> numbers_;  ///< of the classes, by name
 };
 

@@ -13,9 +13,8 @@ namespace ecl {
 class Samples {
  public:
   struct Block {
-    Dataset data;                      ///< as they were read, with the model's features; not yet scaled
-    std::vector<std::uint64_t> rows;   ///< which rows of the file they are, from 1; one that is left out is not there
-    std::vector<std::int32_t> labels;  ///< their classes, if labels are wanted
+    Dataset data;                     ///< with the model's features, not yet scaled; classes as the model numbers them
+    std::vector<std::uint64_t> rows;  ///< which rows of the file they are, from 1; one that is left out is not there
   };
 
   virtual ~Samples() = default;
@@ -30,7 +29,7 @@ class Samples {
   std::uint64_t rows_ = 0;
 };
 
-/// Opens `path`, of the format that the model's data set has. `labelled`: the samples' classes are wanted; else labels
+/// Opens `path`, of the format that the model's data set has. `labelled`: the samples' labels are wanted; else they
 /// may be missing. Throws Error if there is no such file, it lacks a column of the model, or the label.
 std::unique_ptr<Samples> open_samples(const Predictor& predictor, const std::string& path, bool labelled);
 

@@ -17,7 +17,7 @@ constexpr std::size_t kBlock = 4096;
 
 class StoredSamples final : public Samples {
  public:
-  StoredSamples(Dataset data, std::vector<std::int32_t> labels) : data_(std::move(data)), labels_(std::move(labels)) {}
+  explicit StoredSamples(Dataset data) : data_(std::move(data)) {}
 
   bool next(Block& block) override {
     const std::size_t count = std::min(kBlock, data_.size() - rows_);
@@ -27,15 +27,12 @@ class StoredSamples final : public Samples {
     block.data = data_.subset(rows);
     block.rows.assign(rows.begin(), rows.end());
     for (std::uint64_t& row : block.rows) ++row;
-    block.labels.clear();
-    if (!labels_.empty()) block.labels.assign(labels_.begin() + rows.front(), labels_.begin() + rows.back() + 1);
     rows_ += count;
     return true;
   }
 
  private:
   Dataset data_;
-  std::vector<std::int32_t> labels_;
 };
 
 [[noreturn]] void other_features(const std::string& path, std::int64_t found, const Predictor& predictor) {
@@ -43,19 +40,17 @@ class StoredSamples final : public Samples {
               std::to_string(predictor.features()) + "; is it of the same kind of data?");
 }
 
-/// The classes of the samples as the model numbers them.
-std::vector<std::int32_t> labels_of(const Predictor& predictor, const Dataset& data, const std::string& path) {
+/// The classes become those of the model.
+void number_classes(const Predictor& predictor, Dataset& data, const std::string& path) {
   const auto& names = data.schema.classes;
+  if (names.empty()) return;  // numbers in any case, or no classes
   std::vector<std::int32_t> number_of;
   for (const std::string& name : names) {
     number_of.push_back(predictor.class_number(name));
     if (number_of.back() < 0)
       throw Error("'" + path + "' has the label " + ecl::quoted(name) + ", which is none of the model's classes");
   }
-  std::vector<std::int32_t> labels = data.labels();
-  if (!names.empty())
-    for (std::int32_t& label : labels) label = number_of[label];
-  return labels;
+  data.relabel(number_of, predictor.classes());
 }
 
 /// All rows of a file as its reader sees them. For the reader it is the test file.
@@ -66,6 +61,7 @@ Dataset read_labelled(const Predictor& predictor, const std::string& path) {
     if (argument.starts_with("base=")) choice.arguments = argument;
   DatasetRequest request{path, 1, 1};
   request.test = path;
+  request.labels = predictor.trained().target ? LabelKind::numbers : LabelKind::classes;
   return std::move(read_dataset(choice, request).test);
 }
 
@@ -73,8 +69,8 @@ std::unique_ptr<Samples> open_libsvm(const Predictor& predictor, const std::stri
   Dataset data = read_labelled(predictor, path);
   if (data.features() > predictor.features()) other_features(path, data.features(), predictor);
   data.widen(predictor.features());
-  auto labels = labelled ? labels_of(predictor, data, path) : std::vector<std::int32_t>();
-  return std::make_unique<StoredSamples>(std::move(data), std::move(labels));
+  if (labelled) number_classes(predictor, data, path);
+  return std::make_unique<StoredSamples>(std::move(data));
 }
 
 /// A folder of arrays, or one of features alone.
@@ -85,12 +81,12 @@ std::unique_ptr<Samples> open_npy(const Predictor& predictor, const std::string&
   if (rows.features != predictor.features()) other_features(path, rows.features, predictor);
   if (!labelled) {
     std::vector<std::int32_t> none(rows.size(), 0);
-    return std::make_unique<StoredSamples>(Dataset(1, std::move(rows), std::move(none)), std::vector<std::int32_t>());
+    return std::make_unique<StoredSamples>(Dataset(1, std::move(rows), std::move(none)));
   }
   if (!folder) throw Error("'" + path + "' holds features alone; name the folder that has labels.npy too");
   Dataset data = read_labelled(predictor, path);
-  auto labels = labels_of(predictor, data, path);
-  return std::make_unique<StoredSamples>(std::move(data), std::move(labels));
+  number_classes(predictor, data, path);
+  return std::make_unique<StoredSamples>(std::move(data));
 }
 
 /// The test files of a folder of pictures; or a file of pictures alone, in IDX format.
@@ -99,8 +95,8 @@ std::unique_ptr<Samples> open_pictures(const Predictor& predictor, const std::st
   if (std::filesystem::is_directory(path, ignored) || path.empty()) {
     Dataset data = read_labelled(predictor, path);
     if (data.features() != predictor.features()) other_features(path, data.features(), predictor);
-    auto labels = labelled ? labels_of(predictor, data, path) : std::vector<std::int32_t>();
-    return std::make_unique<StoredSamples>(std::move(data), std::move(labels));
+    if (labelled) number_classes(predictor, data, path);
+    return std::make_unique<StoredSamples>(std::move(data));
   }
   if (labelled) throw Error("'" + path + "' has no labels; name the folder that holds the test pictures and theirs");
   if (predictor.trained().setup.image.channels != 1)
@@ -111,7 +107,7 @@ std::unique_ptr<Samples> open_pictures(const Predictor& predictor, const std::st
   if (features != predictor.features()) other_features(path, features, predictor);
   Dataset data(static_cast<int>(features), 1, std::move(images.pixels), predictor.trained().channels,
                std::vector<std::int32_t>(images.count, 0));
-  return std::make_unique<StoredSamples>(std::move(data), std::vector<std::int32_t>());
+  return std::make_unique<StoredSamples>(std::move(data));
 }
 
 }  // namespace

@@ -40,18 +40,18 @@ class TableSamples final : public Samples {
   bool next(Block& block) override {
     const auto features = static_cast<std::size_t>(predictor_.features());
     FloatRows rows{.features = predictor_.features(), .values = {}};
-    block.rows.clear(), block.labels.clear();
+    block.rows.clear(), labels_.clear(), targets_.clear();
     bool more = false;
     while (block.rows.size() < kBlock && (more = table_.next())) {
       ++rows_;
-      const std::optional<std::int32_t> label = label_at_ ? read_label() : 0;
-      if (!read_cells() || !label) continue;
+      if (!read_cells() || (label_at_ && !read_label())) continue;
       rows.values.resize(rows.values.size() + features);
       encode(columns_, cells_.data(), rows.values.data() + rows.values.size() - features);
       block.rows.push_back(rows_);
-      if (label_at_) block.labels.push_back(*label);
     }
-    block.data = Dataset(predictor_.classes(), std::move(rows), std::vector<std::int32_t>(block.rows.size(), 0));
+    labels_.resize(block.rows.size(), 0);  // where there are none
+    block.data = Dataset(predictor_.classes(), std::move(rows), labels_);
+    if (!targets_.empty()) block.data.set_targets(targets_);
     return more || !block.rows.empty();
   }
 
@@ -112,15 +112,20 @@ class TableSamples final : public Samples {
                   ", the label: there is nothing to compare with; ecl predict needs none");
   }
 
-  /// The row's class; none if the cell is empty.
-  std::optional<std::int32_t> read_label() {
+  /// Keeps the row's label; false if the cell is empty.
+  bool read_label() {
     const std::string_view cell = table_.cells()[*label_at_];
-    if (is_missing(cell)) return ++unlabelled_, std::nullopt;
+    if (is_missing(cell)) return ++unlabelled_, false;
+    if (predictor_.trained().target) {
+      targets_.push_back(table_.lines().number(cell));
+      return true;
+    }
     const std::string text = unescaped(cell);
-    const auto [known, added] = labels_.try_emplace(text, 0);
+    const auto [known, added] = numbers_.try_emplace(text, 0);
     if (added) known->second = predictor_.class_number(text);
     if (known->second < 0) table_.lines().fail(cell, quoted(cell) + " is none of the model's classes");
-    return known->second;
+    labels_.push_back(known->second);
+    return true;
   }
 
   /// Fills cells_; false if one is missing and the row is left out.
@@ -166,7 +171,9 @@ class TableSamples final : public Samples {
   std::vector<Place> places_;
   std::vector<float> cells_;
   std::optional<std::size_t> label_at_;
-  std::unordered_map<std::string, std::int32_t> labels_;
+  std::unordered_map<std::string, std::int32_t> numbers_;  ///< of classes
+  std::vector<std::int32_t> labels_;                       ///< of the block's samples
+  std::vector<float> targets_;                             ///< of regression
   std::uint64_t gaps_ = 0, filled_ = 0, unlabelled_ = 0;
 };
 

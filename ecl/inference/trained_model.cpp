@@ -30,7 +30,7 @@ Json to_json(const Column& column) {
 }
 
 std::string to_text(const TrainedModel& trained) {
-  const auto& [features, classes, image] = trained.setup;
+  const auto& [features, classes, image, loss] = trained.setup;
   Json inputs = Json::array(), pixels = Json::array();
   for (const Column& column : trained.schema.inputs) inputs.push_back(to_json(column));
   for (const auto [mean, deviation] : trained.channels) pixels.push_back({{"mean", mean}, {"deviation", deviation}});
@@ -52,6 +52,9 @@ std::string to_text(const TrainedModel& trained) {
       {"image", image.channels == 0 ? Json(nullptr) : Json{image.channels, image.height, image.width}},
       {"pixels", pixels},
       {"label", trained.schema.label},
+      {"loss", name_of(loss)},
+      {"target",
+       trained.target ? Json{{"mean", trained.target->mean}, {"deviation", trained.target->deviation}} : Json(nullptr)},
       {"class_count", classes},
       {"classes", trained.schema.classes},
       {"trained",
@@ -82,6 +85,9 @@ TrainedModel to_model(const Json& json) {
   trained.setup = {json.at("feature_count").get<int>(), json.at("class_count").get<int>()};
   if (const auto& image = json.at("image"); !image.is_null())
     trained.setup.image = {image.at(0).get<int>(), image.at(1).get<int>(), image.at(2).get<int>()};
+  trained.setup.loss = loss_named(json.at("loss").get<std::string>());
+  if (const auto& target = json.at("target"); !target.is_null())
+    trained.target = {target.at("mean").get<double>(), target.at("deviation").get<double>()};
   for (const Json& column : json.at("inputs")) trained.schema.inputs.push_back(to_column(column));
   const auto missing = json.at("missing").get<std::string>();
   for (std::size_t m = 0; m < kMissing.size(); ++m)
@@ -104,6 +110,7 @@ bool consistent(const TrainedModel& trained) {
   if (trained.scale && !(fits(trained.scale->mean) && fits(trained.scale->deviation) && fits(trained.scale->fill) &&
                          trained.scale->mean.size() == trained.scale->deviation.size()))
     return false;
+  if (trained.target.has_value() != is_regression(trained.setup.loss)) return false;
   const auto& names = trained.schema.classes;
   if (!names.empty() && names.size() != static_cast<std::size_t>(trained.setup.classes)) return false;
   return trained.schema.inputs.empty() || encoded_size(trained.schema.inputs) == features;

@@ -24,6 +24,7 @@ struct TrainedModel {
   Schema schema;               ///< columns, names of features and classes
   std::optional<Scale> scale;  ///< of the features; none: each node has its own (Scaling::own), in model-<node>.json
   std::vector<Normalisation> channels;  ///< of pictures
+  std::optional<TargetScale> target;    ///< of regression
   Floats parameters;
   Origin origin;
 };

@@ -40,7 +40,7 @@ std::unique_ptr<Model> make_cnn(const ModelSetup& setup, Params& params) {
     list.emplace_back(layers::Linear{"fc" + std::to_string(l + 1), hidden[l]});
     list.emplace_back(layers::Relu{});
   }
-  list.emplace_back(layers::Linear{"fc" + std::to_string(hidden.size() + 1), classes_of("cnn", setup)});
+  list.emplace_back(layers::Linear{"fc" + std::to_string(hidden.size() + 1), outputs_of("cnn", setup)});
   picture("cnn", setup);
   return std::make_unique<Network>("cnn", setup, list);
 }

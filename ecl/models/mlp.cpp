@@ -13,7 +13,7 @@ std::unique_ptr<Model> make_mlp(const ModelSetup& setup, Params& params) {
     list.emplace_back(layers::Linear{"fc" + std::to_string(list.size() / 2 + 1), static_cast<int>(value)});
     list.emplace_back(layers::Relu{});
   }
-  list.emplace_back(layers::Linear{"fc" + std::to_string(list.size() / 2 + 1), classes_of("mlp", setup)});
+  list.emplace_back(layers::Linear{"fc" + std::to_string(list.size() / 2 + 1), outputs_of("mlp", setup)});
   return std::make_unique<Network>("mlp", setup, list);
 }
 

@@ -16,7 +16,8 @@ layers::Shape input(const ModelSetup& setup) {
 
 }  // namespace
 
-int classes_of(const std::string& who, const ModelSetup& setup) {
+int outputs_of(const std::string& who, const ModelSetup& setup) {
+  if (is_regression(setup.loss)) return 1;
   if (setup.classes < 2)
     throw Error("model " + who + " classifies, and this data set has no classes; use --model quadratic");
   return setup.classes;
@@ -29,18 +30,18 @@ layers::Shape picture(const std::string& who, const ModelSetup& setup) {
 }
 
 Network::Network(const std::string& who, const ModelSetup& setup, const layers::Architecture& architecture)
-    : architecture_(architecture), classifier_(who, architecture, input(setup)) {}
+    : architecture_(architecture), objective_(who, architecture, input(setup), setup.loss) {}
 
 double Network::gradient(CVec x, const Batch& batch, Vec g) {
-  if (batch.rows.size() > 0) return classifier_.gradient(x.data(), batch.rows, batch.labels, g.data());
-  return classifier_.gradient(x.data(), batch.features.data(), batch.labels, g.data());
+  if (batch.rows.size() > 0) return objective_.gradient(x.data(), batch.rows, {batch.labels, batch.targets}, g.data());
+  return objective_.gradient(x.data(), batch.features.data(), {batch.labels, batch.targets}, g.data());
 }
 
 template <class Use>
 void Network::each_part(CVec x, const Dataset& data, Use use) {
-  const std::size_t part = std::min(kScoreRows, classifier_.part());
+  const std::size_t part = std::min(kScoreRows, objective_.part());
   if (!data.sparse()) rows_.resize(part * data.features());
-  classifier_.load(x.data());
+  objective_.load(x.data());
   for (std::size_t first = 0; first < data.size(); first += part) {
     const std::size_t rows = std::min(part, data.size() - first);
     if (data.sparse()) {
@@ -55,18 +56,21 @@ void Network::each_part(CVec x, const Dataset& data, Use use) {
 }
 
 Score Network::score(CVec x, const Dataset& data) {
-  layers::Classifier<float>::Sum sum;
+  const layers::Truth truth{data.labels(), data.targets()};
+  layers::Objective<float>::Sum sum;
   each_part(x, data, [&](std::size_t first, std::size_t rows, auto samples) {
-    const auto of_part = classifier_.evaluate(x.data(), samples, std::span(data.labels()).subspan(first, rows));
+    const auto of_part = objective_.evaluate(x.data(), samples, truth.subspan(first, rows));
     sum.loss += of_part.loss, sum.hits += of_part.hits;
   });
   const auto samples = static_cast<double>(data.size());
-  return {sum.loss / samples, 100.0 * sum.hits / samples};
+  Score score{.loss = sum.loss / samples};
+  if (data.targets().empty()) score.accuracy = 100.0 * sum.hits / samples;
+  return score;
 }
 
 void Network::predict(CVec x, const Dataset& data, float* out) {
   each_part(x, data, [&](std::size_t first, std::size_t rows, auto samples) {
-    classifier_.outputs(x.data(), samples, rows, out + first * outputs());
+    objective_.outputs(x.data(), samples, rows, out + first * outputs());
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/contracts/model.hpp"
+#include "ecl/models/quadratic_prox.hpp"
 
 /// The mean of quadratics 1/2 (w - b)' H (w - b), one per sample, H = (I - 2vv') D (I - 2vv') with a diagonal D > 0 and
 /// a unit vector v: Hessians that do not commute, at O(d) a gradient. A sample's features are [D | v | b], 3 d floats.
@@ -14,8 +15,8 @@ namespace {
 class Quadratic final : public Model {
  public:
   explicit Quadratic(const ModelSetup& setup) : dim_(setup.features / 3) {
-    if (setup.classes != 0 || setup.features % 3 != 0 || dim_ == 0)
-      throw Error("model quadratic needs --dataset quadratic; for this data set use --model softmax or mlp");
+    if (setup.classes != 0 || is_regression(setup.loss) || setup.features % 3 != 0 || dim_ == 0)
+      throw Error("model quadratic needs --dataset quadratic; for this data set use --model softmax, linear or mlp");
   }
 
   std::size_t dim() const override { return dim_; }
@@ -45,21 +46,12 @@ class Quadratic final : public Model {
     return {w.data(), w.data() + w.size()};
   }
 
-  /// Factorises the shard's mean Hessian, d^2 doubles, once for each curvature that is asked for.
+  /// Through the shard's mean Hessian.
   ProximalStep proximal_step(const Shard& shard) const override {
     const Dataset own = shard.data->subset(shard.rows);
     Quadratic scratch(*this);
     scratch.summarise(own);
-    const Eigen::MatrixXd hessian = shard.weight * scratch.hessian_;
-    const Eigen::VectorXd slope = shard.weight * scratch.slope_;
-    return [hessian, slope, factor = Eigen::LDLT<Eigen::MatrixXd>(), factorised = -1.0](CVec pull, double curvature,
-                                                                                        Vec w) mutable {
-      const Eigen::Index d = slope.size();
-      if (curvature != factorised) factor.compute(hessian + curvature * Eigen::MatrixXd::Identity(d, d));
-      factorised = curvature;
-      const Eigen::VectorXd pulled = slope + Eigen::Map<const Eigen::VectorXf>(pull.data(), d).cast<double>();
-      Eigen::Map<Eigen::VectorXf>(w.data(), d) = factor.solve(pulled).cast<float>();
-    };
+    return quadratic_proximal_step(shard.weight * scratch.hessian_, shard.weight * scratch.slope_);
   }
 
  private:

@@ -50,7 +50,7 @@ std::unique_ptr<Model> make_resnet(const ModelSetup& setup, Params& params) {
     }
   }
   list.emplace_back(GlobalMeanPool{});
-  list.emplace_back(Linear{"fc", classes_of("resnet", setup)});
+  list.emplace_back(Linear{"fc", outputs_of("resnet", setup)});
   return std::make_unique<Network>("resnet", setup, list);
 }
 

@@ -1,22 +1,11 @@
-#include <algorithm>
-
-#include "ecl/models/network.hpp"
-#include "ecl/models/softmax_prox.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/models/linear_model.hpp"
 
 namespace ecl {
-namespace {
 
-/// Softmax regression: d = classes * (features + 1). Convex: it starts at 0, and a node's local problem can be solved.
-class Softmax final : public Network {
- public:
-  explicit Softmax(const ModelSetup& setup)
-      : Network("softmax", setup, {layers::Linear{"linear", classes_of("softmax", setup)}}) {}
-  void init(Vec x, Random&) const override { std::ranges::fill(x, 0.0f); }
-  ProximalStep proximal_step(const Shard& shard) const override { return softmax_proximal_step(shard); }
-};
-
-}  // namespace
-
-std::unique_ptr<Model> make_softmax(const ModelSetup& setup, Params&) { return std::make_unique<Softmax>(setup); }
+std::unique_ptr<Model> make_softmax(const ModelSetup& setup, Params&) {
+  if (is_regression(setup.loss)) throw Error("model softmax classifies; to predict numbers use --model linear, or mlp");
+  return std::make_unique<LinearModel>("softmax", setup);
+}
 
 }  // namespace ecl

@@ -44,6 +44,7 @@ void Batches::next(Batch& batch) {
   batch.features.resize(data.sparse() ? 0 : size_ * data.features());
   batch.rows.clear();
   batch.labels.resize(size_);
+  batch.targets.resize(data.targets().empty() ? 0 : size_);
   for (std::size_t done = 0; done < size_;) {
     if (at_ == order_.size()) begin_epoch();
     const std::size_t count = std::min(size_ - done, order_.size() - at_);
@@ -54,6 +55,8 @@ void Batches::next(Batch& batch) {
     else
       data.gather(rows, features);
     for (std::size_t i = 0; i < count; ++i) batch.labels[done + i] = data.labels()[rows[i]];
+    for (std::size_t i = 0; !data.targets().empty() && i < count; ++i)
+      batch.targets[done + i] = data.targets()[rows[i]];
     if (augmentation_ == Augmentation::crop_flip)
       for (const std::int32_t row : rows) {
         CropFlip::draw(seed_, data.number(row), epoch_ - 1).apply(data, features);

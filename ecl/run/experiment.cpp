@@ -49,7 +49,7 @@ void Experiment::build(NodeId nodes) {
   slowness = node_speeds(spec.node_speed, nodes);
 
   const Dataset& samples = data.example();
-  model = make_model(model_name(spec), {samples.features(), samples.classes(), samples.image});
+  model = make_model(model_name(spec), {samples.features(), samples.classes(), samples.image, loss()});
   if (!model->takes_sparse()) data.make_dense();
   require_memory(kVectors * sizeof(float) * static_cast<double>(model->dim()) * nodes_here(),
                  "model " + spec.model + ", " + std::to_string(model->dim()) + " parameters" +
@@ -62,6 +62,17 @@ void Experiment::build(NodeId nodes) {
   count_steps();
 
   choose_exchanges();
+}
+
+Loss Experiment::loss() const { return spec.parsed_loss(data.target_scale().has_value()); }
+
+std::optional<Measures> Experiment::measure(CVec x, const Dataset& data_to_test) const {
+  if (model->outputs() == 0) return std::nullopt;
+  Measures measures = data.target_scale() ? Measures(*data.target_scale()) : Measures(data_to_test.classes());
+  Floats outputs(data_to_test.size() * model->outputs());
+  model->predict(x, data_to_test, outputs.data());
+  measures.add(data_to_test, outputs.data());
+  return measures;
 }
 
 /// And checks the solver's parameters, before anything is written.

@@ -8,6 +8,7 @@
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/sites.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "ecl/inference/measures.hpp"
 #include "ecl/node/exchange_budget.hpp"
 #include "ecl/node/node.hpp"
 #include "ecl/replay/delivery_log.hpp"
@@ -30,6 +31,10 @@ class Experiment {
   /// Evaluations of a run; the k-th (from 1) is due when a node has done evaluation_step(k) steps.
   std::uint64_t evaluations() const { return evaluations_; }
   std::uint64_t evaluation_step(std::uint64_t k) const;
+
+  Loss loss() const;
+  /// Of the test samples `data`, for a model x: all that tells how good it is. None where the model predicts nothing.
+  std::optional<Measures> measure(CVec x, const Dataset& data) const;
 
   /// Steps of a round: K, or all of them if there are fewer. A run's last round may be shorter.
   int round_steps() const;

@@ -82,6 +82,7 @@ TrainTest RunData::read_site(const Spec& spec, NodeId nodes, NodeId i) const {
   DatasetRequest request{site_path(spec.data, i, host_name()), nodes, spec.seed};
   request.test = site_path(spec.test, i, host_name());
   request.site = i;
+  request.labels = spec.label_kind();
   try {
     TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
     if (!own_tests_ && i != first_) data.test = data.test.subset({});  // there is one test set, and it is here already
@@ -101,6 +102,7 @@ TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Readin
   };
   DatasetRequest request{spec.data, devices_, spec.seed};
   request.test = spec.test;
+  request.labels = spec.label_kind();
   request.deal = deal;
   request.open = [&](const std::string& path, const std::string& advice) { return sites.open(path, advice); };
   TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
@@ -138,7 +140,9 @@ void RunData::agree(Sites& sites, Reading& reading) {
     for (std::size_t h = 0; h < held.size(); ++h) rows.push_back({&held[h].train, all[h]});
   LocalSites alone;
   own_scaling_ = held[0].scaling == Scaling::own;
-  scales_ = scale_features(dealt_here ? alone : sites, held, rows);
+  Sites& holders = dealt_here ? alone : sites;
+  scales_ = scale_features(holders, held, rows);
+  if (!held[0].train.targets().empty()) target_scale_ = scale_targets(holders, held, rows);
 }
 
 /// Where all read the same file, each counts all of it.

@@ -48,6 +48,8 @@ class RunData {
   const std::vector<std::string>& notes() const { return notes_; }
   /// Of node i's features, a node of this process; empty: they are as they were.
   const Scale& scale(NodeId i) const { return scales_[own_scaling() ? i - first_ : 0]; }
+  /// Of regression: what the numbers are scaled by, at all nodes.
+  const std::optional<TargetScale>& target_scale() const { return target_scale_; }
   /// Each node has a scaling of its own.
   bool own_scaling() const { return own_scaling_; }
 
@@ -82,6 +84,7 @@ class RunData {
   std::vector<std::string> only_tested_, notes_;
   std::vector<Scale> scales_;
   bool own_scaling_ = false;
+  std::optional<TargetScale> target_scale_;
   NodeId devices_ = 0;
   std::uint64_t samples_moved_ = 0;
 };

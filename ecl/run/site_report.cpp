@@ -68,7 +68,8 @@ SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector
                     .class_counts = count_classes(experiment.data.shard(i)),
                     .consensus = score(average),
                     .own = score(own_model),
-                    .alone = {kNone, kNone}};
+                    .alone = {kNone, kNone},
+                    .measures = experiment.measure(average, test)};
   if (with_alone && experiment.spec.compare_local) report.alone = score(train_alone(experiment, i));
   return report;
 }
@@ -83,7 +84,7 @@ std::vector<SiteReport> gather_reports(Sites& sites, const std::vector<SiteRepor
   std::vector<SiteReport> all;
   for (const std::string& text : sites.gather(std::move(bytes))) {
     Archive archive(text, "what a site said");
-    archive(all.emplace_back());
+    archive(all.emplace_back(mine.front()));  // of the same shape
     archive.finish();
   }
   return all;

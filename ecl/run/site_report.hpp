@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,11 @@ struct SiteReport {
   Score consensus;                          ///< of the average model, on its test samples
   Score own;                                ///< of its own model
   Score alone;                              ///< of the model that it would have had alone (--compare-local), else NaN
+  std::optional<Measures> measures;         ///< of the average model, on its test samples
 
   void archive(Archive& archive) {
     archive(node, train, test);
+    if (measures) archive(*measures);
     archive.list(class_counts);
     for (Score* score : {&consensus, &own, &alone}) archive(score->loss, score->accuracy);
   }

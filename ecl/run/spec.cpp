@@ -24,6 +24,16 @@ void require(bool holds, const std::string& option, double value, const std::str
 
 bool Spec::own_tests() const { return own_data() && (test.empty() || is_pattern(test, "--test")); }
 
+LabelKind Spec::label_kind() const {
+  if (loss == "usual") return LabelKind::any;
+  return is_regression(loss_named(loss)) ? LabelKind::numbers : LabelKind::classes;
+}
+
+Loss Spec::parsed_loss(bool numbers) const {
+  if (loss == "usual") return numbers ? Loss::mse : Loss::cross_entropy;
+  return loss_named(loss);
+}
+
 ExchangesARound Spec::parsed_exchanges() const {
   if (exchanges == "usual") return {};
   if (exchanges == "auto") return {.share = 0.25};
@@ -71,6 +81,7 @@ void check(const Spec& spec) {
   if (spec.record && spec.out.empty()) throw Error("--record needs a directory to write to: --out DIR");
   static_cast<void>(exchange_named(spec.exchange));
   static_cast<void>(augmentation_named(spec.augment));
+  static_cast<void>(spec.label_kind());
   static_cast<void>(Placement(spec.placement, spec.devices));
   require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "ecl/base/types.hpp"
+#include "ecl/contracts/dataset.hpp"
+#include "ecl/contracts/loss.hpp"
 #include "ecl/contracts/port.hpp"
 #include "ecl/simulator/sim_port.hpp"
 
@@ -40,6 +42,7 @@ struct Spec {
   std::string exchanges = "usual";  ///< R: usual, a number, auto, auto:PERCENT
   double patience = 1;              ///< of a round's own time: how long an exchange waits for the neighbours
   bool overlap = false;             ///< exchanges but the first come while the next gradients are computed
+  std::string loss = "usual";       ///< cross-entropy of classes, mse of numbers
   double learning_rate = 0.05;
   std::string schedule = "linear:0.7";
   double momentum = 0, weight_decay = 0;
@@ -71,6 +74,10 @@ struct Spec {
   bool own_data() const { return partition == "own"; }
   /// Every node has test samples of its own, too.
   bool own_tests() const;
+  /// What --loss says of the labels.
+  LabelKind label_kind() const;
+  /// Of data whose labels are numbers, or classes.
+  Loss parsed_loss(bool numbers) const;
   ExchangesARound parsed_exchanges() const;  ///< throws Error
   Mode parsed_mode() const { return mode == "lock-step" ? Mode::lock_step : Mode::async; }
 };

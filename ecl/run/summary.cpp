@@ -106,12 +106,18 @@ double consensus_error_of(const std::vector<MetricsRow>& rows) {
 /// Of the nodes' average model.
 static void score_consensus(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
   const Floats x(mean.begin(), mean.end());
-  if (!experiment.data.own_tests())
-    summary.consensus = experiment.model->score(x, experiment.data.test_of(experiment.first_here()));
-  else if (!summary.sites.empty())
+  if (!experiment.data.own_tests()) {
+    const Dataset& tests = experiment.data.test_of(experiment.first_here());
+    summary.consensus = experiment.model->score(x, tests);
+    summary.measures = experiment.measure(x, tests);
+  } else if (!summary.sites.empty()) {
     summary.consensus = over_all_sites(summary.sites, &SiteReport::consensus);
-  else
+    summary.measures = summary.sites[0].measures;
+    for (std::size_t site = 1; summary.measures && site < summary.sites.size(); ++site)
+      summary.measures->add(*summary.sites[site].measures);
+  } else {
     summary.consensus.loss = std::nan("");  // sites are lost, and what they would have said
+  }
   if (experiment.optimum.empty()) return;
   const std::vector<double> optimum(experiment.optimum.begin(), experiment.optimum.end());
   summary.distance_to_optimum = relative_distance(x, optimum);
@@ -151,7 +157,7 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
 std::string to_json(const Summary& summary, const Experiment& experiment) {
   const Spec& spec = experiment.spec;
   const Totals totals(summary.rows, experiment);
-  const Json json = {
+  Json json = {
       {"verdict", name(summary.verdict)},
       {"command", spec.command},
       {"nodes", experiment.nodes()},
@@ -208,7 +214,33 @@ std::string to_json(const Summary& summary, const Experiment& experiment) {
       {"seed", spec.seed},
       {"version", version()},
   };
+  if (summary.measures)
+    for (const auto& [measure, value] : summary.measures->named()) json["test_" + measure] = or_null(value);
   return json.dump(2) + "\n";
+}
+
+/// What the average model's measures say beside the accuracy, and what needs no model.
+static void print_measures(std::ostream& out, const Summary& summary, const Experiment& experiment) {
+  if (!summary.measures) return;
+  char line[256];
+  if (const RegressionMeasures* numbers = summary.measures->regression()) {
+    std::snprintf(line, sizeof line, "average model: RMSE %.6g (always the mean: %.6g), MAE %.6g, R2 %.4f",
+                  numbers->rmse(), numbers->baseline_rmse(), numbers->mae(), numbers->r2());
+    out << line << '\n';
+    return;
+  }
+  const ClassifierMeasures& classes = *summary.measures->classifier();
+  const auto auc = classes.auc();
+  std::snprintf(line, sizeof line, "average model: balanced accuracy %.2f %%, macro F1 %.4f",
+                classes.balanced_accuracy(), classes.macro_f1());
+  out << line;
+  if (auc) std::snprintf(line, sizeof line, ", AUC %.4f", auc->value), out << line;
+  const auto& names = experiment.data.example().schema.classes;
+  std::snprintf(line, sizeof line, "; always %s: accuracy %.2f %%\n",
+                names.empty() ? std::to_string(classes.most_frequent()).c_str()
+                              : ecl::quoted(names[classes.most_frequent()]).c_str(),
+                classes.baseline_accuracy());
+  out << line;
 }
 
 /// What the sites would have reached alone, after a comma, if that was asked for.
@@ -249,6 +281,7 @@ void print(std::ostream& out, std::ostream& err, const Summary& summary, const E
     out << '\n';
   }
   if (!summary.sites.empty() && experiment.data.own_tests()) print_sites(out, summary, experiment);
+  print_measures(out, summary, experiment);
   if (std::isfinite(summary.consensus.loss))
     add("average model's loss %.6g, consensus error %.2e, %.1f MB sent", summary.consensus.loss, totals.consensus_error,
         static_cast<double>(totals.traffic.bytes_sent) / 1e6);

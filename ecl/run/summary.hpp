@@ -37,6 +37,7 @@ struct Summary {
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
   std::vector<SiteReport> sites;              ///< of a run with own data, in node order
   Score consensus;                            ///< of the nodes' average model, over all test samples
+  std::optional<Measures> measures;           ///< of the same
   std::optional<double> distance_to_optimum;  ///< of the average model, relative; where the optimum is known
 
   Exit exit_code() const;

@@ -16,9 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
-void write_numbers(const std::string& path, const std::vector<std::int32_t>& numbers) {
+/// `type`: NumPy's name of the numbers'.
+template <class Number>
+void write_numbers(const std::string& path, const std::string& type, const std::vector<Number>& numbers) {
   const std::size_t count = numbers.size();
-  const std::string header = npy_header("<i4", {&count, 1});
+  const std::string header = npy_header(type, {&count, 1});
   const std::string_view pieces[] = {header,
                                      {reinterpret_cast<const char*>(numbers.data()), count * sizeof numbers[0]}};
   write_atomically(path, pieces);
@@ -29,7 +31,7 @@ void write_beside(const std::string& folder, const TrainTest& data) {
   const Dataset& table = data.train;
   const Schema& schema = table.schema;
   const bool grouped = !table.columns.empty();
-  if (grouped) write_numbers(folder + "/groups.npy", table.columns.begin()->second);
+  if (grouped) write_numbers(folder + "/groups.npy", "<i4", table.columns.begin()->second);
   const nlohmann::ordered_json json = {{"columns", schema.columns},
                                        {"label", schema.label},
                                        {"features", schema.features},
@@ -37,7 +39,10 @@ void write_beside(const std::string& folder, const TrainTest& data) {
                                        {"group", grouped ? table.columns.begin()->first : ""},
                                        {"groups", data.groups}};
   write_atomically(folder + "/table.json", json.dump(1) + "\n");
-  write_numbers(folder + "/labels.npy", table.labels());
+  if (table.targets().empty())
+    write_numbers(folder + "/labels.npy", "<i4", table.labels());
+  else
+    write_numbers(folder + "/labels.npy", "<f4", table.targets());
 }
 
 /// Makes the folder, which no other process has made.
@@ -78,7 +83,7 @@ void convert_command(const std::vector<std::string>& arguments) {
   try {
     const TrainTest table = read_dataset(choice, request);
     write_beside(out, table);
-    std::printf("%s: %zu rows of %d features, %zu labels; train with --dataset npy --data %s\n", out.c_str(),
+    std::printf("%s: %zu rows of %d features, %zu classes; train with --dataset npy --data %s\n", out.c_str(),
                 table.train.size(), table.train.features(), table.train.schema.classes.size(), out.c_str());
   } catch (...) {
     std::error_code ignored;

@@ -1,8 +1,8 @@
 #include "ecl/tool/predict.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -79,7 +79,8 @@ std::string csv_cell(const std::string& text) {
 /// Predictions as text, to a file that is there when all are, or to standard output.
 class PredictionTable {
  public:
-  PredictionTable(const Predictor& predictor, const std::string& path) : classes_(predictor.classes()) {
+  PredictionTable(const Predictor& predictor, const std::string& path)
+      : predictor_(predictor), classes_(predictor.classes()) {
     if (!path.empty()) file_ = std::make_unique<AtomicFile>(path);
     text_ = "row,prediction";
     for (int c = 0; c < classes_; ++c) {
@@ -90,16 +91,15 @@ class PredictionTable {
     text_ += '\n';
   }
 
-  /// `logits` of that row, which become probabilities.
-  void add(std::uint64_t row, float* logits) {
+  /// The model's outputs for that row.
+  void add(std::uint64_t row, const float* outputs) {
     fill_to(row);
-    softmax(logits, classes_);
-    int best = 0;
-    for (int c = 1; c < classes_; ++c)
-      if (logits[c] > logits[best]) best = c;
     number(row);
-    (text_ += ',') += names_[best];
-    for (int c = 0; c < classes_; ++c) text_ += ',', number(logits[c]);
+    text_ += ',';
+    if (classes_ == 0)
+      number(predictor_.value(outputs[0]));
+    else
+      add_classes(outputs);
     text_ += '\n';
     ++next_;
     if (text_.size() > kBuffer) flush();
@@ -115,6 +115,12 @@ class PredictionTable {
  private:
   static constexpr std::size_t kBuffer = std::size_t{1} << 18;
 
+  void add_classes(const float* logits) {
+    probabilities_.assign(logits, logits + classes_);
+    softmax(probabilities_.data(), classes_);
+    text_ += names_[std::max_element(logits, logits + classes_) - logits];
+    for (const float probability : probabilities_) text_ += ',', number(probability);
+  }
   void fill_to(std::uint64_t row) {
     for (; next_ < row; ++next_) number(next_), ((text_ += ',') += none_) += '\n';
   }
@@ -132,7 +138,9 @@ class PredictionTable {
     text_.clear();
   }
 
+  const Predictor& predictor_;
   int classes_;
+  std::vector<float> probabilities_;
   std::vector<std::string> names_;
   std::string none_;
   std::unique_ptr<AtomicFile> file_;
@@ -145,52 +153,40 @@ void say_notes(const Samples& samples) {
 }
 
 /// The run's own test samples, as its config.ini says: scaled, and numbered as the model does.
-ClassifierMeasures measure_own_tests(Predictor& predictor, const std::string& run) {
+Measures measure_own_tests(Predictor& predictor, const std::string& run) {
   const Spec spec = read_begun(run);
   LocalSites sites;
   const RunData data(spec, spec.nodes, sites, std::nullopt);
-  ClassifierMeasures measures(predictor.classes());
+  Measures measures = predictor.measures();
   for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i) {
     const Dataset& tests = data.test_of(i);
-    const float* logits = predictor.logits_of_scaled(tests);
-    for (const std::int32_t label : tests.labels()) measures.add(logits, label), logits += predictor.classes();
+    measures.add(tests, predictor.outputs_of_scaled(tests));
   }
   return measures;
 }
 
-ClassifierMeasures measure_file(Predictor& predictor, const std::string& path) {
-  ClassifierMeasures measures(predictor.classes());
+Measures measure_file(Predictor& predictor, const std::string& path) {
+  Measures measures = predictor.measures();
   const auto samples = open_samples(predictor, path, true);
-  for (Samples::Block block; samples->next(block);) {
-    const float* logits = predictor.logits(std::move(block.data));
-    for (const std::int32_t label : block.labels) measures.add(logits, label), logits += predictor.classes();
-  }
+  for (Samples::Block block; samples->next(block);) predictor.measure(measures, std::move(block.data));
   if (measures.samples() == 0) throw Error("'" + path + "' has no labelled sample", Exit::io);
   say_notes(*samples);
   return measures;
 }
 
-nlohmann::ordered_json to_json(const ClassifierMeasures& measures, const Predictor& predictor) {
+nlohmann::ordered_json to_json(const Measures& measures, const Predictor& predictor) {
   using Json = nlohmann::ordered_json;
-  const auto auc = measures.auc();
-  Json classes = Json::array(), confusion = Json::array();
-  for (int c = 0; c < measures.classes(); ++c) classes.push_back(predictor.class_name(c));
-  for (int label = 0; measures.counts_confusion() && label < measures.classes(); ++label) {
+  Json json = {{"samples", measures.samples()}};
+  for (const auto& [name, value] : measures.named()) json[name] = std::isfinite(value) ? Json(value) : Json(nullptr);
+  const ClassifierMeasures* classes = measures.classifier();
+  if (!classes) return json;
+  for (int c = 0; c < classes->classes(); ++c) json["classes"].push_back(predictor.class_name(c));
+  for (int label = 0; classes->counts_confusion() && label < classes->classes(); ++label) {
     Json row = Json::array();
-    for (int c = 0; c < measures.classes(); ++c) row.push_back(measures.confused(label, c));
-    confusion.push_back(row);
+    for (int c = 0; c < classes->classes(); ++c) row.push_back(classes->confused(label, c));
+    json["confusion"].push_back(row);
   }
-  return {{"samples", measures.samples()},
-          {"accuracy", measures.accuracy()},
-          {"balanced_accuracy", measures.balanced_accuracy()},
-          {"macro_f1", measures.macro_f1()},
-          {"auc", auc ? Json(auc->value) : Json(nullptr)},
-          {"auc_error", auc ? Json(auc->error) : Json(nullptr)},
-          {"log_loss", measures.log_loss()},
-          {"baseline_accuracy", measures.baseline_accuracy()},
-          {"baseline_log_loss", measures.baseline_log_loss()},
-          {"classes", classes},
-          {"confusion", measures.counts_confusion() ? confusion : Json(nullptr)}};
+  return json;
 }
 
 void print_confusion(std::ostream& out, const ClassifierMeasures& measures, const Predictor& predictor) {
@@ -210,23 +206,35 @@ void print_confusion(std::ostream& out, const ClassifierMeasures& measures, cons
   }
 }
 
+/// Prints lines in printf's format.
+template <class... Values>
+void say(std::ostream& out, const char* format, Values... values) {
+  char text[256];
+  std::snprintf(text, sizeof text, format, values...);
+  out << text << '\n';
+}
+
 void print(std::ostream& out, const ClassifierMeasures& measures, const Predictor& predictor) {
-  const auto line = [&](const char* format, auto... values) {
-    char text[256];
-    std::snprintf(text, sizeof text, format, values...);
-    out << text << '\n';
-  };
-  line("%llu samples of %d classes; beside each measure what always saying '%s', the most frequent class, has",
-       static_cast<unsigned long long>(measures.samples()), measures.classes(),
-       predictor.class_name(measures.most_frequent()).c_str());
-  line("  accuracy           %8.2f %%   %8.2f %%", measures.accuracy(), measures.baseline_accuracy());
-  line("  balanced accuracy  %8.2f %%", measures.balanced_accuracy());
-  line("  macro F1           %10.4f", measures.macro_f1());
+  say(out, "%llu samples of %d classes; beside it what always saying '%s', the most frequent class, has",
+      static_cast<unsigned long long>(measures.samples()), measures.classes(),
+      predictor.class_name(measures.most_frequent()).c_str());
+  say(out, "  accuracy           %8.2f %%  %8.2f %%", measures.accuracy(), measures.baseline_accuracy());
+  say(out, "  balanced accuracy  %8.2f %%  %8.2f %%", measures.balanced_accuracy(), 100.0 / measures.classes());
+  say(out, "  macro F1           %8.4f", measures.macro_f1());
   if (const auto auc = measures.auc())
-    line("  AUC of '%s'  %.4f (within %.0e)   0.5", predictor.class_name(1).c_str(), auc->value, auc->error);
-  line("  log loss           %10.6g   %10.6g (the classes' frequencies)", measures.log_loss(),
-       measures.baseline_log_loss());
+    say(out, "  AUC                %8.4f    %8.4f    of '%s'", auc->value, 0.5, predictor.class_name(1).c_str());
+  say(out, "  log loss           %8.4f    %8.4f    that of the classes' frequencies", measures.log_loss(),
+      measures.baseline_log_loss());
   print_confusion(out, measures, predictor);
+}
+
+void print(std::ostream& out, const RegressionMeasures& measures, const Predictor& predictor) {
+  const std::string& label = predictor.trained().schema.label;
+  say(out, "%llu samples%s%s; beside it what always saying their mean has",
+      static_cast<unsigned long long>(measures.samples()), label.empty() ? "" : ", label ", label.c_str());
+  say(out, "  RMSE  %12.6g  %12.6g", measures.rmse(), measures.baseline_rmse());
+  say(out, "  MAE   %12.6g", measures.mae());
+  say(out, "  R2    %12.4f  %12.4f", measures.r2(), 0.0);
 }
 
 }  // namespace
@@ -234,29 +242,26 @@ void print(std::ostream& out, const ClassifierMeasures& measures, const Predicto
 void predict_command(const std::vector<std::string>& arguments) {
   const auto use = read_use_options(
       arguments, "ecl predict",
-      " RUN --data FILE [--out FILE.csv]: class and probabilities of each row, by the average model of a run\n\n",
+      " RUN --data FILE [--out FILE.csv]: class and probabilities, or the number, of each row, by the average model of "
+      "a run\n\n",
       "rows to predict, of the format that the run's data had; a table's columns are found by name, and may have no "
       "label",
       "file for the predictions; else they go to standard output");
   if (!use) return;
   if (use->data.empty()) throw Error("ecl predict needs the rows to predict: --data FILE");
   Predictor predictor = load_predictor(*use);
-  const auto begin = std::chrono::steady_clock::now();
   const auto samples = open_samples(predictor, use->data, false);
   PredictionTable table(predictor, use->out);
-  std::vector<float> values;
   for (Samples::Block block; samples->next(block);) {
-    const std::vector<std::uint64_t> rows = block.rows;
-    const float* logits = predictor.logits(std::move(block.data));
-    values.assign(logits, logits + rows.size() * predictor.classes());
-    for (std::size_t r = 0; r < rows.size(); ++r) table.add(rows[r], values.data() + r * predictor.classes());
+    const float* outputs = predictor.outputs(std::move(block.data));
+    const int width = std::max(1, predictor.classes());
+    for (std::size_t r = 0; r < block.rows.size(); ++r) table.add(block.rows[r], outputs + r * width);
   }
   table.finish(samples->rows());
   say_notes(*samples);
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   if (!use->out.empty())
-    std::fprintf(stderr, "%s: predictions for %llu rows, in %.2f s\n", use->out.c_str(),
-                 static_cast<unsigned long long>(samples->rows()), taken.count());
+    std::fprintf(stderr, "%s: predictions for %llu rows\n", use->out.c_str(),
+                 static_cast<unsigned long long>(samples->rows()));
 }
 
 void evaluate_command(const std::vector<std::string>& arguments) {
@@ -267,9 +272,10 @@ void evaluate_command(const std::vector<std::string>& arguments) {
       "file for the measures, as JSON, too");
   if (!use) return;
   Predictor predictor = load_predictor(*use);
-  const ClassifierMeasures measures =
+  const Measures measures =
       use->data.empty() ? measure_own_tests(predictor, use->run) : measure_file(predictor, use->data);
-  print(std::cout, measures, predictor);
+  if (const auto* classes = measures.classifier()) print(std::cout, *classes, predictor);
+  if (const auto* numbers = measures.regression()) print(std::cout, *numbers, predictor);
   if (!use->out.empty()) write_atomically(use->out, to_json(measures, predictor).dump(2) + "\n");
 }
 

@@ -34,8 +34,9 @@ void read_test(const DatasetRequest& request, const CsvFile& train, const Column
 }  // namespace
 
 TrainTest make_csv(const DatasetRequest& request, Params& params) {
-  const ColumnWishes wishes = read_column_wishes(params, request);
-  const bool any_numbers = read_label_kind(params);
+  ColumnWishes wishes = read_column_wishes(params, request);
+  const LabelKind kind = read_label_kind(params, request);
+  wishes.numeric_label = kind == LabelKind::numbers;
   const TestDraw draw = read_test_draw(params, request, wishes.grouped());
   TrainTest data;
   read_scaling(params, request, data);
@@ -45,7 +46,7 @@ TrainTest make_csv(const DatasetRequest& request, Params& params) {
   data.source = file.path();
 
   const Survey survey = file.survey();
-  if (!any_numbers) refuse_quantities(survey.index, file.path());
+  if (kind == LabelKind::any) refuse_quantities(survey.index, file.path());
   RowSplit split;
   if (request.test.empty() && request.store.empty())
     split = draw_test(survey.index, draw, request, file.path());

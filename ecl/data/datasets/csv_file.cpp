@@ -65,7 +65,7 @@ Survey CsvFile::survey() const {
     }
     if (wishes_.missing == Missing::mean || wishes_.missing == Missing::indicator)
       survey.gaps.filled_cells += gaps_in(cells);
-    survey.index.add_label(name(table, columns_.label_at, unquoted), table.lines());
+    survey.index.add_label(name(table, columns_.label_at, unquoted), table.lines(), wishes_.numeric_label);
     if (columns_.group_at)
       survey.index.groups.push_back(survey.index.group_names.add(name(table, *columns_.group_at, unquoted)));
     if (wishes_.text_is_categorical) look_for_text(table, survey.categorical);

@@ -14,9 +14,9 @@ namespace {
 /// A LIBSVM file: labels and sizes at once, its rows when they are asked for.
 class LibsvmFile {
  public:
-  /// `base`: the index of the first feature, 0 or 1.
-  LibsvmFile(std::string path, const DatasetRequest& request, std::int64_t base)
-      : path_(std::move(path)), request_(request), base_(base) {
+  /// `base`: the index of the first feature, 0 or 1. `numbers`: labels are to be predicted, and no classes.
+  LibsvmFile(std::string path, const DatasetRequest& request, std::int64_t base, bool numbers)
+      : path_(std::move(path)), request_(request), base_(base), numbers_(numbers) {
     each_row([this](const TextLines& lines, std::string_view text) {
       read_label(lines, next_word(text));
       const std::int64_t least = base_, most = kMostFeatures - 1 + base_;
@@ -76,7 +76,7 @@ class LibsvmFile {
                             " are several labels, and a row has one here; write one file for each label "
                             "that says whether a row has it");
     lines.number(label);  // rejects what is no class number
-    index_.add_label(label, lines);
+    index_.add_label(label, lines, numbers_);
   }
 
   /// Calls use(lines, text) for each row; svmlight's comments are gone.
@@ -131,6 +131,7 @@ class LibsvmFile {
   const DatasetRequest& request_;
   TableIndex index_;
   std::int64_t base_, features_ = 0;
+  bool numbers_;
   std::uint64_t values_ = 0, queries_ = 0;
 };
 
@@ -146,7 +147,8 @@ std::string find_test(const std::string& path) {
 
 TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::int64_t base = params.integer("base", 1, 0, 1, "index of the first feature, at all sites");
-  const bool any_numbers = read_label_kind(params);
+  const LabelKind kind = read_label_kind(params, request);
+  const bool numbers = kind == LabelKind::numbers;
   const TestDraw draw = read_test_draw(params, request, false);
   TrainTest data;
   const bool scaling_wanted = params.given("standardise");
@@ -157,10 +159,10 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::string test_path = request.test.empty() ? find_test(path) : request.test;
   require_regular(test_path);
 
-  const LibsvmFile file(path, request, base);
-  if (!any_numbers) refuse_quantities(file.index(), path);
+  const LibsvmFile file(path, request, base, numbers);
+  if (kind == LabelKind::any) refuse_quantities(file.index(), path);
   std::optional<LibsvmFile> tested;
-  if (!test_path.empty()) tested.emplace(test_path, request, base);
+  if (!test_path.empty()) tested.emplace(test_path, request, base, numbers);
   const std::int64_t features = std::max(file.features(), tested ? tested->features() : 0);
   if (features == 0) throw Error("'" + path + "' has no features, only labels", Exit::io);
   data.values = file.values(), data.rows = file.rows(), data.ignored_queries = file.queries();

@@ -23,14 +23,24 @@ struct Folder {
   std::string group;  ///< the group column; empty without groups
 };
 
+void check_rows(const std::string& path, std::size_t numbers, std::size_t rows) {
+  if (numbers == rows) return;
+  throw Error("'" + path + "' has " + std::to_string(numbers) + " numbers, and features.npy beside it has " +
+                  std::to_string(rows) + " rows",
+              Exit::io);
+}
+
+void read_targets(const std::string& path, std::size_t rows, TableIndex& index) {
+  index.targets = read_npy_floats(path, kAdvice);
+  check_rows(path, index.targets.size(), rows);
+  index.labels.assign(rows, 0);
+}
+
 /// Numbers of the file `path` into `numbers`, and `names`, by number: those of table.json, or else the numbers.
 void read_column(const std::string& path, std::size_t rows, const std::vector<std::string>& known,
                  std::vector<std::int32_t>& numbers, Names& names) {
   const std::vector<std::int32_t> values = read_npy_integers(path, kAdvice);
-  if (values.size() != rows)
-    throw Error("'" + path + "' has " + std::to_string(values.size()) + " numbers, and features.npy beside it has " +
-                    std::to_string(rows) + " rows",
-                Exit::io);
+  check_rows(path, values.size(), rows);
   for (const std::string& name : known) names.add(name);
   if (names.all().size() != known.size())
     throw Error("table.json beside '" + path + "' names two things alike; convert again", Exit::io);
@@ -45,7 +55,8 @@ void read_column(const std::string& path, std::size_t rows, const std::vector<st
   }
 }
 
-Folder open_folder(const std::string& path) {
+/// `numbers`: the labels are to be predicted, and no classes.
+Folder open_folder(const std::string& path, bool numbers) {
   std::error_code ignored;
   if (path.empty()) throw Error(std::string("dataset npy: no folder is given; ") + kAdvice);
   if (!std::filesystem::is_directory(path, ignored)) throw Error("there is no folder '" + path + "'; " + kAdvice);
@@ -74,7 +85,10 @@ Folder open_folder(const std::string& path) {
     throw Error("'" + table + "' names " + std::to_string(folder.schema.features.size()) +
                     " features, and features.npy has " + std::to_string(folder.rows.features),
                 Exit::io);
-  read_column(path + "/labels.npy", rows, folder.schema.classes, folder.index.labels, folder.index.label_names);
+  if (numbers)
+    read_targets(path + "/labels.npy", rows, folder.index);
+  else
+    read_column(path + "/labels.npy", rows, folder.schema.classes, folder.index.labels, folder.index.label_names);
   if (std::filesystem::exists(groups, ignored)) {
     read_column(groups, rows, group_names, folder.index.groups, folder.index.group_names);
     if (folder.group.empty()) folder.group = "group";
@@ -98,10 +112,11 @@ Dataset half_of(const Folder& folder, const std::vector<std::int32_t>& wanted) {
 TrainTest make_npy(const DatasetRequest& request, Params& params) {
   std::error_code ignored;
   const bool grouped = std::filesystem::exists(request.data + "/groups.npy", ignored);
+  const bool numbers = read_label_kind(params, request) == LabelKind::numbers;
   const TestDraw draw = read_test_draw(params, request, grouped);
   TrainTest data;
   read_scaling(params, request, data);
-  const Folder folder = open_folder(request.data);
+  const Folder folder = open_folder(request.data, numbers);
   data.source = request.data;
   RowSplit split;
   if (request.test.empty())
@@ -113,7 +128,7 @@ TrainTest make_npy(const DatasetRequest& request, Params& params) {
   if (request.test.empty()) {
     data.test = half_of(folder, plan.test);
   } else {
-    const Folder tested = open_folder(request.test);
+    const Folder tested = open_folder(request.test, numbers);
     if (tested.schema.columns != folder.schema.columns || tested.rows.features != folder.rows.features)
       throw Error("'" + request.test + "', the test samples, has not the columns of '" + request.data +
                   "'; both need the same, in the same order");

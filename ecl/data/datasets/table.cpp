@@ -42,12 +42,12 @@ std::vector<std::int32_t> ranks_of(const std::vector<std::string>& names) {
   return rank;
 }
 
-/// number_of[numbers[row]] of each row.
+/// number_of[numbers[row]] of each row; 0 where there are no names to number.
 std::vector<std::int32_t> numbered(const std::vector<std::int32_t>& numbers, const std::vector<std::int32_t>& rows,
                                    const std::vector<std::int32_t>& number_of) {
   std::vector<std::int32_t> result;
   result.reserve(rows.size());
-  for (const std::int32_t row : rows) result.push_back(number_of[numbers[row]]);
+  for (const std::int32_t row : rows) result.push_back(number_of.empty() ? 0 : number_of[numbers[row]]);
   return result;
 }
 
@@ -98,10 +98,11 @@ std::int32_t Names::add(std::string_view name) {
   return number;
 }
 
-void TableIndex::add_label(std::string_view label, const TextLines& lines) {
+void TableIndex::add_label(std::string_view label, const TextLines& lines, bool numbers) {
   constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
   if (labels.size() == kMost) lines.fail(label, "a table has " + std::to_string(kMost) + " rows at most");
-  labels.push_back(label_names.add(label));
+  labels.push_back(numbers ? 0 : label_names.add(label));
+  if (numbers) targets.push_back(lines.number(label));
 }
 
 NameTable tabulate(const std::vector<std::string>& names) {
@@ -121,11 +122,19 @@ NameTable tabulate(const std::vector<std::string>& names) {
   return table;
 }
 
-bool read_label_kind(Params& params) {
+LabelKind read_label_kind(Params& params, const DatasetRequest& request) {
   const std::string kind =
-      params.text("label-kind", "", "class: labels are classes, even if they look like a quantity");
-  if (!kind.empty() && kind != "class") throw Error("dataset parameter label-kind is '" + kind + "'; it is class");
-  return kind == "class";
+      params.text("label-kind", "",
+                  "number: to be predicted, as --loss mse says too; class: classes, even if they look like a quantity");
+  if (kind.empty()) return request.labels;
+  if (kind != "class" && kind != "number")
+    throw Error("dataset parameter label-kind is '" + kind + "'; it is class or number");
+  const LabelKind wanted = kind == "class" ? LabelKind::classes : LabelKind::numbers;
+  if (request.labels != LabelKind::any && request.labels != wanted)
+    throw Error("label-kind=" + kind +
+                " and --loss contradict each other: cross-entropy is of classes, mse, mae and "
+                "huber are of numbers");
+  return wanted;
 }
 
 void refuse_quantities(const TableIndex& index, const std::string& path) {
@@ -140,10 +149,10 @@ void refuse_quantities(const TableIndex& index, const std::string& path) {
   if (whole) return;
   const std::size_t values = tabulate(names).names.size(), rows = index.labels.size();
   if (values <= kFew || values * kAlike <= rows) return;
-  throw Error("'" + path + "': the labels, " + std::to_string(values) + " different numbers in " +
-              std::to_string(rows) +
-              " rows, look like a quantity; to predict one is regression, which ecl does not do yet: name another "
-              "column, or say label-kind=class if they are classes");
+  throw Error(
+      "'" + path + "': the labels, " + std::to_string(values) + " different numbers in " + std::to_string(rows) +
+      " rows, look like a quantity: --loss mse learns to predict it; name another column, or say label-kind=class if "
+      "they are classes");
 }
 
 TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grouped) {
@@ -214,6 +223,11 @@ Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows
                   const std::string& group_column) {
   const auto& names = index.label_names.all();
   Dataset half(static_cast<int>(names.size()), std::move(stored), numbered(index.labels, rows, ranks_of(names)));
+  if (!index.targets.empty()) {
+    std::vector<float> targets;
+    for (const std::int32_t row : rows) targets.push_back(index.targets[row]);
+    half.set_targets(std::move(targets));
+  }
   half.schema.classes = names;
   std::sort(half.schema.classes.begin(), half.schema.classes.end());
   if (!index.groups.empty())

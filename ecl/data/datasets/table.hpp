@@ -59,14 +59,16 @@ NameTable tabulate(const std::vector<std::string>& names);
 struct TableIndex {
   std::vector<std::int32_t> labels, groups;  ///< by row, into the names; no groups without a group column
   Names label_names, group_names;
+  std::vector<float> targets;  ///< by row, where labels are numbers to be predicted; those above are then all 0
 
-  /// Throws Error where there are more than can be numbered.
-  void add_label(std::string_view label, const TextLines& lines);
+  /// `numbers`: it is one to be predicted. Throws Error where it is none, or there are more than can be numbered.
+  void add_label(std::string_view label, const TextLines& lines, bool numbers);
 };
 
-/// Reads the parameter `label-kind`: whether numbers that look like quantities are classes all the same.
-bool read_label_kind(Params& params);
-/// Throws Error where the labels look like a quantity: numbers, not all whole, many of them, few of them alike.
+/// Reads the parameter `label-kind`, which --loss may say too. Throws Error where they differ.
+LabelKind read_label_kind(Params& params, const DatasetRequest& request);
+/// Of labels of any kind: throws Error where the labels look like a quantity: numbers, not all whole, many of them, few
+/// of them alike.
 void refuse_quantities(const TableIndex& index, const std::string& path);
 
 /// How the test rows are drawn, as `test` and `test-by` of a data set say.

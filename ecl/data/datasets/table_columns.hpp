@@ -18,7 +18,8 @@ struct ColumnWishes {
   std::vector<std::string> ignore, features, categorical;
   bool text_is_categorical = false;  ///< categorical=auto
   Missing missing = Missing::refuse;
-  bool numbers_only = false;  ///< a file of numbers is made of it: neither levels nor gaps can be kept
+  bool numeric_label = false;  ///< a number to be predicted, and no class
+  bool numbers_only = false;   ///< a file of numbers is made of it: neither levels nor gaps can be kept
 
   bool grouped() const;
   /// The columns that are named.

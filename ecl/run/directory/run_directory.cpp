@@ -28,10 +28,11 @@ TrainedModel trained_model(const Experiment& experiment, const std::vector<doubl
   const Dataset& example = experiment.data.example();
   TrainedModel trained{.dataset = experiment.spec.dataset,
                        .model = model_name(experiment.spec),
-                       .setup = {example.features(), example.classes(), example.image},
+                       .setup = {example.features(), example.classes(), example.image, experiment.loss()},
                        .schema = example.schema,
                        .scale = {},
                        .channels = example.channels(),
+                       .target = experiment.data.target_scale(),
                        .parameters = {parameters.begin(), parameters.end()},
                        .origin = {.command = experiment.spec.command,
                                   .version = version(),

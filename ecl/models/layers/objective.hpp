@@ -6,19 +6,31 @@
 #include <string>
 #include <vector>
 
+#include "ecl/contracts/loss.hpp"
 #include "ecl/models/layers/sequential.hpp"
 
 namespace ecl::layers {
 
-/// Layers that end in one value (logit) per class, with softmax cross-entropy on top.
+/// What the outputs for samples should be.
+struct Truth {
+  std::span<const std::int32_t> labels;  ///< classes; of regression as many, without a meaning
+  std::span<const float> targets = {};   ///< of regression, scaled
+
+  std::size_t size() const { return labels.size(); }
+  Truth subspan(std::size_t first, std::size_t count) const {
+    return {labels.subspan(first, count), targets.empty() ? targets : targets.subspan(first, count)};
+  }
+};
+
+/// Layers with a loss on top: one output (logit) for each class under softmax cross-entropy, or one number.
 ///
 /// A batch goes through the layers in parts whose activations stay in the cache. Everything between the layers is the
-/// classifier's memory, allocated in the first pass.
+/// objective's memory, allocated in the first pass.
 template <class T>
-class Classifier {
+class Objective {
  public:
   /// `who` is for messages. Throws Error where a layer does not fit.
-  Classifier(const std::string& who, const Architecture& architecture, Shape in);
+  Objective(const std::string& who, const Architecture& architecture, Shape in, Loss loss = Loss::cross_entropy);
 
   std::size_t dim() const { return dim_; }
   std::vector<Slice> slices() const { return layers_.slices(); }
@@ -28,19 +40,19 @@ class Classifier {
     double loss = 0;  ///< over the samples
     int hits = 0;     ///< samples whose largest logit is their class
   };
-  /// Mean loss over samples (x: labels.size() rows); its gradient goes to dw, overwritten.
-  double gradient(const T* w, const T* x, std::span<const std::int32_t> labels, T* dw);
-  double gradient(const T* w, const SparseRows& x, std::span<const std::int32_t> labels, T* dw);
+  /// Mean loss over samples (x: truth.size() rows); its gradient goes to dw, overwritten.
+  double gradient(const T* w, const T* x, const Truth& truth, T* dw);
+  double gradient(const T* w, const SparseRows& x, const Truth& truth, T* dw);
   /// To be called between the parts of a batch while gradients are computed.
   void meanwhile(std::function<void()> work) { meanwhile_ = std::move(work); }
   /// What evaluate is about to use.
   void load(const T* w) { layers_.load(w); }
-  Sum evaluate(const T* w, const T* x, std::span<const std::int32_t> labels);
-  Sum evaluate(const T* w, SparseSamples x, std::span<const std::int32_t> labels);
-  /// The logits of so many samples, to `out`.
+  Sum evaluate(const T* w, const T* x, const Truth& truth);
+  Sum evaluate(const T* w, SparseSamples x, const Truth& truth);
+  /// The outputs for so many samples, to `out`.
   void outputs(const T* w, const T* x, std::size_t samples, T* out);
   void outputs(const T* w, SparseSamples x, std::size_t samples, T* out);
-  int classes() const { return classes_; }
+  int outputs() const { return outputs_; }
   /// Whether the first layer takes sparse samples.
   bool takes_sparse() const { return layers_.takes_sparse(); }
   /// Samples that go through the layers at a time.
@@ -51,16 +63,19 @@ class Classifier {
  private:
   /// Both passes; part(first) are the samples from `first` on.
   template <class Part>
-  double passes(const T* w, Part part, std::span<const std::int32_t> labels, T* dw);
+  double passes(const T* w, Part part, const Truth& truth, T* dw);
   void backward(int rows, const T* w, const T* x, T* dw);
   void backward(int rows, const T* w, SparseSamples x, T* dw);
-  /// Turns the logits of so many samples into probabilities minus one-hot labels, in place.
+  /// Turns the outputs for the samples into the derivatives of each sample's loss, in place.
+  Sum compare(const Truth& truth);
   Sum softmax(std::span<const std::int32_t> labels);
+  Sum residuals(std::span<const float> targets);
 
   Sequential<T> layers_;
   std::size_t dim_, part_;
-  int classes_;
-  Values<T> logits_;
+  int outputs_;
+  Loss loss_;
+  Values<T> values_;  ///< outputs, then derivatives
   Scratch<T> scratch_;
   std::function<void()> meanwhile_;
 };
