@@ -174,14 +174,16 @@ class Softmax:
     """The model that a run left, to predict with: of one model on one test set ecl tells no accuracy by site."""
 
     def __init__(self, run):
-        npy = (run / "model" / "consensus.npy").read_bytes()
-        flat = array.array("f", npy[10 + int.from_bytes(npy[8:10], "little"):])
-        offset = {p["name"]: p["offset"] for p in json.loads((run / "model" / "parameters.json").read_text())}
-        inputs = json.loads((run / "model" / "inputs.json").read_text())
+        content = (run / "model" / "model.safetensors").read_bytes()
+        start = 8 + int.from_bytes(content[:8], "little")
+        arrays = json.loads(content[8:start])
+        numbers = {name: array.array("f", content[slice(*(start + at for at in arrays[name]["data_offsets"]))])
+                   for name in ("linear.weight", "linear.bias")}
+        inputs = json.loads((run / "model" / "model.json").read_text())
         self.mean, self.deviation, self.classes = inputs["mean"], inputs["deviation"], inputs["classes"]
-        starts = [offset["linear.weight"] + c * len(self.mean) for c in range(len(self.classes))]
-        self.weights = [flat[start:start + len(self.mean)] for start in starts]
-        self.biases = flat[offset["linear.bias"]:]
+        width = len(self.mean)
+        self.weights = [numbers["linear.weight"][c * width:(c + 1) * width] for c in range(len(self.classes))]
+        self.biases = numbers["linear.bias"]
 
     def __call__(self, cells):
         x = [(cell - mean) / deviation for cell, mean, deviation in zip(cells, self.mean, self.deviation)]

@@ -53,6 +53,35 @@ TEST(Measures, OfPartsAddUp) {
   EXPECT_NEAR(first.log_loss(), whole.log_loss(), 1e-12);
 }
 
+TEST(Measures, TravelAsBytes) {
+  ClassifierMeasures classes(2);
+  RegressionMeasures numbers({.mean = 3, .deviation = 2});
+  for (int n = 0; n < 50; ++n) {
+    const float logits[] = {0, static_cast<float>(n % 7 - 3)};
+    classes.add(logits, n % 3 == 0);
+    numbers.add(static_cast<float>(n % 5), static_cast<float>(n % 7));
+  }
+  for (const Measures& sent : {Measures(classes), Measures(numbers)}) {
+    Measures copy = sent,
+             taken = sent.classifier() ? Measures(ClassifierMeasures(2)) : Measures(RegressionMeasures({3, 2}));
+    Archive out;
+    out(copy);
+    Archive in(out.bytes(), "test");
+    in(taken);
+    in.finish();
+    EXPECT_EQ(taken.named(), sent.named());
+  }
+}
+
+TEST(Measures, OfNumbersAreInTheLabelsUnit) {
+  RegressionMeasures measures({.mean = 10, .deviation = 4});  // labels 6, 10, 14; predictions 8, 10, 10
+  measures.add(-0.5, -1), measures.add(0, 0), measures.add(0, 1);
+  EXPECT_NEAR(measures.rmse(), std::sqrt((4.0 + 0 + 16) / 3), 1e-12);
+  EXPECT_NEAR(measures.mae(), 2, 1e-12);
+  EXPECT_NEAR(measures.baseline_rmse(), std::sqrt(32.0 / 3), 1e-12);
+  EXPECT_NEAR(measures.r2(), 1 - 20.0 / 32, 1e-12);
+}
+
 TEST(Measures, AucIsTheShareOfPairsInTheRightOrder) {
   Random random(2, Purpose::test);
   std::vector<double> scores[2];
@@ -70,6 +99,15 @@ TEST(Measures, AucIsTheShareOfPairsInTheRightOrder) {
   const auto auc = measures.auc();
   EXPECT_NEAR(auc->value, ordered / (400.0 * 400.0), auc->error + 1e-12);
   EXPECT_LT(auc->error, 1e-4);
+
+  ClassifierMeasures coarse(2, ClassifierMeasures::kBinsBetweenSites);
+  for (const int label : {0, 1})
+    for (const double score : scores[label]) {
+      const float logits[] = {0, static_cast<float>(score)};
+      coarse.add(logits, label);
+    }
+  EXPECT_NEAR(coarse.auc()->value, auc->value, coarse.auc()->error);
+  EXPECT_LT(coarse.auc()->error, 0.01);
 
   ClassifierMeasures same(2);  // one score for all: no order at all
   for (int n = 0; n < 10; ++n) add(same, n % 2, 0);

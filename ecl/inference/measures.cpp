@@ -11,25 +11,24 @@
 namespace ecl {
 namespace {
 
-constexpr std::size_t kBins = std::size_t{1} << 16;
 constexpr int kMostConfused = 100;  // classes: more make no table that anybody reads
 
 /// The bin of a difference of two logits: by the probability, but finer towards 0 and 1, where most scores of a good
 /// classifier lie.
-std::size_t bin_of(double difference) {
+std::size_t bin_of(double difference, std::size_t bins) {
   const double place = 0.5 + std::atan(difference / 2) / M_PI;
-  return std::min(kBins - 1, static_cast<std::size_t>(place * kBins));
+  return std::min(bins - 1, static_cast<std::size_t>(place * static_cast<double>(bins)));
 }
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 }  // namespace
 
-ClassifierMeasures::ClassifierMeasures(int classes)
+ClassifierMeasures::ClassifierMeasures(int classes, std::size_t bins_of_scores)
     : classes_(classes), labels_(classes), predictions_(classes), hits_(classes) {
   if (classes <= kMostConfused) confusion_.resize(static_cast<std::size_t>(classes) * classes);
   if (classes == 2)
-    for (auto& bins : bins_) bins.resize(kBins);
+    for (auto& bins : bins_) bins.resize(bins_of_scores);
 }
 
 void ClassifierMeasures::add(const float* logits, std::int32_t label) {
@@ -41,7 +40,7 @@ void ClassifierMeasures::add(const float* logits, std::int32_t label) {
   double total = 0;
   for (int c = 0; c < classes_; ++c) total += std::exp(static_cast<double>(logits[c]) - *best);
   log_loss_ += std::log(total) + *best - logits[label];
-  if (classes_ == 2) ++bins_[label][bin_of(static_cast<double>(logits[1]) - logits[0])];
+  if (classes_ == 2) ++bins_[label][bin_of(static_cast<double>(logits[1]) - logits[0], bins_[0].size())];
 }
 
 void ClassifierMeasures::add(const ClassifierMeasures& others) {
@@ -87,7 +86,7 @@ std::optional<ClassifierMeasures::Auc> ClassifierMeasures::auc() const {
   if (classes_ != 2 || labels_[0] == 0 || labels_[1] == 0) return std::nullopt;
   const double pairs = static_cast<double>(labels_[0]) * static_cast<double>(labels_[1]);
   double above = 0, together = 0, first_below = 0;
-  for (std::size_t b = 0; b < kBins; ++b) {
+  for (std::size_t b = 0; b < bins_[0].size(); ++b) {
     const auto first = static_cast<double>(bins_[0][b]), second = static_cast<double>(bins_[1][b]);
     above += second * first_below;
     together += second * first;

@@ -16,7 +16,11 @@ namespace ecl {
 
 class ClassifierMeasures {
  public:
-  explicit ClassifierMeasures(int classes);
+  /// `bins`: that the scores of two classes fall into.
+  explicit ClassifierMeasures(int classes, std::size_t bins = kBins);
+  static constexpr std::size_t kBins = std::size_t{1} << 16;
+  /// Of measures that are told to other sites: a score of a single row is not to be read from them.
+  static constexpr std::size_t kBinsBetweenSites = 256;
 
   /// A sample: its logits, one for each class, and its class, from 0.
   void add(const float* logits, std::int32_t label);
@@ -82,8 +86,8 @@ class RegressionMeasures {
 /// Of whichever kind the model is.
 class Measures {
  public:
-  explicit Measures(int classes) : kind_(ClassifierMeasures(classes)) {}
-  explicit Measures(const TargetScale& scale) : kind_(RegressionMeasures(scale)) {}
+  explicit Measures(ClassifierMeasures classes) : kind_(std::move(classes)) {}
+  explicit Measures(RegressionMeasures numbers) : kind_(numbers) {}
 
   /// `outputs`: of the model for the samples of `data`, row-major.
   void add(const Dataset& data, const float* outputs);

@@ -46,7 +46,8 @@ float Predictor::value(float output) const {
 }
 
 Measures Predictor::measures() const {
-  return trained_.target ? Measures(*trained_.target) : Measures(trained_.setup.classes);
+  return trained_.target ? Measures(RegressionMeasures(*trained_.target))
+                         : Measures(ClassifierMeasures(trained_.setup.classes));
 }
 
 void Predictor::measure(Measures& measures, Dataset samples) {

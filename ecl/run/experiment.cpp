@@ -68,7 +68,9 @@ Loss Experiment::loss() const { return spec.parsed_loss(data.target_scale().has_
 
 std::optional<Measures> Experiment::measure(CVec x, const Dataset& data_to_test) const {
   if (model->outputs() == 0) return std::nullopt;
-  Measures measures = data.target_scale() ? Measures(*data.target_scale()) : Measures(data_to_test.classes());
+  const std::size_t bins = data.own_tests() ? ClassifierMeasures::kBinsBetweenSites : ClassifierMeasures::kBins;
+  Measures measures = data.target_scale() ? Measures(RegressionMeasures(*data.target_scale()))
+                                          : Measures(ClassifierMeasures(data_to_test.classes(), bins));
   Floats outputs(data_to_test.size() * model->outputs());
   model->predict(x, data_to_test, outputs.data());
   measures.add(data_to_test, outputs.data());

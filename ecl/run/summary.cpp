@@ -234,7 +234,7 @@ static void print_measures(std::ostream& out, const Summary& summary, const Expe
   std::snprintf(line, sizeof line, "average model: balanced accuracy %.2f %%, macro F1 %.4f",
                 classes.balanced_accuracy(), classes.macro_f1());
   out << line;
-  if (auc) std::snprintf(line, sizeof line, ", AUC %.4f", auc->value), out << line;
+  if (auc) std::snprintf(line, sizeof line, ", AUC %.*f", auc->error < 5e-4 ? 4 : 2, auc->value), out << line;
   const auto& names = experiment.data.example().schema.classes;
   std::snprintf(line, sizeof line, "; always %s: accuracy %.2f %%\n",
                 names.empty() ? std::to_string(classes.most_frequent()).c_str()

@@ -60,8 +60,8 @@ Group training_options(Spec& spec) {
     ("model", field(spec.model), "softmax, linear, mlp, cnn, resnet:N, quadratic; see ecl list")
     ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
     ("loss", field(spec.loss),
-     "cross-entropy; mse, mae, huber: the label is a number, to be predicted; its deviation over all sites is the unit. "
-     "usual: cross-entropy, or mse after label-kind=number")
+     "cross-entropy; mse, mae, huber: the label is a number, to be predicted; its deviation over all sites is the "
+     "unit. usual: cross-entropy, or mse after label-kind=number")
     ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
     ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
     ("batch", field(spec.batch), "samples per step")
