@@ -3,7 +3,8 @@
 
     apply_onnx.py MODEL.onnx TABLE.csv          columns by name: those that the file itself says
     apply_onnx.py MODEL.onnx ROWS.svm           label index:value ..., indices from 1
-    apply_onnx.py MODEL.onnx IMAGES             pictures in IDX format
+    apply_onnx.py MODEL.onnx IMAGES             pictures in IDX format, or .bin as of CIFAR-10
+    apply_onnx.py MODEL.onnx FEATURES.npy       an array
     apply_onnx.py MODEL.npz MODEL.safetensors   compares the arrays of the two
 
 Prints label and probabilities of each row, the operators, and what the file says of itself, as JSON.
@@ -46,7 +47,20 @@ def libsvm(path, told):
 
 
 def pictures(path, told):
-    return np.frombuffer(pathlib.Path(path).read_bytes()[16:], "u1").reshape(-1, *json.loads(told["image"]))
+    content, shape = np.fromfile(path, "u1"), json.loads(told["image"])
+    if path.endswith(".bin"):
+        return content.reshape(-1, 1 + np.prod(shape))[:, 1:].reshape(-1, *shape)  # each after its label
+    return content[16:].reshape(-1, *shape)
+
+
+def array(path, told):
+    return np.load(path)
+
+
+def reader(name, path, told):
+    if name == "pixels":
+        return pictures
+    return array if path.endswith(".npy") else libsvm if told["dataset"].startswith("libsvm") else table
 
 
 # --- operators: called with what the node says and its inputs ---
@@ -120,8 +134,7 @@ def run(path, samples):
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     graph, told = model.graph, {p.key: p.value for p in model.metadata_props}
-    read = pictures if graph.input[0].name == "pixels" else libsvm if told["dataset"].startswith("libsvm") else table
-    x = read(samples, told)
+    x = reader(graph.input[0].name, samples, told)(samples, told)
     given = graph.input[0].type.tensor_type
     assert x.dtype == TYPES[given.elem_type], x.dtype
     assert list(x.shape[1:]) == [d.dim_value for d in given.shape.dim][1:], x.shape

@@ -17,26 +17,27 @@ using Texts = std::vector<std::string>;
 class Export : public TrainedModels {
  protected:
   static Outcome exported(const std::string& options) {
-    const Outcome outcome = run(tool("export " + options));
+    Outcome outcome = run(tool("export " + options));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(count(outcome.out, "\n"), 1u) << outcome.out;
     return outcome;
   }
 
-  /// Exports the run's model, runs it on `file`, compares it with ecl predict; what tests/apply_onnx.py tells.
-  Json compared(const std::string& directory, const std::string& file) const {
+  /// Exports the run's model, runs it on `file`, compares it with ecl predict on `source`, the same if it is not given;
+  /// what tests/apply_onnx.py tells.
+  Json compared(const std::string& directory, const std::string& file, const std::string& source = "") const {
     const std::string onnx = directory + "/model/model.onnx", out = exported(directory + " --format onnx").out;
     EXPECT_EQ(out.rfind(onnx + ": takes '", 0), 0u) << out;
-    const Json told = told_by("apply_onnx.py", onnx + " " + path(file));
-    const Texts rows = lines_of(predicted(directory, file));
+    Json told = told_by("apply_onnx.py", onnx + " " + path(file));
+    const Texts rows = lines_of(predicted(directory, source.empty() ? file : source));
     EXPECT_EQ(told["probabilities"].size() + 1, rows.size());
+    const auto names = Json::parse(told["told"]["classes"].get<std::string>()).get<Texts>();
     for (std::size_t n = 1; n < rows.size(); ++n) {
-      const Json &probabilities = told["probabilities"][n - 1],
-                 names = Json::parse(told["told"]["classes"].get<std::string>());
-      Texts cells = split(rows[n], ',');
-      EXPECT_EQ(cells[1], names[told["labels"][n - 1].get<int>()]) << "row " << n;
+      const auto probabilities = told["probabilities"][n - 1].get<std::vector<double>>();
+      const Texts cells = split(rows[n], ',');
+      EXPECT_EQ(cells[1], names[told["labels"][n - 1].get<std::size_t>()]) << "row " << n;
       for (std::size_t c = 0; c < probabilities.size(); ++c)
-        EXPECT_NEAR(probabilities[c].get<double>(), std::stod(cells[2 + c]), 1e-5) << "row " << n;
+        EXPECT_NEAR(probabilities[c], std::stod(cells[2 + c]), 1e-5) << "row " << n;
     }
     EXPECT_EQ(told["opset"], 13);
     return told;
@@ -111,6 +112,14 @@ TEST_F(Export, SparseRows) {
   EXPECT_EQ(told["told"]["feature_count"], "29");
 }
 
+TEST_F(Export, ArraysWithNamesOfTheirOwn) {
+  write_table("train.csv", 200);
+  const std::string convert = "convert --dataset csv:label=outcome,group=site --data ";
+  ASSERT_EQ(run(tool(convert + path("train.csv") + " --out " + path("arrays"))).exit_code, 0);
+  const Json told = compared(trained("--dataset npy --data " + path("arrays")), "arrays/features.npy");
+  EXPECT_EQ(Json::parse(told["told"]["inputs"].get<std::string>())[1]["column"], "blood, mg");
+}
+
 TEST_F(Export, PicturesAreBytes) {
   const std::string folder = write_pictures();
   for (const std::string model : {"mlp:16", "cnn", "cnn:padding=2,groups=0", "resnet:8"}) {
@@ -121,6 +130,25 @@ TEST_F(Export, PicturesAreBytes) {
     if (model != "resnet:8") continue;
     EXPECT_EQ(std::ranges::count(all, "Add"), 3 + 9) << "three blocks, nine norms";
     EXPECT_EQ(told["shapes"]["layer2.0.shortcut.0.weight"], Json({32, 16, 1, 1}));
+  }
+}
+
+TEST_F(Export, PicturesInColour) {
+  fs::create_directory(scratch_ / "colours");
+  for (const std::string file :
+       {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"}) {
+    std::string records;
+    for (int n = 0; n < 20; ++n) {
+      records += static_cast<char>(n % 10);
+      for (int p = 0; p < 3 * 32 * 32; ++p)
+        records += static_cast<char>(static_cast<int>(120 * (p / 1024 == n % 3) + 100 * random_.uniform()));
+    }
+    write_file(scratch_ / ("colours/" + file + ".bin"), records);
+  }
+  for (const std::string model : {"softmax", "cnn"}) {
+    const std::string directory =
+        trained("--lr 0.01 --dataset cifar10 --data " + path("colours") + " --model " + model, "run-" + model, 15);
+    compared(directory, "colours/test_batch.bin", "colours");
   }
 }
 

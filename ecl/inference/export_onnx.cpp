@@ -1,8 +1,10 @@
 // The samples as people have them become what the layers see: encoded, filled, scaled, as encode() and Dataset::scale()
 // do it.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "ecl/base/build.hpp"
@@ -61,7 +63,8 @@ Encoding encoding_of(const std::vector<Column>& columns, const Scale& scale) {
 
 /// A cell for each feature, then what each feature makes of its cell. Without anything to fill, what is missing stays
 /// so, and so do the probabilities.
-std::string encode(const std::vector<Column>& columns, const Scale& scale, std::string rows, onnx::Graph& graph) {
+std::string encoded(const std::vector<Column>& columns, const Scale& scale, const std::string& rows,
+                    onnx::Graph& graph) {
   const Encoding all = encoding_of(columns, scale);
   const onnx::Shape features = row_of(all.column.size());
   const std::string cells =
@@ -93,7 +96,7 @@ std::string read_features(const TrainedModel& trained, onnx::Graph& graph) {
   std::string value = "features";
   const Scale scale = trained.scale.value_or(Scale{});
   if (const auto columns = input_columns(trained.schema); !only_numbers(columns)) {
-    value = encode(columns, scale, value, graph);
+    value = encoded(columns, scale, value, graph);
   } else if (!scale.fill.empty()) {
     const std::string fill = graph.constant("fill", row_of(scale.fill.size()), to_floats(scale.fill));
     value = graph.add("Where", {graph.add("IsNaN", {value}), fill, value});

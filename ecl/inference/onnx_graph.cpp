@@ -44,6 +44,8 @@ struct PutAttribute {
 
 }  // namespace
 
+Graph::Graph() { Message<GraphField>(content_).add_string(GraphField::name, "classifier"); }
+
 void Graph::describe(Tag tag, const std::string& name, Type type, const Shape& sample, const std::string& text) {
   Message<GraphField> graph(content_);
   Message<ValueField> value(graph, tag);
@@ -122,10 +124,7 @@ std::string Graph::model(const About& about) const {
     property.add_string(PropertyField::key, key);
     property.add_string(PropertyField::value, value);
   }
-  const std::string name = "classifier";
-  std::string named;
-  Message<GraphField>(named).add_string(GraphField::name, name);
-  model.add_message(ModelField::graph, named + content_);
+  model.add_message(ModelField::graph, content_);
   return file;
 }
 

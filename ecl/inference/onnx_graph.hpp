@@ -32,6 +32,8 @@ struct About {
 /// A graph that grows from its inputs to its outputs. Values are known by their names.
 class Graph {
  public:
+  Graph();
+
   /// `sample`: the shape without the first dimension, which is the number of samples, any.
   void input(const std::string& name, Type type, const Shape& sample, const std::string& text);
   void output(const std::string& name, Type type, const Shape& sample, const std::string& text);

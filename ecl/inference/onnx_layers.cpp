@@ -2,6 +2,7 @@
 #include "ecl/inference/onnx_layers.hpp"
 
 #include <utility>
+#include <variant>
 
 #include "ecl/base/check.hpp"
 #include "ecl/models/layers/layers.hpp"

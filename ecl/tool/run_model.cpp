@@ -13,7 +13,7 @@ std::string model_folder(const std::string& run) {
   std::error_code ignored;
   if (!fs::is_directory(run, ignored))
     throw Error("there is no directory '" + run + "'; name that of a run, its --out");
-  const std::string folder = fs::exists(run + "/model.json", ignored) ? run : run + "/model";
+  std::string folder = fs::exists(run + "/model.json", ignored) ? run : run + "/model";
   if (!fs::exists(folder + "/model.json", ignored))
     throw Error("'" + run + "' holds no model yet: a run writes it when it ends, or is stopped by a signal" +
                 (fs::exists(run + "/config.ini", ignored) ? "; go on with it: --resume " + run : ""));
