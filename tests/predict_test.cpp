@@ -5,58 +5,20 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "ecl/base/random.hpp"
 #include "ecl/inference/predictor.hpp"
 #include "ecl/inference/samples.hpp"
-#include "tests/support/command.hpp"
-#include "tests/support/run_directory.hpp"
+#include "tests/support/trained_models.hpp"
 
 namespace ecl::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Tables of patients, and a model of them.
-class Predict : public testing::Test {
+/// Tables of patients, and what is asked of a model of them.
+class Predict : public TrainedModels {
  protected:
   Predict() { write_table("train.csv", 300), write_table("test.csv", 90); }
 
-  std::string path(const std::string& name) const { return (scratch_ / name).string(); }
-
-  void write_table(const std::string& name, int rows) {
-    std::string text = "weight,\"blood, mg\",site,outcome\n";
-    for (int n = 0; n < rows; ++n) {
-      const double weight = 60 + 20 * noise(), blood = noise() + 0.02 * weight;
-      text += number(weight) + "," + number(blood) + "," + std::to_string(n % 3);
-      text += blood + noise() > 1.2 ? ",ill\n" : ",well\n";
-    }
-    write_file(scratch_ / name, text);
-  }
-  /// About standard normal.
-  double noise() { return 3.5 * (random_.uniform() - random_.uniform() + random_.uniform() - random_.uniform()) / 2; }
-  static std::string number(double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.4f", value);
-    return text;
-  }
-
-  /// Trains on a data set of that kind; the directory of the run.
-  std::string trained(const std::string& options, const std::string& name = "run", int steps = 60) const {
-    const Outcome outcome = run(
-        tool("simulate --quiet --nodes 3 --steps " + std::to_string(steps) + " " + options + " --out " + path(name)));
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    return path(name);
-  }
-  std::string tables(const std::string& parameters = "") const {
-    return "--dataset csv:label=outcome,group=site" + parameters + " --data " + path("train.csv") + " --test " +
-           path("test.csv");
-  }
-
-  std::string predicted(const std::string& directory, const std::string& file) const {
-    const Outcome outcome = run(tool("predict " + directory + " --data " + path(file)));
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    return outcome.out;
-  }
   Json evaluated(const std::string& directory, const std::string& data = "") const {
     const std::string file = path("measures.json");
     const Outcome outcome =
@@ -64,23 +26,10 @@ class Predict : public testing::Test {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return Json::parse(read_file(file));
   }
-  void expect_error(const std::string& command, const std::string& part, int code = 2) const {
-    const Outcome outcome = run(tool(command));
-    EXPECT_EQ(outcome.exit_code, code) << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(count(outcome.err, "\n"), 1u) << outcome.err;
-    EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
-  }
   /// What tests/apply_model.py, without ecl's code, says of the labelled samples in `files`.
   static Json applied(const std::string& directory, const std::string& files) {
-    const Outcome outcome =
-        run(words_of(ECL_PYTHON " " ECL_SOURCE_DIR "/tests/apply_model.py " + directory + "/model " + files));
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-    return Json::parse(outcome.out, nullptr, false);
+    return told_by("apply_model.py", directory + "/model " + files);
   }
-
-  Random random_{1, Purpose::test};
-  const Scratch scratch_;
 };
 
 TEST_F(Predict, EvaluatesAsTheRunDid) {
@@ -138,17 +87,7 @@ TEST_F(Predict, FindsColumnsByName) {
 }
 
 TEST_F(Predict, EncodesTextAndFillsGapsAsInTraining) {
-  const auto rows = [&](int count) {
-    std::string text = "age,colour,kind\n";
-    for (int n = 0; n < count; ++n) {
-      const bool dark = random_.uniform() < 0.5, gap = n % 5 == 0, untold = n % 7 == 0;
-      text += gap ? "?" : number(40 + 20 * noise() + 10 * dark);
-      text += untold ? "," : dark ? ",black" : n % 2 == 0 ? ",red" : ",white";
-      text += dark ? ",night\n" : ",day\n";
-    }
-    return text;
-  };
-  write_file(scratch_ / "train.csv", rows(200)), write_file(scratch_ / "test.csv", rows(70));
+  write_text_table("train.csv", 200), write_text_table("test.csv", 70);
   const std::string options = "--data " + path("train.csv") + " --test " + path("test.csv");
   for (const std::string missing : {"mean", "indicator", "mean,standardise=0"}) {
     const std::string directory =
@@ -223,31 +162,8 @@ TEST_F(Predict, RefusesAModelThatIsDamaged) {
   expect_error(command, "where its header says", 5);
 }
 
-/// Pictures of squares and crosses in noise, as IDX files.
-void write_pictures(const fs::path& folder, const std::string& name, int count, Random& random) {
-  constexpr int kSide = 28;
-  const auto big_endian = [](std::uint32_t value) {
-    std::string bytes;
-    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift & 0xFF);
-    return bytes;
-  };
-  std::string pixels = big_endian(0x803) + big_endian(count) + big_endian(kSide) + big_endian(kSide),
-              labels = big_endian(0x801) + big_endian(count);
-  for (int n = 0; n < count; ++n) {
-    labels += static_cast<char>(n % 10);
-    for (int p = 0; p < kSide * kSide; ++p) {
-      const bool drawn = (p / kSide + (n % 10) * (p % kSide)) % 10 < 3;
-      pixels += static_cast<char>(static_cast<int>(180 * drawn + 70 * random.uniform()));
-    }
-  }
-  write_file(folder / (name + "-images-idx3-ubyte"), pixels),
-      write_file(folder / (name + "-labels-idx1-ubyte"), labels);
-}
-
 TEST_F(Predict, PicturesWithConvolutionsAndResidualBlocks) {
-  const fs::path folder = scratch_ / "pictures";
-  fs::create_directory(folder);
-  write_pictures(folder, "train", 240, random_), write_pictures(folder, "t10k", 60, random_);
+  const fs::path folder = write_pictures();
   for (const std::string model : {"mlp:16", "cnn", "resnet:8"}) {
     const std::string directory =
         trained("--dataset mnist --data " + folder.string() + " --model " + model, "run-" + model, 15);
@@ -267,14 +183,8 @@ TEST_F(Predict, PicturesWithConvolutionsAndResidualBlocks) {
 }
 
 TEST_F(Predict, SparseRowsAndArrays) {
-  std::string rows;
-  for (int n = 0; n < 200; ++n) {
-    rows += n % 2 == 0 ? "-1" : "+1";
-    for (int f = 1; f < 30; ++f)
-      if (random_.uniform() < 0.2) ((((rows += " ") += std::to_string(f)) += ":") += number(noise() + 0.6 * (n % 2)));
-    rows += "\n";
-  }
-  write_file(scratch_ / "rows.svm", rows), write_file(scratch_ / "rows.svm.t", rows);
+  write_sparse_rows("rows.svm");
+  fs::copy_file(path("rows.svm"), path("rows.svm.t"));
   const std::string directory = trained("--dataset libsvm --data " + path("rows.svm"));
   const Json summary = summary_of(directory), measures = evaluated(directory, path("rows.svm.t"));
   EXPECT_EQ(measures["accuracy"], summary["test_accuracy_consensus"]);

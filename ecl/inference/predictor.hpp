@@ -18,6 +18,7 @@ class Predictor {
   explicit Predictor(TrainedModel trained);
 
   const TrainedModel& trained() const { return trained_; }
+  const Model& model() const { return *model_; }
   int classes() const { return trained_.setup.classes; }  ///< 0: it predicts a number
   int features() const { return trained_.setup.features; }
   std::string class_name(int number) const;

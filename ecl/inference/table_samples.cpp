@@ -74,19 +74,12 @@ class TableSamples final : public Samples {
   static std::vector<std::string> names_of(const Schema& schema) {
     std::vector<std::string> names;
     if (!schema.features.empty())
-      for (const Column& column : columns_of(schema)) names.push_back(column.name);
+      for (const Column& column : input_columns(schema)) names.push_back(column.name);
     return names;
-  }
-  /// Of a model whose features have names and are numbers, those.
-  static std::vector<Column> columns_of(const Schema& schema) {
-    if (!schema.inputs.empty()) return schema.inputs;
-    std::vector<Column> columns;
-    for (const std::string& name : schema.features) columns.push_back({name});
-    return columns;
   }
 
   void find_places() {
-    columns_ = columns_of(schema_);
+    columns_ = input_columns(schema_);
     const bool named = !schema_.features.empty();
     if (named && table_.header().empty())
       throw Error("'" + path() + "' has no header, and the model's columns are found by name: " +

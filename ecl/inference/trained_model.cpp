@@ -29,43 +29,6 @@ Json to_json(const Column& column) {
   return json;
 }
 
-std::string to_text(const TrainedModel& trained) {
-  const auto& [features, classes, image, loss] = trained.setup;
-  Json inputs = Json::array(), pixels = Json::array();
-  for (const Column& column : trained.schema.inputs) inputs.push_back(to_json(column));
-  for (const auto [mean, deviation] : trained.channels) pixels.push_back({{"mean", mean}, {"deviation", deviation}});
-  const auto scaled = [&](std::vector<double> Scale::*values) {
-    return trained.scale ? Json((*trained.scale).*values) : Json(nullptr);
-  };
-  const Origin& origin = trained.origin;
-  const Json json = {
-      {"format", kFormat},
-      {"model", trained.model},
-      {"dataset", trained.dataset},
-      {"inputs", inputs},
-      {"missing", kMissing[static_cast<std::size_t>(trained.schema.missing)]},
-      {"feature_count", features},
-      {"features", trained.schema.features},
-      {"mean", scaled(&Scale::mean)},
-      {"deviation", scaled(&Scale::deviation)},
-      {"fill", scaled(&Scale::fill)},
-      {"image", image.channels == 0 ? Json(nullptr) : Json{image.channels, image.height, image.width}},
-      {"pixels", pixels},
-      {"label", trained.schema.label},
-      {"loss", name_of(loss)},
-      {"target",
-       trained.target ? Json{{"mean", trained.target->mean}, {"deviation", trained.target->deviation}} : Json(nullptr)},
-      {"class_count", classes},
-      {"classes", trained.schema.classes},
-      {"trained",
-       {{"command", origin.command},
-        {"nodes", origin.nodes},
-        {"train_samples", origin.train_samples},
-        {"version", origin.version}}},
-  };
-  return json.dump(1) + "\n";
-}
-
 Column to_column(const Json& json) {
   Column column{json.at("column").get<std::string>(), {}, json.value("indicator", false)};
   if (json.at("kind") == "category") column.levels = json.at("levels").get<std::vector<std::string>>();
@@ -141,6 +104,50 @@ std::vector<Tensor> to_tensors(const std::vector<Slice>& slices, std::size_t par
 
 }  // namespace
 
+std::vector<Column> input_columns(const Schema& schema) {
+  if (!schema.inputs.empty()) return schema.inputs;
+  std::vector<Column> columns;  // each feature is one, a number
+  for (const std::string& name : schema.features) columns.push_back({name});
+  return columns;
+}
+
+std::string model_json(const TrainedModel& trained) {
+  const auto& [features, classes, image, loss] = trained.setup;
+  Json inputs = Json::array(), pixels = Json::array();
+  for (const Column& column : trained.schema.inputs) inputs.push_back(to_json(column));
+  for (const auto [mean, deviation] : trained.channels) pixels.push_back({{"mean", mean}, {"deviation", deviation}});
+  const auto scaled = [&](std::vector<double> Scale::*values) {
+    return trained.scale ? Json((*trained.scale).*values) : Json(nullptr);
+  };
+  const Origin& origin = trained.origin;
+  const Json json = {
+      {"format", kFormat},
+      {"model", trained.model},
+      {"dataset", trained.dataset},
+      {"inputs", inputs},
+      {"missing", kMissing[static_cast<std::size_t>(trained.schema.missing)]},
+      {"feature_count", features},
+      {"features", trained.schema.features},
+      {"mean", scaled(&Scale::mean)},
+      {"deviation", scaled(&Scale::deviation)},
+      {"fill", scaled(&Scale::fill)},
+      {"image", image.channels == 0 ? Json(nullptr) : Json{image.channels, image.height, image.width}},
+      {"pixels", pixels},
+      {"label", trained.schema.label},
+      {"loss", name_of(loss)},
+      {"target",
+       trained.target ? Json{{"mean", trained.target->mean}, {"deviation", trained.target->deviation}} : Json(nullptr)},
+      {"class_count", classes},
+      {"classes", trained.schema.classes},
+      {"trained",
+       {{"command", origin.command},
+        {"nodes", origin.nodes},
+        {"train_samples", origin.train_samples},
+        {"version", origin.version}}},
+  };
+  return json.dump(1) + "\n";
+}
+
 void write_model(const std::string& folder, const TrainedModel& trained, const std::vector<Slice>& slices) {
   make_folder(folder);
   const auto values = std::as_bytes(std::span(trained.parameters));
@@ -148,11 +155,11 @@ void write_model(const std::string& folder, const TrainedModel& trained, const s
       safetensors_header(to_tensors(slices, trained.parameters.size()), {{"format", "pt"}, {"ecl", trained.model}});
   const std::string_view pieces[] = {header, {reinterpret_cast<const char*>(values.data()), values.size()}};
   write_atomically(folder + kParameters, pieces);
-  write_atomically(folder + kModelJson, to_text(trained));
+  write_atomically(folder + kModelJson, model_json(trained));
 }
 
 void write_own_model_json(const std::string& folder, const TrainedModel& trained, NodeId node) {
-  write_atomically(folder + "/model-" + std::to_string(node) + ".json", to_text(trained));
+  write_atomically(folder + "/model-" + std::to_string(node) + ".json", model_json(trained));
 }
 
 TrainedModel read_model(const std::string& folder, std::optional<NodeId> node) {

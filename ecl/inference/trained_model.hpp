@@ -29,6 +29,12 @@ struct TrainedModel {
   Origin origin;
 };
 
+/// The columns of a table that the model's features are made of; empty where they have no names.
+std::vector<Column> input_columns(const Schema& schema);
+
+/// model.json: all but the parameters.
+std::string model_json(const TrainedModel& trained);
+
 /// Writes model.safetensors (the parameters, with PyTorch's names and shapes) and model.json (all the rest) into
 /// `folder`. Throws Error (io).
 void write_model(const std::string& folder, const TrainedModel& trained, const std::vector<Slice>& slices);

@@ -19,6 +19,7 @@
 #include "ecl/run/run.hpp"
 #include "ecl/tool/convert.hpp"
 #include "ecl/tool/doctor.hpp"
+#include "ecl/tool/export.hpp"
 #include "ecl/tool/inspect.hpp"
 #include "ecl/tool/options.hpp"
 #include "ecl/tool/predict.hpp"
@@ -41,6 +42,7 @@ constexpr const char* kHelp =
     ecl convert [options]    a table larger than memory becomes a folder to train from
     ecl predict RUN [...]    class and probabilities of new rows, by a run's model
     ecl evaluate RUN [...]   how good a run's model is, on its test samples or on others
+    ecl export RUN [...]     a run's model as a file for other programs: ONNX, NumPy
     ecl --version
 
 ecl COMMAND --help tells a command's options.
@@ -157,14 +159,17 @@ Exit run(const Arguments& arguments) {
     if (ecl::mpi::launched())
       throw ecl::Error("ecl convert works by itself: start it without mpirun, where the file is");
     ecl::convert_command(rest);
-  } else if (command == "predict" || command == "evaluate") {
+  } else if (command == "predict" || command == "evaluate" || command == "export") {
     if (ecl::mpi::launched()) throw ecl::Error("ecl " + command + " works by itself: start it without mpirun");
-    command == "predict" ? ecl::predict_command(rest) : ecl::evaluate_command(rest);
+    const auto use = command == "predict"    ? ecl::predict_command
+                     : command == "evaluate" ? ecl::evaluate_command
+                                             : ecl::export_command;
+    use(rest);
   } else if (command == "data") {
     return data(rest);
   } else {
-    const std::vector<std::string> known = {"train",    "simulate", "replay",  "doctor",  "list",
-                                            "topology", "data",     "convert", "predict", "evaluate"};
+    const std::vector<std::string> known = {"train", "simulate", "replay",  "doctor",   "list",  "topology",
+                                            "data",  "convert",  "predict", "evaluate", "export"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
   }
   return Exit::ok;

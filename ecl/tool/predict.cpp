@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -22,11 +21,11 @@
 #include "ecl/run/run_data.hpp"
 #include "ecl/tool/options.hpp"
 #include "ecl/tool/parse.hpp"
+#include "ecl/tool/run_model.hpp"
 
 namespace ecl {
 namespace {
 
-namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
 /// What both commands take.
@@ -54,18 +53,6 @@ std::optional<UseOptions> read_use_options(const std::vector<std::string>& argum
   if (values.count("node")) use.node = node;
   if (use.run.empty()) throw Error(command + " needs the directory of a run, as in " + command + " runs/a");
   return use;
-}
-
-/// The folder model/ of a run, or that folder itself.
-Predictor load_predictor(const UseOptions& use) {
-  std::error_code ignored;
-  if (!fs::is_directory(use.run, ignored))
-    throw Error("there is no directory '" + use.run + "'; name that of a run, its --out");
-  const std::string folder = fs::exists(use.run + "/model.json", ignored) ? use.run : use.run + "/model";
-  if (!fs::exists(folder + "/model.json", ignored))
-    throw Error("'" + use.run + "' holds no model yet: a run writes it when it ends, or is stopped by a signal" +
-                (fs::exists(use.run + "/config.ini", ignored) ? "; go on with it: --resume " + use.run : ""));
-  return Predictor(read_model(folder, use.node));
 }
 
 /// A name as a cell of a csv file.
@@ -249,7 +236,7 @@ void predict_command(const std::vector<std::string>& arguments) {
       "file for the predictions; else they go to standard output");
   if (!use) return;
   if (use->data.empty()) throw Error("ecl predict needs the rows to predict: --data FILE");
-  Predictor predictor = load_predictor(*use);
+  Predictor predictor = load_predictor(use->run, use->node);
   const auto samples = open_samples(predictor, use->data, false);
   PredictionTable table(predictor, use->out);
   for (Samples::Block block; samples->next(block);) {
@@ -271,7 +258,7 @@ void evaluate_command(const std::vector<std::string>& arguments) {
       "labelled samples, of the format that the run's data had; else the run's own test samples",
       "file for the measures, as JSON, too");
   if (!use) return;
-  Predictor predictor = load_predictor(*use);
+  Predictor predictor = load_predictor(use->run, use->node);
   const Measures measures =
       use->data.empty() ? measure_own_tests(predictor, use->run) : measure_file(predictor, use->data);
   if (const auto* classes = measures.classifier()) print(std::cout, *classes, predictor);
