@@ -241,6 +241,60 @@ TEST_F(Predict, NumbersInTheLabelsOwnUnit) {
   expect_error("simulate --quiet --nodes 3 --loss mse " + data, "--model linear", 2);
 }
 
+TEST_F(Predict, AnEarlierModelGoesOn) {
+  const std::string first = trained(tables() + " --model mlp:6", "first");
+  // Without a step worth the name the model is the earlier one, on new rows of another mean, of one class alone.
+  std::string rows = "weight,\"blood, mg\",site,outcome\n";
+  for (int n = 0; n < 60; ++n)
+    rows += number(90 + 5 * noise()) + "," + number(3 + noise()) + "," + std::to_string(n % 3) + ",ill\n";
+  write_file(scratch_ / "new.csv", rows);
+  const std::string again = "--dataset csv:label=outcome,group=site --data " + path("new.csv") + " --test " +
+                            path("test.csv") + " --init " + first + " --model mlp:6";
+  const std::string still = trained(again + " --lr 1e-12", "still");
+  EXPECT_EQ(evaluated(still)["confusion"], evaluated(first)["confusion"]);
+  const Json before = Json::parse(read_file(first + "/model/model.json")),
+             after = Json::parse(read_file(still + "/model/model.json"));
+  for (const char* kept : {"mean", "deviation", "classes", "inputs"}) EXPECT_EQ(after[kept], before[kept]) << kept;
+  const std::string moved = trained(again + " --lr 0.1", "moved");
+  EXPECT_NE(parameters_of(moved), parameters_of(first));
+
+  const std::string more = "simulate --quiet --nodes 3 --init " + first + " ";
+  expect_error(more + tables(), "give the same --model");
+  expect_error(more + tables(",ignore=weight") + " --model mlp:6", "columns, and the earlier model's of 2");
+  write_file(scratch_ / "new.csv", rows + "1,2,0,dead\n");
+  expect_error(more + "--model mlp:6 --dataset csv:label=outcome,group=site --data " + path("new.csv"),
+               "the class 'dead' is none of the earlier model's");
+  expect_error("simulate --quiet --init " + path("nothing") + " " + tables(), "there is no directory");
+}
+
+TEST_F(Predict, AnEarlierModelKeepsItsLevelsAndItsUnit) {
+  write_text_table("train.csv", 200);
+  const std::string first =
+      trained("--model mlp:4 --dataset csv:categorical=auto,missing=indicator --data " + path("train.csv"), "first");
+  std::string rows = "age,colour,kind\n";  // no gap, no white, a level that is new
+  for (int n = 0; n < 40; ++n)
+    rows += number(50 + noise()) +
+            (n % 3 == 0   ? ",green"
+             : n % 2 == 0 ? ",red"
+                          : ",black") +
+            (n % 2 == 0 ? ",day\n" : ",night\n");
+  write_file(scratch_ / "new.csv", rows);
+  const std::string second =
+      trained("--model mlp:4 --dataset csv:categorical=auto --data " + path("new.csv") + " --init " + first, "second");
+  EXPECT_EQ(Json::parse(read_file(second + "/model/model.json"))["inputs"],
+            Json::parse(read_file(first + "/model/model.json"))["inputs"]);
+
+  std::string prices = "x,price\n";
+  for (int n = 0; n < 80; ++n) prices += number(noise()) + "," + number(500 + 30 * noise()) + "\n";
+  write_file(scratch_ / "prices.csv", prices);
+  const std::string data = "--model linear --loss mse --dataset csv --data " + path("prices.csv");
+  const std::string priced = trained(data, "priced"), go_on = trained(data + " --lr 1e-12 --init " + priced, "go-on");
+  EXPECT_EQ(evaluated(go_on), evaluated(priced));
+  expect_error(
+      "simulate --quiet --nodes 3 --dataset csv:label-kind=class --init " + priced + " --data " + path("prices.csv"),
+      "is none of the earlier model's");
+}
+
 TEST_F(Predict, OfSitesThatScaleByThemselvesSaysWhose) {
   for (int site = 0; site < 3; ++site) write_table("site" + std::to_string(site) + ".csv", 50 + 20 * site);
   const std::string directory = trained("--dataset csv:label=outcome,standardise=own --data " + path("site{node}.csv"));

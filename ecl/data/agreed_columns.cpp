@@ -136,6 +136,25 @@ void encode_half(Dataset& half, const std::vector<Column>& columns, const std::s
   half.replace_features(std::move(rows));
 }
 
+/// Those of an earlier model. Throws Error where the sites' are others.
+std::vector<Column> columns_as_before(const Schema& earlier, const std::vector<Column>& now, std::string& letters) {
+  const auto fail = [](const std::string& what) -> Error {
+    return Error(what + "; a model goes on with the columns that it has, in their order");
+  };
+  if (now.size() != earlier.inputs.size())
+    throw fail("features are made of " + std::to_string(now.size()) + " columns, and the earlier model's of " +
+               std::to_string(earlier.inputs.size()));
+  for (std::size_t c = 0; c < now.size(); ++c) {
+    const Column& before = earlier.inputs[c];
+    if (now[c].name != before.name)
+      throw fail("the column '" + now[c].name + "' stands where the earlier model has '" + before.name + "'");
+    if ((letters[c] & kCategorical) && before.levels.empty())
+      throw fail("column '" + before.name + "' holds text, and the earlier model takes it for a number");
+    letters[c] = static_cast<char>((before.levels.empty() ? 0 : kCategorical) | (before.indicator ? kIndicator : 0));
+  }
+  return earlier.inputs;
+}
+
 }  // namespace
 
 std::string describe_columns(const TrainTest& data) {
@@ -149,13 +168,14 @@ std::string describe_columns(const TrainTest& data) {
 }
 
 void agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places,
-                      std::span<const std::string> said) {
-  const std::string letters = joined(said);
-  if (!any(letters, kCategorical | kIndicator)) return;
+                      std::span<const std::string> said, const Schema* earlier) {
+  std::string letters = joined(said);
   std::vector<Column> columns;
-  for (std::size_t c = 0; c < letters.size(); ++c)
+  if (earlier) columns = columns_as_before(*earlier, held[0].train.schema.inputs, letters);
+  if (!any(letters, kCategorical | kIndicator)) return;
+  for (std::size_t c = columns.size(); c < letters.size(); ++c)
     columns.push_back({held[0].train.schema.inputs[c].name, {}, (letters[c] & kIndicator) != 0});
-  if (any(letters, kCategorical)) {
+  if (!earlier && any(letters, kCategorical)) {
     std::vector<std::string> mine;
     sites.together([&] {
       for (std::size_t h = 0; h < held.size(); ++h) mine.push_back(tell_levels(held[h], letters, places[h]));

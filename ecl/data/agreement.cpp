@@ -121,8 +121,27 @@ void refuse_other_columns(const std::vector<Description>& all) {
       throw Error(site.named() + ": " + what + "; all sites need the same columns in the same order");
 }
 
+/// The numbers of `names` among the classes of an earlier model: by name, or by value if they are numbers.
+NameTable among(const std::vector<std::string>& names, const std::vector<std::string>& classes) {
+  NameTable table{classes, {}};
+  for (const std::string& name : names) {
+    const auto value = parse_number(name);
+    const auto same = [&](const std::string& other) {
+      return other == name || (value && parse_number(other) == value);
+    };
+    const auto at = std::find_if(classes.begin(), classes.end(), same);
+    if (at == classes.end())
+      throw Error("the class " + ecl::quoted(name) +
+                  " is none of the earlier model's; a model goes on with the classes "
+                  "that it has");
+    table.numbers.push_back(static_cast<std::int32_t>(at - classes.begin()));
+  }
+  return table;
+}
+
 /// Numbers the classes of `held` by the names that any site has. Returns those that are in test files alone.
-std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::vector<Description>& all) {
+std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::vector<Description>& all,
+                                          const Schema* earlier) {
   std::vector<std::string> trained, names;
   for (const Description& site : all) {
     trained.insert(trained.end(), site.classes.begin(), site.classes.end());
@@ -132,7 +151,7 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
   if (names.empty()) return {};  // the format says what the classes are
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
-  const NameTable classes = tabulate(names);
+  const NameTable classes = earlier ? among(names, earlier->classes) : tabulate(names);
   const std::size_t count = classes.names.size();
   const std::string where = all.size() == 1 ? "'" + all[0].source + "': " : "";
   if (count < 2)
@@ -156,7 +175,7 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
   std::vector<bool> seen(count, false);
   for (const std::string& name : trained) seen[number(name)] = true;
   std::vector<std::string> only_tested;
-  for (std::size_t c = 0; c < count; ++c)
+  for (std::size_t c = 0; c < count && !earlier; ++c)
     if (!seen[c]) only_tested.push_back(classes.names[c]);
   return only_tested;
 }
@@ -318,16 +337,17 @@ void agree_on_settings(Sites& sites, const std::string& place, const std::string
   }
 }
 
-SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places) {
+SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places,
+                          const Schema* earlier) {
   sites.together([&] { refuse_many_classes(held, places); });
   const std::vector<Description> all = describe(sites, held, places);
   refuse_other_columns(all);
   SiteSizes sizes;
-  sizes.only_tested = agree_on_classes(held, all);
+  sizes.only_tested = agree_on_classes(held, all, earlier);
   agree_on_features(sites, held, all);
   std::vector<std::string> columns;
   for (const Description& site : all) columns.push_back(site.inputs);
-  agree_on_columns(sites, held, places, columns);
+  agree_on_columns(sites, held, places, columns, earlier);
   for (const Description& site : all) {
     sizes.gaps.push_back(site.gaps), sizes.test_gaps.push_back(site.test_gaps);
     sizes.ignored_queries += site.ignored_queries;

@@ -29,8 +29,10 @@ struct SiteSizes {
 /// 2. The columns are the same (names and order, or their number where there is no header); the classes are the union
 /// of all sites' label names, sorted (by value if all are numbers); sparse sites get the features of the widest.
 /// Columns of text become the same features at all (agreed_columns.hpp).
-/// `held`: the data of this process's sites, which are changed to fit; `places` their names.
-SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places);
+/// `held`: the data of this process's sites, which are changed to fit; `places` their names. `earlier`: of a model that
+/// goes on to learn: its columns, levels and classes are kept, and others refused.
+SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places,
+                          const Schema* earlier = nullptr);
 
 /// Samples that all processes read are the same: `mine` says which they are, `what` names them in the message.
 void agree_on_copies(Sites& sites, std::span<const std::string> places, const std::string& what,

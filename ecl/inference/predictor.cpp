@@ -11,6 +11,10 @@ namespace ecl {
 Predictor::Predictor(TrainedModel trained)
     : trained_(std::move(trained)), model_(make_model(trained_.model, trained_.setup)) {
   if (model_->outputs() == 0) throw Error("model " + trained_.model + " predicts nothing");
+  if (!trained_.scale)
+    throw Error(
+        "the model has no scaling: each node of its run scaled the features by itself (standardise=own); say "
+        "whose rows these are like with --node");
   for (int c = 0; c < classes(); ++c) numbers_.emplace(class_name(c), c);
 }
 
@@ -54,6 +58,10 @@ void Predictor::measure(Measures& measures, Dataset samples) {
   if (trained_.target) samples.scale_targets(*trained_.target);
   const float* outputs = this->outputs(samples);
   measures.add(samples, outputs);
+}
+
+Predictor load_predictor(const std::string& run, std::optional<NodeId> node) {
+  return Predictor(read_model(model_folder(run), node));
 }
 
 }  // namespace ecl

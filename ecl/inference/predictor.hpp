@@ -14,7 +14,7 @@ namespace ecl {
 /// A trained model at work.
 class Predictor {
  public:
-  /// Throws Error for a model that predicts nothing.
+  /// Throws Error for a model that predicts nothing, or whose scaling is not there.
   explicit Predictor(TrainedModel trained);
 
   const TrainedModel& trained() const { return trained_; }
@@ -43,5 +43,8 @@ class Predictor {
   Floats outputs_;
   std::unordered_map<std::string, std::int32_t> numbers_;  ///< of the classes, by name
 };
+
+/// The model that a run's directory holds; `node`: with that node's own scaling. Throws Error.
+Predictor load_predictor(const std::string& run, std::optional<NodeId> node);
 
 }  // namespace ecl

@@ -162,15 +162,21 @@ void write_own_model_json(const std::string& folder, const TrainedModel& trained
   write_atomically(folder + "/model-" + std::to_string(node) + ".json", model_json(trained));
 }
 
+std::string model_folder(const std::string& run) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (!fs::is_directory(run, ignored))
+    throw Error("there is no directory '" + run + "'; name that of a run, its --out");
+  std::string folder = fs::exists(run + kModelJson, ignored) ? run : run + "/model";
+  if (!fs::exists(folder + kModelJson, ignored))
+    throw Error("'" + run + "' holds no model yet: a run writes it when it ends, or is stopped by a signal" +
+                (fs::exists(run + "/config.ini", ignored) ? "; go on with it: --resume " + run : ""));
+  return folder;
+}
+
 TrainedModel read_model(const std::string& folder, std::optional<NodeId> node) {
   TrainedModel trained = read_json(folder + kModelJson);
-  if (!trained.scale) {
-    if (!node)
-      throw Error("'" + folder + kModelJson +
-                  "' has no scaling: each node of that run scaled its features by itself (standardise=own); say whose "
-                  "rows these are like with --node");
-    trained = read_json(folder + "/model-" + std::to_string(*node) + ".json");
-  }
+  if (!trained.scale && node) trained = read_json(folder + "/model-" + std::to_string(*node) + ".json");
   const Safetensors file = read_safetensors(folder + kParameters);
   const auto model = make_model(trained.model, trained.setup);
   const std::vector<Tensor> expected = to_tensors(model->slices(), model->dim());

@@ -41,8 +41,12 @@ void write_model(const std::string& folder, const TrainedModel& trained, const s
 /// model-<node>.json alone: of a node that scales its features by itself.
 void write_own_model_json(const std::string& folder, const TrainedModel& trained, NodeId node);
 
-/// Reads the folder again; `node`: with that node's own scaling. Throws Error if there is no model, it is damaged, or
-/// of another version of ecl that kept it otherwise.
+/// The folder model/ of a run's directory `run`; or `run`, where that is such a folder itself. Throws Error if there is
+/// none.
+std::string model_folder(const std::string& run);
+
+/// Reads the folder again; `node`: where each node has its own scaling, that one's. Throws Error if there is no model,
+/// it is damaged, or of another version of ecl that kept it otherwise.
 TrainedModel read_model(const std::string& folder, std::optional<NodeId> node = std::nullopt);
 
 /// The model of such a name, for such samples, without parameters. Throws Error.

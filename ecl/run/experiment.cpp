@@ -58,10 +58,21 @@ void Experiment::build(NodeId nodes) {
   initial.resize(model->dim());
   Random random(spec.seed, Purpose::initial_model);
   model->init(initial, random);
+  if (data.earlier()) start_from(*data.earlier());
   if (data.everything()) optimum = model->optimum(*data.everything());
   count_steps();
 
   choose_exchanges();
+}
+
+void Experiment::start_from(const TrainedModel& earlier) {
+  const auto before = make_model(earlier.model, earlier.setup);
+  const auto same = [](const Slice& a, const Slice& b) { return a.name == b.name && a.shape == b.shape; };
+  const auto ours = model->slices(), theirs = before->slices();
+  if (!std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), same) || model->dim() != before->dim())
+    throw Error("--init " + spec.init + ": that is a model " + earlier.model + ", which has other parameters than " +
+                model_name(spec) + "; give the same --model and --hidden");
+  initial.assign(earlier.parameters.begin(), earlier.parameters.end());
 }
 
 Loss Experiment::loss() const { return spec.parsed_loss(data.target_scale().has_value()); }

@@ -97,6 +97,7 @@ class Experiment {
 
  private:
   void build(NodeId nodes);
+  void start_from(const TrainedModel& earlier);
   void count_steps();
   void choose_exchanges();
   void refuse_exchanges(const Solver& solver) const;

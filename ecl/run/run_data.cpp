@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ecl/base/check.hpp"
+#include "ecl/base/checksum.hpp"
 #include "ecl/base/host.hpp"
 #include "ecl/base/memory.hpp"
 #include "ecl/data/placement.hpp"
@@ -40,6 +41,10 @@ std::string at_nodes(const std::vector<std::uint64_t>& counts) {
   return text + (told > kMost ? ", ...)" : ")");
 }
 
+std::string identity_of(const TrainedModel& model) {
+  return model_json(model) + std::to_string(checksum(std::as_bytes(std::span(model.parameters))));
+}
+
 std::string identity_of(const Dataset& data) {
   return std::to_string(data.size()) + ' ' + std::to_string(data.checksum());
 }
@@ -56,7 +61,10 @@ struct RunData::Reading {
 RunData::RunData(const Spec& spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank)
     : rank_(rank), first_(rank.value_or(0)), own_(spec.own_data()), own_tests_(spec.own_tests()), shards_(nodes) {
   Reading reading;
-  sites.together([&] { reading = read(spec, nodes, sites); });
+  sites.together([&] {
+    if (!spec.init.empty()) earlier_ = read_model(model_folder(spec.init), rank.value_or(0));
+    reading = read(spec, nodes, sites);
+  });
   agree(sites, reading);
   make_shards(reading);
 }
@@ -117,7 +125,9 @@ void RunData::agree(Sites& sites, Reading& reading) {
   if (own_ && rank_) refuse_shared_files(sites, held[0].source, places[0]);
   if (!own_) agree_on_copies(sites, places, "training samples", reading.dealt);
   if (!own_tests_) agree_on_copies(sites, std::span(places).first(1), "test samples", identity_of(held[0].test));
-  const SiteSizes sizes = agree_on_tables(sites, held, places);
+  if (earlier_) agree_on_copies(sites, places, "the model of --init", identity_of(*earlier_));
+  const SiteSizes sizes = agree_on_tables(sites, held, places, earlier_ ? &earlier_->schema : nullptr);
+  if (earlier_) sites.together([&] { fit_to_earlier(held); });
   groups_to_test_ = own_ ? std::accumulate(sizes.groups_to_test.begin(), sizes.groups_to_test.end(), std::size_t{0})
                          : sizes.groups_to_test[0];
   only_tested_ = sizes.only_tested;
@@ -139,10 +149,46 @@ void RunData::agree(Sites& sites, Reading& reading) {
   else
     for (std::size_t h = 0; h < held.size(); ++h) rows.push_back({&held[h].train, all[h]});
   LocalSites alone;
-  own_scaling_ = held[0].scaling == Scaling::own;
-  Sites& holders = dealt_here ? alone : sites;
-  scales_ = scale_features(holders, held, rows);
-  if (!held[0].train.targets().empty()) target_scale_ = scale_targets(holders, held, rows);
+  scale(dealt_here ? alone : sites, held, rows);
+}
+
+/// Throws Error where the samples are none of the earlier model's.
+void RunData::fit_to_earlier(std::vector<TrainTest>& held) const {
+  const ModelSetup& setup = earlier_->setup;
+  for (TrainTest& data : held)
+    for (Dataset* half : {&data.train, &data.test}) {
+      if (data.any_features && half->features() < setup.features) half->widen(setup.features);
+      if (half->features() != setup.features || half->classes() != setup.classes ||
+          half->targets().empty() != !earlier_->target)
+        throw Error("the samples have " + std::to_string(half->features()) + " features and " +
+                    std::to_string(half->classes()) + " classes, and the model of --init has " +
+                    std::to_string(setup.features) + " and " + std::to_string(setup.classes) +
+                    "; it goes on with data of the same kind");
+    }
+}
+
+/// As the earlier model did, whose parameters mean nothing otherwise; or by these samples.
+void RunData::scale(Sites& sites, std::vector<TrainTest>& held, std::span<const SiteRows> rows) {
+  const bool numbers = !held[0].train.targets().empty();
+  own_scaling_ = earlier_ ? !earlier_->scale : held[0].scaling == Scaling::own;
+  if (!earlier_ || own_scaling_) {
+    if (earlier_)
+      for (TrainTest& data : held) data.scaling = Scaling::own;
+    scales_ = scale_features(sites, held, rows);
+    if (numbers && !earlier_) target_scale_ = scale_targets(sites, held, rows);
+  } else {
+    scales_ = {*earlier_->scale};
+    const Missing missing = held[0].train.schema.missing;
+    if (scales_[0].fill.empty() && (missing == Missing::mean || missing == Missing::indicator))
+      scales_[0].fill = scales_[0].mean;
+    const bool any = !scales_[0].mean.empty() || !scales_[0].fill.empty();
+    for (TrainTest& data : held)
+      for (Dataset* half : {&data.train, &data.test})
+        if (any) half->make_dense(), half->scale(scales_[0]);
+  }
+  if (!numbers || !earlier_) return;
+  target_scale_ = earlier_->target;
+  for (TrainTest& data : held) data.train.scale_targets(*target_scale_), data.test.scale_targets(*target_scale_);
 }
 
 /// Where all read the same file, each counts all of it.

@@ -9,6 +9,7 @@
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/sites.hpp"
 #include "ecl/data/agreement.hpp"
+#include "ecl/inference/trained_model.hpp"
 #include "ecl/run/spec.hpp"
 
 namespace ecl {
@@ -48,6 +49,8 @@ class RunData {
   const std::vector<std::string>& notes() const { return notes_; }
   /// Of node i's features, a node of this process; empty: they are as they were.
   const Scale& scale(NodeId i) const { return scales_[own_scaling() ? i - first_ : 0]; }
+  /// The model that goes on to learn (--init); its columns, classes and scaling are this run's.
+  const std::optional<TrainedModel>& earlier() const { return earlier_; }
   /// Of regression: what the numbers are scaled by, at all nodes.
   const std::optional<TargetScale>& target_scale() const { return target_scale_; }
   /// Each node has a scaling of its own.
@@ -68,6 +71,8 @@ class RunData {
   TrainTest read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading);
   std::string place_of(NodeId i) const;
   void agree(Sites& sites, Reading& reading);
+  void fit_to_earlier(std::vector<TrainTest>& held) const;
+  void scale(Sites& sites, std::vector<TrainTest>& held, std::span<const SiteRows> rows);
   void take_notes(const SiteSizes& sizes);
   void make_shards(Reading& reading);
   /// Nodes of this process.
@@ -85,6 +90,7 @@ class RunData {
   std::vector<Scale> scales_;
   bool own_scaling_ = false;
   std::optional<TargetScale> target_scale_;
+  std::optional<TrainedModel> earlier_;
   NodeId devices_ = 0;
   std::uint64_t samples_moved_ = 0;
 };

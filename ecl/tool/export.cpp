@@ -7,7 +7,6 @@
 #include "ecl/base/params.hpp"
 #include "ecl/inference/exports.hpp"
 #include "ecl/tool/parse.hpp"
-#include "ecl/tool/run_model.hpp"
 
 namespace ecl {
 namespace {

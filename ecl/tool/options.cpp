@@ -59,6 +59,8 @@ Group training_options(Spec& spec) {
   group.add_options()
     ("model", field(spec.model), "softmax, linear, mlp, cnn, resnet:N, quadratic; see ecl list")
     ("hidden", field(spec.hidden), "hidden widths of mlp: 128 or 256,128")
+    ("init", field(spec.init),
+     "RUN: go on from the model of an earlier run, with its columns, levels, classes and scaling")
     ("loss", field(spec.loss),
      "cross-entropy; mse, mae, huber: the label is a number, to be predicted; its deviation over all sites is the "
      "unit. usual: cross-entropy, or mse after label-kind=number")

@@ -21,7 +21,6 @@
 #include "ecl/run/run_data.hpp"
 #include "ecl/tool/options.hpp"
 #include "ecl/tool/parse.hpp"
-#include "ecl/tool/run_model.hpp"
 
 namespace ecl {
 namespace {
