@@ -237,7 +237,7 @@ TEST_F(Predict, NumbersInTheLabelsOwnUnit) {
                 "exact-" + solver.substr(0, 3), 400);
     EXPECT_LT(summary_of(directory)["distance_to_optimum"].get<double>(), 1e-4) << solver;
   }
-  expect_error("simulate --quiet --nodes 3 " + data, "--loss mse learns to predict it", 2);
+  expect_error("simulate --quiet --nodes 3 " + data, "or --loss mse, learns to predict it", 2);
   expect_error("simulate --quiet --nodes 3 --loss mse " + data, "--model linear", 2);
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/random.hpp"
@@ -129,6 +130,38 @@ TEST_F(Sites, WithTextAndGapsGiveBitForBitWhatOneFileGives) {
   EXPECT_EQ(same[0].get<std::string>(), "20 missing cells were filled with their column's mean");
 }
 
+TEST_F(Sites, LearnNumbersOnTheScaleOfAll) {
+  const std::string numbers = " --model linear --loss mse --dataset csv:label=width,ignore=kind";
+  const std::string own_files = numbers + " --data " + path("site{node}.csv"),
+                    one_file = numbers + " --data " + path("all.csv") + " --partition file:" + path("nodes.txt");
+  const auto model = [&](std::vector<std::string> command, const std::string& name) {
+    return ecl::test::model_of(std::move(command), path(name));  // one weight and a bias
+  };
+  const std::string simulate = "simulate --nodes 4 " + std::string(kTraining).substr(6);
+  const auto expected = model(tool(simulate + one_file + one_test()), "dealt");
+  EXPECT_EQ(expected.size(), 2u);
+  EXPECT_EQ(model(tool(simulate + own_files + one_test()), "own"), expected);
+  EXPECT_EQ(model(tool_on(kSites, kTraining + own_files + one_test()), "ranks"), expected);
+
+  const auto tested = model(tool_on(kSites, kTraining + own_files + " --compare-local"), "own tests");
+  EXPECT_EQ(model(tool(simulate + own_files + " --compare-local"), "own tests, simulated"), tested);
+  const Json summary = summary_of(path("own tests"));
+  EXPECT_TRUE(summary["test_accuracy_mean"].is_null());
+  EXPECT_GT(summary["test_rmse"].get<double>(), 0);
+  EXPECT_EQ(summary["test_rmse"], summary_of(path("own tests, simulated"))["test_rmse"]);
+  const auto lines = lines_of(read_file(path("own tests") + "/sites.csv"));
+  ASSERT_EQ(lines.size(), 1u + kSites);
+  EXPECT_NE(lines[0].find(",rmse_consensus,"), std::string::npos);
+  double squares = 0, rows = 0;
+  for (int site = 0; site < kSites; ++site) {
+    std::vector<std::string> cells;
+    std::istringstream line(lines[1 + site]);
+    for (std::string cell; std::getline(line, cell, ',');) cells.push_back(cell);
+    squares += std::stod(cells[2]) * std::pow(std::stod(cells[9]), 2), rows += std::stod(cells[2]);
+  }
+  EXPECT_NEAR(std::sqrt(squares / rows), summary["test_rmse"].get<double>(), 1e-5);
+}
+
 TEST_F(Sites, AreTestedOnTheirOwnRows) {
   const auto expected = simulated(own(), "own");
   EXPECT_EQ(on_ranks(own() + " --compare-local", "ranks"), expected);
@@ -149,11 +182,11 @@ TEST_F(Sites, AreTestedOnTheirOwnRows) {
       for (const char letter : lines[1 + site]) letter == ',' ? parts.emplace_back() : parts.back() += letter;
       return parts;
     }();
-    ASSERT_EQ(cells.size(), 10u) << lines[1 + site];
+    ASSERT_EQ(cells.size(), 11u) << lines[1 + site];
     EXPECT_EQ(std::stoi(cells[0]), site);
     hits += std::stod(cells[2]) * std::stod(cells[3]);
     EXPECT_FALSE(cells[5].empty()) << "--compare-local";
-    EXPECT_NE(cells[9].find("tall="), std::string::npos);
+    EXPECT_NE(cells[10].find("tall="), std::string::npos);
   }
   EXPECT_NEAR(hits / summary["test_samples"].get<double>(), summary["test_accuracy_consensus"].get<double>(), 1e-3);
   EXPECT_NE(read_file(path("ranks") + "/config.ini").find("site{node}.csv\npartition = own\n"), std::string::npos);

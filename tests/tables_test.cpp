@@ -373,7 +373,7 @@ TEST_F(Tables, QuantitiesAreNoClasses) {
   }
   const std::string said = error("", scores);
   EXPECT_HAS(said, "2: '" + path("bad.csv") + "': the labels, 60 different numbers in 60 rows, look like a quantity");
-  EXPECT_HAS(said, "--loss mse learns to predict it");
+  EXPECT_HAS(said, "or --loss mse, learns to predict it");
   EXPECT_EQ(error("label-kind=class", scores), "");
   EXPECT_EQ(error("", whole), "");
   EXPECT_EQ(error("", few), "");

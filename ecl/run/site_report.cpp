@@ -25,6 +25,7 @@ std::vector<float> train_alone(const Experiment& experiment, NodeId i) {
 
 std::vector<std::uint64_t> count_classes(const Shard& shard) {
   std::vector<std::uint64_t> counts(shard.data->classes());
+  if (counts.empty()) return counts;  // of numbers
   for (const std::int32_t row : shard.rows) ++counts[shard.data->labels()[row]];
   return counts;
 }
@@ -52,6 +53,11 @@ std::string cell(double value, const char* format) {
 }
 std::string percent(const Score& score) { return cell(score.accuracy, "%.4f"); }
 std::string loss(const Score& score) { return cell(score.loss, "%.6g"); }
+/// Of the average model, in the label's own unit; empty for classes.
+std::string rmse(const SiteReport& site) {
+  const RegressionMeasures* numbers = site.measures ? site.measures->regression() : nullptr;
+  return numbers && numbers->samples() > 0 ? cell(numbers->rmse(), "%.6g") : "";
+}
 
 }  // namespace
 
@@ -106,11 +112,11 @@ Score over_all_sites(const std::vector<SiteReport>& sites, Score SiteReport::*wh
 std::string to_csv(const std::vector<SiteReport>& sites, const Schema& schema) {
   std::ostringstream text;
   text << "node,train_samples,test_samples,accuracy_consensus,accuracy_own,accuracy_alone,"
-          "loss_consensus,loss_own,loss_alone,classes\n";
+          "loss_consensus,loss_own,loss_alone,rmse_consensus,classes\n";
   for (const SiteReport& site : sites)
     text << site.node << ',' << site.train << ',' << site.test << ',' << percent(site.consensus) << ','
          << percent(site.own) << ',' << percent(site.alone) << ',' << loss(site.consensus) << ',' << loss(site.own)
-         << ',' << loss(site.alone) << ',' << class_text(site.class_counts, schema) << '\n';
+         << ',' << loss(site.alone) << ',' << rmse(site) << ',' << class_text(site.class_counts, schema) << '\n';
   return text.str();
 }
 

@@ -255,6 +255,15 @@ static void print_sites(std::ostream& out, const Summary& summary, const Experim
   out << std::fixed << std::setprecision(2) << "over the " << experiment.data.test_samples() << " test samples of "
       << summary.sites.size() << " sites";
   if (experiment.data.groups_to_test() > 0) out << " (" << experiment.data.groups_to_test() << " whole groups)";
+  if (experiment.data.target_scale()) {
+    const auto loss = [&](Score SiteReport::*which) { return over_all_sites(summary.sites, which).loss; };
+    out << std::setprecision(4) << ": loss of the average model " << loss(&SiteReport::consensus)
+        << ", of each node's own " << loss(&SiteReport::own);
+    if (experiment.spec.compare_local && summary.exit_code() == Exit::ok)
+      out << ", of each alone " << loss(&SiteReport::alone);
+    out << '\n';
+    return;
+  }
   out << ": average model " << summary.consensus.accuracy << " %, each node's own model "
       << over_all_sites(summary.sites, &SiteReport::own).accuracy << " %";
   print_alone(out, summary, experiment);

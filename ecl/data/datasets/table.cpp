@@ -151,7 +151,7 @@ void refuse_quantities(const TableIndex& index, const std::string& path) {
   if (values <= kFew || values * kAlike <= rows) return;
   throw Error(
       "'" + path + "': the labels, " + std::to_string(values) + " different numbers in " + std::to_string(rows) +
-      " rows, look like a quantity: --loss mse learns to predict it; name another column, or say label-kind=class if "
+      " rows, look like a quantity: label-kind=number, or --loss mse, learns to predict it; name another column, or say label-kind=class if "
       "they are classes");
 }
 
