@@ -1,5 +1,6 @@
 #include "ecl/inference/trained_model.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
@@ -66,17 +67,27 @@ TrainedModel to_model(const Json& json) {
   return trained;
 }
 
+bool usable(const Scale& scale, std::size_t features) {
+  const auto fits = [&](const std::vector<double>& values, auto good) {
+    return values.empty() || (values.size() == features && std::all_of(values.begin(), values.end(), good));
+  };
+  const auto finite = [](double value) { return std::isfinite(value); };
+  const auto positive = [](double value) { return std::isfinite(value) && value > 0; };
+  return scale.mean.size() == scale.deviation.size() && fits(scale.mean, finite) && fits(scale.deviation, positive) &&
+         fits(scale.fill, finite);
+}
+
 /// What the parts say of each other.
 bool consistent(const TrainedModel& trained) {
-  const auto features = static_cast<std::size_t>(trained.setup.features);
-  const auto fits = [&](const std::vector<double>& values) { return values.empty() || values.size() == features; };
-  if (trained.scale && !(fits(trained.scale->mean) && fits(trained.scale->deviation) && fits(trained.scale->fill) &&
-                         trained.scale->mean.size() == trained.scale->deviation.size()))
-    return false;
-  if (trained.target.has_value() != is_regression(trained.setup.loss)) return false;
+  const auto& [features, classes, image, loss] = trained.setup;
+  if (features < 1 || classes < 0 || image.channels < 0 || image.height < 0 || image.width < 0) return false;
+  const double pixels = static_cast<double>(image.channels) * image.height * image.width;
+  if (image.channels > 0 && pixels != features) return false;
+  if (trained.scale && !usable(*trained.scale, static_cast<std::size_t>(features))) return false;
+  if (trained.target.has_value() != is_regression(loss)) return false;
   const auto& names = trained.schema.classes;
-  if (!names.empty() && names.size() != static_cast<std::size_t>(trained.setup.classes)) return false;
-  return trained.schema.inputs.empty() || encoded_size(trained.schema.inputs) == features;
+  if (!names.empty() && names.size() != static_cast<std::size_t>(classes)) return false;
+  return trained.schema.inputs.empty() || encoded_size(trained.schema.inputs) == static_cast<std::size_t>(features);
 }
 
 TrainedModel read_json(const std::string& path) {

@@ -9,12 +9,15 @@
 #include "ecl/base/archive.hpp"
 #include "ecl/base/check.hpp"
 #include "ecl/base/gzip.hpp"
+#include "ecl/base/safetensors.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/model.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/data/datasets/idx.hpp"
 #include "ecl/data/placement.hpp"
+#include "ecl/inference/predictor.hpp"
+#include "ecl/inference/samples.hpp"
 #include "ecl/node/step_rule.hpp"
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/directory/run_directory.hpp"
@@ -62,7 +65,8 @@ void use(const Dataset& data) {
   std::vector<float> row(data.features());
   for (std::size_t n = 0; n < data.size(); ++n) {
     data.gather(n, 1, row.data());
-    expect(data.labels()[n] >= 0 && data.labels()[n] < data.classes(), "a label that is no class");
+    expect(data.labels()[n] >= 0 && (data.labels()[n] < data.classes() || !data.targets().empty()),
+           "a label that is no class");
   }
   constexpr NodeId kNodes = 2;
   for (const auto& [name, groups] : data.columns) make_partition({"by_column", name}, data, kNodes, 1);
@@ -134,6 +138,44 @@ void read_libsvm(Input input) {
   else
     file_of(test, "set.t");
   use(load_dataset({"libsvm", ""}, {path, 4, 1}));
+}
+
+void read_safetensors_file(Input input) { read_safetensors(file_of(text_of(input))); }
+
+/// model.json `%%` model.safetensors.
+void read_model_folder(Input input) {
+  const auto [json, parameters] = halves(input);
+  const std::string folder = std::filesystem::path(file_of(json, "model.json")).parent_path().string();
+  file_of(parameters, "model.safetensors");
+  const Predictor predictor(read_model(folder, 0));
+  expect(predictor.trained().parameters.size() == predictor.model().dim(), "a model of another size");
+}
+
+/// Rows of a table for a model of a number, which may be missing, and of text.
+void read_rows(Input input) {
+  static const TrainedModel trained = [] {
+    TrainedModel model;
+    model.dataset = "csv", model.model = "softmax";
+    model.setup = {5, 2};
+    model.schema.label = "kind", model.schema.classes = {"day", "night"};
+    model.schema.inputs = {{"age", {}, true}, {"colour", {"black", "red", "white"}, false}};
+    model.schema.features = {"age", "age missing", "colour=black", "colour=red", "colour=white"};
+    model.schema.missing = Missing::indicator;
+    model.scale = Scale{std::vector<double>(5, 0.5), std::vector<double>(5, 2.0), std::vector<double>(5, 0.5)};
+    model.parameters.assign(12, 0.25f);
+    return model;
+  }();
+  Predictor predictor(trained);
+  const std::string path = file_of(text_of(input));
+  for (const bool labelled : {false, true}) {
+    const auto samples = open_samples(predictor, path, labelled);
+    std::uint64_t last = 0;
+    for (Samples::Block block; samples->next(block);) {
+      for (const std::uint64_t row : block.rows) expect(row > std::exchange(last, row), "rows out of order");
+      predictor.outputs(std::move(block.data));
+    }
+    expect(last <= samples->rows(), "a row that was not read");
+  }
 }
 
 void read_topology_file(Input input) { make_graph({"file", file_of(text_of(input))}, 5, 1); }
@@ -248,6 +290,9 @@ const std::vector<Target>& targets() {
       {"cifar10", read_cifar10},
       {"csv", read_csv},
       {"libsvm", read_libsvm},
+      {"safetensors", read_safetensors_file},
+      {"model", read_model_folder},
+      {"rows", read_rows},
       {"topology_file", read_topology_file},
       {"partition_file", read_partition_file},
       {"config", read_config},
