@@ -136,6 +136,25 @@ TEST(Losses, OfNumbersHaveTheGradientsOfFiniteDifferences) {
   }
 }
 
+TEST(Losses, OfClassesAreWeighted) {
+  const Architecture layers = {Linear{"linear", 3}};
+  Objective<double> plain("softmax", layers, {1, 1, 4}),
+      weighted("softmax", layers, {1, 1, 4}, Loss::cross_entropy, {2, 0, 5});
+  const auto w = parameters<double>(plain.slices());
+  const auto x = noise<double>(w.size(), 4 * 4);
+  const std::vector<std::int32_t> labels = {0, 1, 2, 2};
+  EXPECT_LT(gradient_error(weighted, w, x, {labels}, 100), 1e-7);
+  double expected = 0;
+  std::vector<double> dw(w.size());
+  for (int r = 0; r < 4; ++r)
+    expected += std::vector<double>{2, 0, 5}[labels[r]] *
+                plain.gradient(w.data(), x.data() + 4 * r, {{labels.data() + r, 1}}, dw.data());
+  EXPECT_NEAR(weighted.gradient(w.data(), x.data(), {labels}, dw.data()), expected / 4, 1e-12);
+  EXPECT_NEAR(weighted.evaluate(w.data(), x.data(), {labels}).loss, plain.evaluate(w.data(), x.data(), {labels}).loss,
+              1e-12)
+      << "as it is";
+}
+
 TEST(Losses, OfNumbersAreTorchs) {
   const std::vector<std::int32_t> none(3, 0);
   const std::vector<float> targets = {0, 2, -0.5f};

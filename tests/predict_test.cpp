@@ -65,6 +65,32 @@ TEST_F(Predict, GivesTheBitsOfTheRunsOwnEvaluation) {
   EXPECT_FALSE(samples->next(block));
 }
 
+TEST_F(Predict, RareClassesCountAsMuchWithWeights) {
+  std::string rows = "x,kind\n";
+  for (int n = 0; n < 600; ++n) {
+    const bool rare = n % 20 == 0;
+    rows += number(noise() + 1.5 * rare) + (rare ? ",rare\n" : ",usual\n");
+  }
+  write_file(scratch_ / "rows.csv", rows);
+  const std::string data = "--local-steps 1 --dataset csv --data " + path("rows.csv") + " --test " + path("rows.csv");
+  const auto recall = [&](const std::string& weights, const std::string& name) {
+    const Json measures = evaluated(trained(data + weights, name, 300));
+    return measures["confusion"][0][0].get<double>() / 30;
+  };
+  EXPECT_LT(recall("", "plain"), 0.2);
+  const double balanced = recall(" --class-weights balanced", "balanced");
+  EXPECT_GT(balanced, 0.6);
+  EXPECT_NEAR(recall(" --class-weights rare=10,usual=0.526316", "named"), balanced, 0.05)
+      << "600 / (2 30), 600 / (2 570)";
+  expect_error("simulate --quiet --class-weights seldom=3 --dataset csv --data " + path("rows.csv"),
+               "no class is 'seldom'");
+  expect_error("simulate --quiet --class-weights much --dataset csv --data " + path("rows.csv"),
+               "none of none, balanced");
+  expect_error("simulate --quiet --class-weights balanced --solver pdmm --local-steps 1 --dataset csv --data " +
+                   path("rows.csv"),
+               "exact steps know no class weights");
+}
+
 TEST_F(Predict, FindsColumnsByName) {
   const std::string directory = trained(tables());
   const std::string expected = predicted(directory, "test.csv");

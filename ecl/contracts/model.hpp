@@ -84,6 +84,7 @@ struct ModelSetup {
   int classes;
   ImageShape image = {};
   Loss loss = Loss::cross_entropy;
+  std::vector<float> class_weights = {};  ///< of each sample's loss, by class, in training; empty: 1
 };
 
 using ModelFactory = std::unique_ptr<Model>(const ModelSetup&, Params&);

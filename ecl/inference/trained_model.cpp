@@ -79,7 +79,7 @@ bool usable(const Scale& scale, std::size_t features) {
 
 /// What the parts say of each other.
 bool consistent(const TrainedModel& trained) {
-  const auto& [features, classes, image, loss] = trained.setup;
+  const auto& [features, classes, image, loss, unused] = trained.setup;
   if (features < 1 || classes < 0 || image.channels < 0 || image.height < 0 || image.width < 0) return false;
   const double pixels = static_cast<double>(image.channels) * image.height * image.width;
   if (image.channels > 0 && pixels != features) return false;
@@ -123,7 +123,7 @@ std::vector<Column> input_columns(const Schema& schema) {
 }
 
 std::string model_json(const TrainedModel& trained) {
-  const auto& [features, classes, image, loss] = trained.setup;
+  const auto& [features, classes, image, loss, unused] = trained.setup;
   Json inputs = Json::array(), pixels = Json::array();
   for (const Column& column : trained.schema.inputs) inputs.push_back(to_json(column));
   for (const auto [mean, deviation] : trained.channels) pixels.push_back({{"mean", mean}, {"deviation", deviation}});

@@ -43,7 +43,9 @@ struct LeastSquares {
 }  // namespace
 
 LinearModel::LinearModel(const std::string& who, const ModelSetup& setup)
-    : Network(who, setup, {layers::Linear{"linear", outputs_of(who, setup)}}), loss_(setup.loss) {}
+    : Network(who, setup, {layers::Linear{"linear", outputs_of(who, setup)}}),
+      loss_(setup.loss),
+      weighted_(!setup.class_weights.empty()) {}
 
 void LinearModel::init(Vec x, Random&) const { std::ranges::fill(x, 0.0f); }
 
@@ -60,6 +62,7 @@ std::vector<float> LinearModel::optimum(const Dataset& data) const {
 }
 
 ProximalStep LinearModel::proximal_step(const Shard& shard) const {
+  if (weighted_) throw Error("exact steps know no class weights; use --solver ecl, or leave out --class-weights");
   if (loss_ == Loss::cross_entropy) return softmax_proximal_step(shard);
   if (loss_ != Loss::mse) return {};
   if (shard.data->features() > kMostFeatures)

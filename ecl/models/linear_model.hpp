@@ -18,6 +18,7 @@ class LinearModel final : public Network {
 
  private:
   Loss loss_;
+  bool weighted_;
 };
 
 }  // namespace ecl

@@ -30,7 +30,7 @@ layers::Shape picture(const std::string& who, const ModelSetup& setup) {
 }
 
 Network::Network(const std::string& who, const ModelSetup& setup, const layers::Architecture& architecture)
-    : architecture_(architecture), objective_(who, architecture, input(setup), setup.loss) {}
+    : architecture_(architecture), objective_(who, architecture, input(setup), setup.loss, setup.class_weights) {}
 
 double Network::gradient(CVec x, const Batch& batch, Vec g) {
   if (batch.rows.size() > 0) return objective_.gradient(x.data(), batch.rows, {batch.labels, batch.targets}, g.data());

@@ -49,7 +49,7 @@ void Experiment::build(NodeId nodes) {
   slowness = node_speeds(spec.node_speed, nodes);
 
   const Dataset& samples = data.example();
-  model = make_model(model_name(spec), {samples.features(), samples.classes(), samples.image, loss()});
+  model = make_model(model_name(spec), {samples.features(), samples.classes(), samples.image, loss(), class_weights()});
   if (!model->takes_sparse()) data.make_dense();
   require_memory(kVectors * sizeof(float) * static_cast<double>(model->dim()) * nodes_here(),
                  "model " + spec.model + ", " + std::to_string(model->dim()) + " parameters" +
@@ -73,6 +73,37 @@ void Experiment::start_from(const TrainedModel& earlier) {
     throw Error("--init " + spec.init + ": that is a model " + earlier.model + ", which has other parameters than " +
                 model_name(spec) + "; give the same --model and --hidden");
   initial.assign(earlier.parameters.begin(), earlier.parameters.end());
+}
+
+/// Of class c: n / (classes n_c), or what the user says. A class without training samples has none to weigh.
+std::vector<float> Experiment::class_weights() const {
+  const std::string& wanted = spec.class_weights;
+  if (wanted == "none") return {};
+  const auto& counts = data.class_counts();
+  if (counts.empty()) throw Error("--class-weights " + wanted + ": there are no classes here; leave the option out");
+  std::vector<float> weights(counts.size(), 1.0f);
+  if (wanted == "balanced") {
+    const auto present = static_cast<double>(std::ranges::count_if(counts, [](auto count) { return count > 0; }));
+    for (std::size_t c = 0; c < counts.size(); ++c)
+      if (counts[c] > 0)
+        weights[c] =
+            static_cast<float>(static_cast<double>(data.train_samples()) / (present * static_cast<double>(counts[c])));
+    return weights;
+  }
+  std::vector<std::string> names = data.example().schema.classes;
+  for (std::size_t c = names.size(); c < counts.size(); ++c) names.push_back(std::to_string(c));
+  for (const std::string& part : split(wanted, ',')) {
+    const std::size_t equals = part.rfind('=');
+    if (equals == std::string::npos)
+      throw Error("--class-weights '" + wanted + "' is none of none, balanced, NAME=WEIGHT,...");
+    const std::string name = part.substr(0, equals);
+    const auto at = std::ranges::find(names, name);
+    if (at == names.end()) throw Error("--class-weights: no class is '" + name + "'" + suggestion(name, names));
+    const double weight = to_number(part.substr(equals + 1), "--class-weights " + name);
+    if (!(weight >= 0)) throw Error("--class-weights " + part + ": a weight is at least 0");
+    weights[static_cast<std::size_t>(at - names.begin())] = static_cast<float>(weight);
+  }
+  return weights;
 }
 
 Loss Experiment::loss() const { return spec.parsed_loss(data.target_scale().has_value()); }

@@ -97,6 +97,7 @@ class Experiment {
 
  private:
   void build(NodeId nodes);
+  std::vector<float> class_weights() const;
   void start_from(const TrainedModel& earlier);
   void count_steps();
   void choose_exchanges();

@@ -1,6 +1,7 @@
 #include "ecl/run/run_data.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <numeric>
@@ -149,7 +150,26 @@ void RunData::agree(Sites& sites, Reading& reading) {
   else
     for (std::size_t h = 0; h < held.size(); ++h) rows.push_back({&held[h].train, all[h]});
   LocalSites alone;
-  scale(dealt_here ? alone : sites, held, rows);
+  Sites& holders = dealt_here ? alone : sites;
+  count_classes(holders, rows);
+  scale(holders, held, rows);
+}
+
+void RunData::count_classes(Sites& sites, std::span<const SiteRows> rows) {
+  std::vector<std::string> mine;
+  for (const SiteRows& site : rows) {
+    std::vector<std::uint64_t> counts(site.data->classes());
+    if (!counts.empty())
+      for (const std::int32_t row : site.rows) ++counts[site.data->labels()[row]];
+    mine.emplace_back(reinterpret_cast<const char*>(counts.data()), counts.size() * sizeof counts[0]);
+  }
+  class_counts_.assign(rows[0].data->classes(), 0);
+  for (const std::string& bytes : sites.gather(std::move(mine)))
+    for (std::size_t c = 0; c < class_counts_.size(); ++c) {
+      std::uint64_t count = 0;
+      std::memcpy(&count, bytes.data() + c * sizeof count, sizeof count);
+      class_counts_[c] += count;
+    }
 }
 
 /// Throws Error where the samples are none of the earlier model's.

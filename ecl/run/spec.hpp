@@ -39,11 +39,12 @@ struct Spec {
   std::uint64_t batch = 32;
   std::string augment = "none";
   int local_steps = 8;
-  std::string exchanges = "usual";  ///< R: usual, a number, auto, auto:PERCENT
-  double patience = 1;              ///< of a round's own time: how long an exchange waits for the neighbours
-  bool overlap = false;             ///< exchanges but the first come while the next gradients are computed
-  std::string init;                 ///< run whose model is the first one; empty: the model's own first values
-  std::string loss = "usual";       ///< cross-entropy of classes, mse of numbers
+  std::string exchanges = "usual";     ///< R: usual, a number, auto, auto:PERCENT
+  double patience = 1;                 ///< of a round's own time: how long an exchange waits for the neighbours
+  bool overlap = false;                ///< exchanges but the first come while the next gradients are computed
+  std::string init;                    ///< run whose model is the first one; empty: the model's own first values
+  std::string class_weights = "none";  ///< none, balanced, NAME=W,...
+  std::string loss = "usual";          ///< cross-entropy of classes, mse of numbers
   double learning_rate = 0.05;
   std::string schedule = "linear:0.7";
   double momentum = 0, weight_decay = 0;

@@ -64,6 +64,9 @@ Group training_options(Spec& spec) {
     ("loss", field(spec.loss),
      "cross-entropy; mse, mae, huber: the label is a number, to be predicted; its deviation over all sites is the "
      "unit. usual: cross-entropy, or mse after label-kind=number")
+    ("class-weights", field(spec.class_weights),
+     "of each sample's loss in training: none; balanced: all classes count the same, n / (classes n_c), by the counts "
+     "of all sites; NAME=WEIGHT,...: 1 for those that are not named")
     ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
     ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
     ("batch", field(spec.batch), "samples per step")

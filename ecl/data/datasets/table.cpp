@@ -151,8 +151,8 @@ void refuse_quantities(const TableIndex& index, const std::string& path) {
   if (values <= kFew || values * kAlike <= rows) return;
   throw Error(
       "'" + path + "': the labels, " + std::to_string(values) + " different numbers in " + std::to_string(rows) +
-      " rows, look like a quantity: label-kind=number, or --loss mse, learns to predict it; name another column, or say "
-      "label-kind=class if they are classes");
+      " rows, look like a quantity: label-kind=number, or --loss mse, learns to predict it; name another column, or "
+      "say label-kind=class if they are classes");
 }
 
 TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grouped) {

@@ -15,8 +15,13 @@ constexpr std::size_t kCache = std::size_t{6} << 20;  // bytes of activations at
 }  // namespace
 
 template <class T>
-Objective<T>::Objective(const std::string& who, const Architecture& architecture, Shape in, Loss loss)
-    : layers_(architecture, in), dim_(layers_.parameters()), outputs_(layers_.out.channels), loss_(loss) {
+Objective<T>::Objective(const std::string& who, const Architecture& architecture, Shape in, Loss loss,
+                        std::vector<float> class_weights)
+    : layers_(architecture, in),
+      dim_(layers_.parameters()),
+      outputs_(layers_.out.channels),
+      loss_(loss),
+      class_weights_(std::move(class_weights)) {
   if (dim_ > kMostParameters)
     throw Error("model " + who + " would have more than " + std::to_string(kMostParameters) +
                 " parameters; use a smaller one");
@@ -24,7 +29,7 @@ Objective<T>::Objective(const std::string& who, const Architecture& architecture
 }
 
 template <class T>
-typename Objective<T>::Sum Objective<T>::softmax(std::span<const std::int32_t> labels) {
+typename Objective<T>::Sum Objective<T>::softmax(std::span<const std::int32_t> labels, bool weighted) {
   using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
   Sum sum;
   for (std::size_t r = 0; r < labels.size(); ++r) {
@@ -35,9 +40,11 @@ typename Objective<T>::Sum Objective<T>::softmax(std::span<const std::int32_t> l
     const T at_label = row[labels[r]];
     row = (row - top).exp();
     const T total = row.sum();
-    sum.loss += std::log(total) + top - at_label;
+    const double loss = std::log(total) + top - at_label;
     row /= total;
     row[labels[r]] -= 1;
+    if (weighted) row *= static_cast<T>(class_weights_[labels[r]]);
+    sum.loss += weighted ? class_weights_[labels[r]] * loss : loss;
   }
   return sum;
 }
@@ -66,22 +73,21 @@ typename Objective<T>::Sum Objective<T>::residuals(std::span<const float> target
 }
 
 template <class T>
-typename Objective<T>::Sum Objective<T>::compare(const Truth& truth) {
-  return is_regression(loss_) ? residuals(truth.targets) : softmax(truth.labels);
+template <class Samples>
+typename Objective<T>::Sum Objective<T>::compare(const T* w, Samples x, const Truth& truth, bool weighted) {
+  if (values_.size() < truth.size() * outputs_) values_.resize(truth.size() * outputs_);
+  outputs(w, x, truth.size(), values_.data());
+  return is_regression(loss_) ? residuals(truth.targets) : softmax(truth.labels, weighted);
 }
 
 template <class T>
 typename Objective<T>::Sum Objective<T>::evaluate(const T* w, const T* x, const Truth& truth) {
-  if (values_.size() < truth.size() * outputs_) values_.resize(truth.size() * outputs_);
-  outputs(w, x, truth.size(), values_.data());
-  return compare(truth);
+  return compare(w, x, truth, false);
 }
 
 template <class T>
 typename Objective<T>::Sum Objective<T>::evaluate(const T* w, SparseSamples x, const Truth& truth) {
-  if (values_.size() < truth.size() * outputs_) values_.resize(truth.size() * outputs_);
-  outputs(w, x, truth.size(), values_.data());
-  return compare(truth);
+  return compare(w, x, truth, false);
 }
 
 template <class T>
@@ -104,7 +110,7 @@ double Objective<T>::passes(const T* w, Part part, const Truth& truth, T* dw) {
   for (std::size_t p = 0; p < parts; ++p) {  // of equal size, give or take one
     if (p > 0 && meanwhile_) meanwhile_();
     const std::size_t first = samples * p / parts, count = samples * (p + 1) / parts - first;
-    loss += evaluate(w, part(first), truth.subspan(first, count)).loss;
+    loss += compare(w, part(first), truth.subspan(first, count), !class_weights_.empty()).loss;
     Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(values_.data(), static_cast<Eigen::Index>(count * outputs_)) /=
         static_cast<T>(samples);
     backward(static_cast<int>(count), w, part(first), dw);

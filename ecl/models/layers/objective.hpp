@@ -30,7 +30,8 @@ template <class T>
 class Objective {
  public:
   /// `who` is for messages. Throws Error where a layer does not fit.
-  Objective(const std::string& who, const Architecture& architecture, Shape in, Loss loss = Loss::cross_entropy);
+  Objective(const std::string& who, const Architecture& architecture, Shape in, Loss loss = Loss::cross_entropy,
+            std::vector<float> class_weights = {});
 
   std::size_t dim() const { return dim_; }
   std::vector<Slice> slices() const { return layers_.slices(); }
@@ -40,13 +41,15 @@ class Objective {
     double loss = 0;  ///< over the samples
     int hits = 0;     ///< samples whose largest logit is their class
   };
-  /// Mean loss over samples (x: truth.size() rows); its gradient goes to dw, overwritten.
+  /// Mean loss over samples (x: truth.size() rows), each times its class's weight; its gradient goes to dw,
+  /// overwritten.
   double gradient(const T* w, const T* x, const Truth& truth, T* dw);
   double gradient(const T* w, const SparseRows& x, const Truth& truth, T* dw);
   /// To be called between the parts of a batch while gradients are computed.
   void meanwhile(std::function<void()> work) { meanwhile_ = std::move(work); }
   /// What evaluate is about to use.
   void load(const T* w) { layers_.load(w); }
+  /// Without weights.
   Sum evaluate(const T* w, const T* x, const Truth& truth);
   Sum evaluate(const T* w, SparseSamples x, const Truth& truth);
   /// The outputs for so many samples, to `out`.
@@ -66,15 +69,17 @@ class Objective {
   double passes(const T* w, Part part, const Truth& truth, T* dw);
   void backward(int rows, const T* w, const T* x, T* dw);
   void backward(int rows, const T* w, SparseSamples x, T* dw);
-  /// Turns the outputs for the samples into the derivatives of each sample's loss, in place.
-  Sum compare(const Truth& truth);
-  Sum softmax(std::span<const std::int32_t> labels);
+  /// The derivatives of each sample's loss by the outputs are in values_ then.
+  template <class Samples>
+  Sum compare(const T* w, Samples x, const Truth& truth, bool weighted);
+  Sum softmax(std::span<const std::int32_t> labels, bool weighted);
   Sum residuals(std::span<const float> targets);
 
   Sequential<T> layers_;
   std::size_t dim_, part_;
   int outputs_;
   Loss loss_;
+  std::vector<float> class_weights_;
   Values<T> values_;  ///< outputs, then derivatives
   Scratch<T> scratch_;
   std::function<void()> meanwhile_;
