@@ -243,29 +243,26 @@ static void print_measures(std::ostream& out, const Summary& summary, const Expe
   out << line;
 }
 
+/// Per cent of the samples, or the loss of a regression.
+static std::string text_of(const Score& score) {
+  char text[32];
+  const bool classes = std::isfinite(score.accuracy);
+  std::snprintf(text, sizeof text, classes ? "%.2f %%" : "loss %.6g", classes ? score.accuracy : score.loss);
+  return text;
+}
+
 /// What the sites would have reached alone, after a comma, if that was asked for.
 static void print_alone(std::ostream& out, const Summary& summary, const Experiment& experiment) {
   if (!experiment.spec.compare_local || summary.exit_code() != Exit::ok) return;
-  out << std::fixed << std::setprecision(2) << ", each alone "
-      << over_all_sites(summary.sites, &SiteReport::alone).accuracy << " %";
+  out << ", each alone " << text_of(over_all_sites(summary.sites, &SiteReport::alone));
 }
 
 /// Of sites that are each tested on their own samples.
 static void print_sites(std::ostream& out, const Summary& summary, const Experiment& experiment) {
-  out << std::fixed << std::setprecision(2) << "over the " << experiment.data.test_samples() << " test samples of "
-      << summary.sites.size() << " sites";
+  out << "over the " << experiment.data.test_samples() << " test samples of " << summary.sites.size() << " sites";
   if (experiment.data.groups_to_test() > 0) out << " (" << experiment.data.groups_to_test() << " whole groups)";
-  if (experiment.data.target_scale()) {
-    const auto loss = [&](Score SiteReport::*which) { return over_all_sites(summary.sites, which).loss; };
-    out << std::setprecision(4) << ": loss of the average model " << loss(&SiteReport::consensus)
-        << ", of each node's own " << loss(&SiteReport::own);
-    if (experiment.spec.compare_local && summary.exit_code() == Exit::ok)
-      out << ", of each alone " << loss(&SiteReport::alone);
-    out << '\n';
-    return;
-  }
-  out << ": average model " << summary.consensus.accuracy << " %, each node's own model "
-      << over_all_sites(summary.sites, &SiteReport::own).accuracy << " %";
+  out << ": average model " << text_of(summary.consensus) << ", each node's own model "
+      << text_of(over_all_sites(summary.sites, &SiteReport::own));
   print_alone(out, summary, experiment);
   out << '\n';
 }
