@@ -1,79 +1,96 @@
-"""Data that real sites hold, one csv file a site: central training, ecl, gossip and each site alone, over mpirun.
+"""Tables that real sites hold, one csv file a site: central training, ecl, gossip and each site alone.
 
 `bench/sites` starts this. Rows are divided by a column that says where they come from; the sites with most rows take
 part. Three times: test rows are drawn at each site, a quarter of its rows or of its whole groups; each method chooses
-its learning rate and weight decay by its accuracy on a quarter of the other rows, drawn alike; then it trains on all of
-those and is tested, each site on its own rows.
+its learning rate and weight decay in the simulator, by its loss on a quarter of the other rows, drawn alike; then it
+trains on all of those, over mpirun (the next best, should that diverge), and is tested, each site on its own rows.
 """
 import argparse
-import array
 import collections
+import concurrent.futures
 import csv
 import json
 import math
+import os
 import pathlib
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
-from typing import Callable, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SITES, DRAWS = 12, 3
-METHODS = ["central", "ecl", "dpsgd", "local"]
-GRID = [(rate, decay) for rate in ("0.03", "0.1", "0.3", "1") for decay in ("0", "0.003", "0.03")]
-OPTIONS = ["--model", "softmax", "--batch", "16", "--local-steps", "4", "--exchanges", "1", "--topology", "ring",
-           "--eval-every", "0", "--quiet"]
-RAREST = 20  # a level of a category that fewer rows have is no feature
+RATES = {"classes": ("0.01", "0.03", "0.1", "0.3", "1"), "numbers": ("0.001", "0.003", "0.01", "0.03", "0.1")}
+DECAYS = ("0", "0.003", "0.03", "0.1")
 
 
 class Data(NamedTuple):
     name: str
     package: str  # of R
-    table: str
+    table: str  # in R
     site: str  # the column that says where a row comes from
     group: Optional[str]  # what goes to the test as a whole; None: rows
-    label: Callable[[dict], str]  # of a row
-    numbers: dict  # features: name, and what makes it of a row
-    categories: list  # columns of text, coded one-hot
+    label: str
+    numbers: list  # features, by column
+    categories: list  # the same, a feature for each text
+    measures: list  # of the result; by the first one methods are paired and the worst site is found
     epochs: int
+    model: list = ["--model", "softmax"]
+    logarithm: bool = False  # of the label is learned; measured is the label
 
 
-def column(name):
-    return lambda row: float(row[name])
+class Method(NamedTuple):
+    name: str
+    solver: str
+    told: bool = False  # the site is a feature, too
 
 
-def grade(row):
-    return "FEDCBA"[int(row["score"]) // 2]
+METHODS = [Method("central", "local"), Method("ecl", "ecl"), Method("dpsgd", "dpsgd"), Method("local", "local"),
+           Method("central, told the site", "local", True), Method("ecl, told the site", "ecl", True),
+           Method("dpsgd, told the site", "dpsgd", True)]
+BASELINES = {"classes": ["most frequent class", "that of each site"], "numbers": ["mean", "mean of each site"]}
+MEASURES = {"accuracy": ("accuracy, %", "z.1f"), "balanced_accuracy": ("balanced accuracy, %", "z.1f"),
+            "macro_f1": ("macro F1", "z.3f"), "auc": ("AUC", "z.3f"), "log_loss": ("log loss", "z.3f"),
+            "rmse": ("RMSE, $", "z,.0f"), "mae": ("MAE, $", "z,.0f"), "r2": ("R²", "z.3f")}
 
-
-def price(row):
-    """In thousand dollars: four classes of about as many houses each."""
-    dollars = int(row["Sale_Price"])
-    return "0-130" if dollars < 130000 else "130-160" if dollars < 160000 else "160-210" if dollars < 210000 else "210-"
-
-
-HOUSE = ["Lot_Area", "Year_Built", "Year_Remod_Add", "Year_Sold", "Total_Bsmt_SF", "First_Flr_SF", "Second_Flr_SF",
-         "Gr_Liv_Area", "Full_Bath", "Half_Bath", "Bedroom_AbvGr", "TotRms_AbvGrd", "Fireplaces", "Garage_Cars",
-         "Garage_Area"]
+HOUSES = Data(
+    "houses", "modeldata", "subset(transform(ames, Log_Price = log(Sale_Price)), Gr_Liv_Area <= 4000)",
+    "Neighborhood", None, "Sale_Price",
+    ["Lot_Area", "Year_Built", "Year_Remod_Add", "Year_Sold", "Total_Bsmt_SF", "First_Flr_SF", "Second_Flr_SF",
+     "Gr_Liv_Area", "Full_Bath", "Half_Bath", "Bedroom_AbvGr", "TotRms_AbvGrd", "Fireplaces", "Garage_Cars",
+     "Garage_Area"],
+    ["Bldg_Type", "Central_Air", "Foundation", "Heating_QC", "Overall_Cond"],
+    ["rmse", "mae", "r2"], 100, ["--model", "linear", "--loss", "mse"])
 DATA = [
-    Data("chemistry", "mlmRev", "Chem97", "lea", "school", grade,
-         {"gcse": column("gcsescore"), "age": column("age")}, ["gender"], 20),
-    Data("contraception", "mlmRev", "Contraception", "district", None, lambda row: row["use"],
-         {"age": column("age"), "age squared": lambda row: float(row["age"]) ** 2}, ["livch", "urban"], 100),
-    Data("houses", "modeldata", "ames", "Neighborhood", None, price, {name: column(name) for name in HOUSE},
-         ["Bldg_Type", "Central_Air", "Foundation", "Heating_QC", "Overall_Cond"], 60),
+    Data("chemistry", "mlmRev", 'transform(Chem97, grade = strsplit("FEDCBA", "")[[1]][score / 2 + 1])', "lea",
+         "school", "grade", ["gcsescore", "age"], ["gender"], ["accuracy", "macro_f1", "log_loss"], 20),
+    Data("contraception", "mlmRev", "transform(Contraception, age_squared = age^2)", "district", None, "use",
+         ["age", "age_squared"], ["livch", "urban"], ["accuracy", "balanced_accuracy", "auc", "log_loss"], 100),
+    HOUSES,
+    HOUSES._replace(name="houses-log", logarithm=True),
+    HOUSES._replace(name="houses-mlp", model=["--model", "mlp:32", "--loss", "mse"]),
 ]
 
 
-# --- from a table to a file a site ---
+def kind(data):
+    """Of label."""
+    return "numbers" if "rmse" in data.measures else "classes"
+
+
+# --- from a table to files ---
 
 def rows_of(data, folder):
     """The table, as Debian's R package has it."""
-    path = folder / f"{data.table}.csv"
-    subprocess.run(["Rscript", "--vanilla", "-e", f'data({data.table}, package = "{data.package}"); '
-                    f'write.csv({data.table}, "{path}", row.names = FALSE)'], check=True)
+    path = folder / "table.csv"
+    subprocess.run(["Rscript", "--vanilla", "-e", f'data(list = c("Chem97", "Contraception", "ames"), package = '
+                    f'"{data.package}"); write.csv({data.table}, "{path}", row.names = FALSE)'],
+                   check=True, stderr=subprocess.DEVNULL)
+    return table(path)
+
+
+def table(path):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -91,183 +108,256 @@ def take_quarter(rows, group, draw):
     return others, taken
 
 
-def coder(data, rows):
-    """(names of the columns, what makes a row's cells): numbers as they are, categories one-hot, the label last."""
-    levels = [(name, level) for name in data.categories
-              for level, count in sorted(collections.Counter(row[name] for row in rows).items()) if count >= RAREST]
-    names = [*data.numbers, *(f"{name}={level}" for name, level in levels), "label"]
-
-    def cells(row):
-        return [*(make(row) for make in data.numbers.values()), *(int(row[name] == level) for name, level in levels),
-                data.label(row)]
-
-    return names, cells
-
-
-def write_files(names, cells, data, rows, sites, draw, folder):
-    """Rows to train and to test on as {part}{node}.csv of each site and {part}-all.csv. {part: the sites' rows}"""
+def write_files(data, rows, sites, draw, folder):
+    """Rows to train and to test on as {part}-{node}.csv of each site and {part}-all.csv. {part: the sites' rows}"""
     folder.mkdir(parents=True)
     parts = {"site": [], "test": [], "fit": [], "check": []}  # fit and check: to choose by; together they are site
     for site in sites:
         train, test = take_quarter([row for row in rows if row[data.site] == site], data.group, draw)
-        fit, check = take_quarter(train, data.group, draw)
-        for members, by_site in zip((train, test, fit, check), parts.values()):
-            by_site.append([cells(row) for row in members])
+        for members, by_site in zip((train, test, *take_quarter(train, data.group, draw)), parts.values()):
+            by_site.append(members)
     for part, by_site in parts.items():
-        for end, members in [*enumerate(by_site), ("-all", sum(by_site, []))]:
-            with open(folder / f"{part}{end}.csv", "w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows([names, *members])
+        for end, members in [*enumerate(by_site), ("all", sum(by_site, []))]:
+            with open(folder / f"{part}-{end}.csv", "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, rows[0])
+                writer.writeheader()
+                writer.writerows(members)
     return parts
 
 
 # --- training ---
 
-class Score(NamedTuple):
-    hits: list  # per cent, by site
-    accuracy: float
-    loss: float
+class Diverged(Exception):
+    pass
 
 
-def weighted(hits, losses, weights):
-    def mean(values):
-        return sum(value * weight for value, weight in zip(values, weights)) / sum(weights)
-    return Score(hits, mean(hits), mean(losses))
+class Draw(NamedTuple):
+    ecl: str
+    data: Data
+    seed: int
+    files: pathlib.Path
+    parts: dict
 
 
-def table(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def train(ecl, data, method, choice, seed, files, parts, out):
-    """The models that the sites end with, each on its own test rows; central: one model on all. None: it diverged."""
-    central = method == "central"
-    learn, test = (f"{files}/{part}{'-all' if central else '{node}'}.csv" for part in parts)
-    launcher = [] if central else ["mpirun", "-n", str(SITES)]
-    command = [*launcher, ecl, "train", *OPTIONS, "--dataset", "csv:label=label", "--data", learn, "--test", test,
-               "--solver", "local" if central else method, "--epochs", str(data.epochs), "--lr", choice[0],
-               "--weight-decay", choice[1], "--seed", str(seed), "--out", str(out)]
-    result = subprocess.run(command, capture_output=True, text=True)
+def call(command):
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if result.returncode == 4:
-        return None
+        raise Diverged
     if result.returncode != 0:
-        sys.exit(f"{' '.join(command)}\n{result.stderr.strip()}")
-    last = {int(row["node"]): row for row in table(out / "metrics.csv")}
-    if central:
-        return Score([], float(last[0]["accuracy"]), float(last[0]["loss"]))
-    sites = table(out / "sites.csv")
-    return weighted([float(site["accuracy_own"]) for site in sites], [float(last[n]["loss"]) for n in range(SITES)],
-                    [int(site["test_samples"]) for site in sites])
+        sys.exit(f"{' '.join(map(str, command))}\n{result.returncode}: {result.stderr.strip()}")
 
 
-def best_choice(ecl, data, method, seed, files):
-    """Of the grid, by accuracy on the rows kept apart for that; of equals, by log loss."""
-    scores = {}
-    for choice in GRID:
-        out = files / f"choice-{method}-{'-'.join(choice)}"
-        score = train(ecl, data, method, choice, seed, files, ("fit", "check"), out)
-        scores[choice] = (-score.accuracy, score.loss) if score else (0, math.inf)
-    return min(scores, key=scores.get)
+def train(draw, method, choice, rehearsal, out):
+    """[(directory, summary)] of the run; of local, of each site's own. A rehearsal is simulated."""
+    data = draw.data
+    launcher = ["mpirun", "-n", SITES, draw.ecl, "train"]
+    if rehearsal or method.solver == "local":
+        launcher = [draw.ecl, "simulate", "--nodes", 1 if method.solver == "local" else SITES]
+    learn, test = (draw.files / part for part in (("fit", "check") if rehearsal else ("site", "test")))
+    categories = [*data.categories, *([data.site] if method.told else [])]
+    label = "Log_Price" if data.logarithm else data.label
+    options = [*data.model, "--solver", method.solver, "--dataset", f"csv:label={label},features="
+               f"{'|'.join([*data.numbers, *categories])},categorical={'|'.join(categories)}",
+               *(["--exchanges", 4] if method.solver == "dpsgd" else []),  # as many as ecl's
+               "--epochs", data.epochs, "--batch", 16, "--local-steps", 4, "--lr", choice[0], "--weight-decay",
+               choice[1], "--seed", draw.seed, "--eval-every", 0, "--quiet"]
+    runs = []
+    for who in range(SITES) if method.name == "local" else ["all" if method.solver == "local" else "{node}"]:
+        directory = pathlib.Path(f"{out}-{len(runs)}")
+        call([*launcher, *options, "--data", f"{learn}-{who}.csv", "--test", f"{test}-{who}.csv", "--out", directory])
+        runs.append((directory, json.loads((directory / "summary.json").read_text())))
+    return runs
 
 
-class Softmax:
-    """The model that a run left, to predict with: of one model on one test set ecl tells no accuracy by site."""
+def choices_by_loss(draw, method):
+    """The grid, best first: by the loss on the rows kept apart for that."""
+    def loss(choice):
+        try:
+            runs = train(draw, method, choice, True, draw.files / f"choice-{method.name}-{'-'.join(choice)}")
+        except Diverged:
+            return math.inf
+        return sum(run["test_samples"] * (run.get("test_log_loss") or run["test_rmse"] ** 2) for _, run in runs)
 
-    def __init__(self, run):
-        content = (run / "model" / "model.safetensors").read_bytes()
-        start = 8 + int.from_bytes(content[:8], "little")
-        arrays = json.loads(content[8:start])
-        numbers = {name: array.array("f", content[slice(*(start + at for at in arrays[name]["data_offsets"]))])
-                   for name in ("linear.weight", "linear.bias")}
-        inputs = json.loads((run / "model" / "model.json").read_text())
-        self.mean, self.deviation, self.classes = inputs["mean"], inputs["deviation"], inputs["classes"]
-        width = len(self.mean)
-        self.weights = [numbers["linear.weight"][c * width:(c + 1) * width] for c in range(len(self.classes))]
-        self.biases = numbers["linear.bias"]
-
-    def __call__(self, cells):
-        x = [(cell - mean) / deviation for cell, mean, deviation in zip(cells, self.mean, self.deviation)]
-        scores = [b + sum(w_j * x_j for w_j, x_j in zip(w, x)) for w, b in zip(self.weights, self.biases)]
-        return self.classes[scores.index(max(scores))]
+    grid = [(rate, decay) for rate in RATES[kind(draw.data)] for decay in DECAYS]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        return [choice for _, choice in sorted(zip(threads.map(loss, grid), grid), key=lambda pair: pair[0])]
 
 
-def per_cent_right(predict, rows):
-    return 100 * statistics.fmean(predict(row[:-1]) == row[-1] for row in rows)
+def train_best(draw, method):
+    """(choice, runs): the best that does not diverge over mpirun, with all rows that are not for the test."""
+    for choice in choices_by_loss(draw, method):
+        try:
+            return choice, train(draw, method, choice, False, draw.files / f"{method.name}-{'-'.join(choice)}")
+        except Diverged:
+            continue
+    sys.exit(f"{draw.files}: {method.name} diverges with every choice")
 
 
-def by_shares(train_rows, test_rows):
-    """Without a model: each site predicts the classes' shares of its list of training rows, one more of each class."""
-    classes = sorted({row[-1] for rows in train_rows for row in rows})
-    hits, losses = [], []
-    for seen, test in zip(train_rows, test_rows):
-        counts = collections.Counter(classes) + collections.Counter(row[-1] for row in seen)
-        most = max(counts, key=counts.get)
-        hits.append(per_cent_right(lambda _: most, test))
-        losses.append(statistics.fmean(-math.log(counts[row[-1]] / sum(counts.values())) for row in test))
-    return weighted(hits, losses, [len(rows) for rows in test_rows])
+# --- how good it is ---
+
+class Score(NamedTuple):
+    over_all: dict  # the measures, over all sites' test rows
+    by_site: list  # the same of each site's
+    sent: float = 0  # MB
 
 
-# --- one data set ---
+def evaluate(draw, run, test):
+    """Of the model of a run on a file: the measures, and the scores of the second of two classes."""
+    data = draw.data
+    out = test.with_name(f"{run.name}-on-{test.stem}")
+    if data.logarithm or "auc" in data.measures:
+        call([draw.ecl, "predict", run, "--data", test, "--out", f"{out}.csv"])
+        labels, predictions = [row[data.label] for row in table(test)], table(f"{out}.csv")
+    if data.logarithm:
+        return of_numbers([float(label) for label in labels], [math.exp(float(p["prediction"])) for p in predictions])
+    call([draw.ecl, "evaluate", run, "--data", test, "--out", f"{out}.json"])
+    found = json.loads(pathlib.Path(f"{out}.json").read_text())
+    if "confusion" in found:
+        found["confusion"] = {(label, prediction): count for label, row in zip(found["classes"], found["confusion"])
+                              for prediction, count in zip(found["classes"], row)}
+    if "auc" in data.measures:
+        found["scores"] = [(float(p[f"probability of {found['classes'][1]}"]), label == found["classes"][1])
+                           for label, p in zip(labels, predictions)]
+    return found
 
-def compare(ecl, data, folder):
+
+def of_numbers(labels, predictions):
+    errors = [prediction - label for label, prediction in zip(labels, predictions)]
+    return {"samples": len(errors), "rmse": math.sqrt(statistics.fmean(error ** 2 for error in errors)),
+            "mae": statistics.fmean(map(abs, errors))}
+
+
+def of_shares(seen, test):
+    """Without a model: predicted are the shares of the classes that were seen, one more of each."""
+    most, all_seen = max(seen, key=seen.get), sum(seen.values())
+    last = max(seen)
+    return {"samples": len(test), "accuracy": 100 * test.count(most) / len(test),
+            "log_loss": statistics.fmean(-math.log(seen[label] / all_seen) for label in test),
+            "confusion": collections.Counter((label, most) for label in test),
+            "scores": [(seen[last] / all_seen, label == last) for label in test]}
+
+
+def together(data, sites, test_rows):
+    """The measures over all sites' rows, from each site's."""
+    def mean(values):
+        return sum(site["samples"] * value for site, value in zip(sites, values)) / sum(s["samples"] for s in sites)
+
+    if "rmse" in sites[0]:
+        square = mean([site["rmse"] ** 2 for site in sites])
+        labels = [float(row[data.label]) for row in sum(test_rows, [])]
+        return {"rmse": math.sqrt(square), "mae": mean([site["mae"] for site in sites]),
+                "r2": 1 - square / statistics.pvariance(labels)}
+    found = {name: mean([site[name] for site in sites]) for name in ("accuracy", "log_loss")}
+    confusion = sum((collections.Counter(site["confusion"]) for site in sites), collections.Counter())
+    labels, predictions = collections.Counter(), collections.Counter()
+    for (label, prediction), count in confusion.items():
+        labels[label] += count
+        predictions[prediction] += count
+    hits = {label: confusion[label, label] for label in labels}
+    found["balanced_accuracy"] = statistics.fmean(100 * hits[label] / labels[label] for label in labels)
+    found["macro_f1"] = statistics.fmean(2 * hits[label] / (labels[label] + predictions[label]) for label in labels)
+    if "auc" in data.measures:
+        found["auc"] = auc(sum((site["scores"] for site in sites), []))
+    return found
+
+
+def auc(scores):
+    """Of pairs (score, whether it is of the second class)."""
+    yes, no = ([score for score, second in scores if second == which] for which in (True, False))
+    return statistics.fmean((a > b) + (a == b) / 2 for a in yes for b in no)
+
+
+def score(draw, runs):
+    """Of one run, or of a run a site: each site's own test rows are predicted."""
+    tests = [draw.files / f"test-{site}.csv" for site in range(SITES)]
+    by_site = [evaluate(draw, runs[site if len(runs) > 1 else 0][0], test) for site, test in enumerate(tests)]
+    if len(runs) > 1 or draw.data.logarithm:
+        over_all = together(draw.data, by_site, draw.parts["test"])
+    else:
+        over_all = evaluate(draw, runs[0][0], draw.files / "test-all.csv")
+    return Score(over_all, by_site, runs[0][1]["bytes_sent"] / 1e6)
+
+
+def without_model(draw, by_site):
+    """The most frequent class and the classes' shares, or the mean: of all training rows, or of each site's."""
+    data = draw.data
+    seen, test = ([[row[data.label] for row in rows] for rows in draw.parts[part]] for part in ("site", "test"))
+    used = seen if by_site else [sum(seen, [])] * SITES
+    if kind(data) == "numbers":
+        means = [statistics.fmean(map(float, labels)) for labels in used]
+        scores = [of_numbers([float(label) for label in labels], [mean] * len(labels))
+                  for mean, labels in zip(means, test)]
+    else:
+        classes = collections.Counter(set(sum(seen, [])))
+        scores = [of_shares(classes + collections.Counter(labels), tests) for labels, tests in zip(used, test)]
+    return Score(together(data, scores, draw.parts["test"]), scores)
+
+
+# --- one table ---
+
+def compare(ecl, data, draws, folder):
+    folder.mkdir(parents=True)
     rows = rows_of(data, folder)
     sites = [site for site, _ in collections.Counter(row[data.site] for row in rows).most_common(SITES)]
     rows = [row for row in rows if row[data.site] in sites]
-    names, cells = coder(data, rows)
     scores, choices = collections.defaultdict(list), collections.defaultdict(list)
-    for seed in range(1, DRAWS + 1):
-        files = folder / data.name / f"draw{seed}"
-        parts = write_files(names, cells, data, rows, sites, random.Random(f"{data.name} {seed}"), files)
+    for seed in range(1, draws + 1):
+        files, dice = folder / f"draw{seed}", random.Random(f"{data.package} {data.site} {seed}")
+        draw = Draw(ecl, data, seed, files, write_files(data, rows, sites, dice, files))
         for method in METHODS:
-            choice = best_choice(ecl, data, method, seed, files)
-            score = train(ecl, data, method, choice, seed, files, ("site", "test"), files / method)
-            if score is None:
-                sys.exit(f"{files / method}: diverged with {choice}, which was chosen")
-            if method == "central":
-                model = Softmax(files / method)
-                score = score._replace(hits=[per_cent_right(model, test) for test in parts["test"]])
-            scores[method].append(score)
-            choices[method].append(" / ".join(choice))
-        scores["most frequent class"].append(by_shares([sum(parts["site"], [])] * SITES, parts["test"]))
-        scores["the same of each site"].append(by_shares(parts["site"], parts["test"]))
-    print(f"{data.name}: {len(rows):,} rows of {SITES} sites, {sum(map(len, parts['test'])):,} of them for the test; "
-          f"{len(names) - 1} features, {len({data.label(row) for row in rows})} classes\n")
-    method_table(scores, choices)
+            choice, runs = train_best(draw, method)
+            scores[method.name].append(score(draw, runs))
+            choices[method.name].append(" / ".join(choice))
+        for by_site, name in enumerate(BASELINES[kind(data)]):
+            scores[name].append(without_model(draw, by_site))
+    tests = sum(map(len, draw.parts["test"]))
+    print(f"`{data.name}`: {len(rows):,} rows of {SITES} sites, {tests:,} of them for the test\n")
+    method_table(data, scores, choices)
     site_table(data, rows, sites, scores)
     sys.stdout.flush()
 
 
 def spread(values, form):
-    return f"{statistics.fmean(values):{form}} ± {statistics.stdev(values):{form.lstrip('+')}}"
+    deviation = f" ± {statistics.stdev(values):{form.lstrip('+')}}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):{form}}{deviation}"
 
 
-def by_site(draws):
-    """Mean accuracy over the draws, by site."""
-    return [statistics.fmean(values) for values in zip(*(score.hits for score in draws))]
+def of_sites(draws, measure):
+    """Means over the draws, by site."""
+    return [statistics.fmean(values) for values in zip(*([site[measure] for site in draw.by_site] for draw in draws))]
 
 
-def method_table(scores, choices):
-    print("| | accuracy, % | less central's | log loss | worst site, % | rate / weight decay |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for method, draws in scores.items():
-        less = [score.accuracy - central.accuracy for score, central in zip(draws, scores["central"])]
-        print(f"| {method} | {spread([score.accuracy for score in draws], '.1f')} "
-              f"| {'' if method == 'central' else spread(less, '+.1f')} "
-              f"| {spread([score.loss for score in draws], '.3f')} | {min(by_site(draws)):.1f} "
-              f"| {', '.join(choices[method])} |")
+def method_table(data, scores, choices):
+    first = data.measures[0]
+    worst = max if first == "rmse" else min
+    names = [MEASURES[measure][0] for measure in data.measures]
+    print("|", " | ".join(["", names[0], "less central's", *names[1:], "worst site", "MB sent", "rate / weight decay"]),
+          "|")
+    print(f"|---|{'---:|' * (len(names) + 4)}")
+    for name, draws in scores.items():
+        cells = [spread([draw.over_all[measure] for draw in draws], MEASURES[measure][1]) for measure in data.measures]
+        form = MEASURES[first][1]
+        less = [draw.over_all[first] - central.over_all[first] for draw, central in zip(draws, scores["central"])]
+        cells[1:1] = ["" if name == "central" else spread(less, f"+{form}")]
+        sent = statistics.fmean(draw.sent for draw in draws)
+        print("|", " | ".join([name, *cells, f"{worst(of_sites(draws, first)):{form}}", f"{sent:.1f}" if sent else "",
+                               ", ".join(choices[name])]), "|")
     print()
 
 
 def site_table(data, rows, sites, scores):
-    classes = sorted({data.label(row) for row in rows})
-    print(f"| {data.site} | rows | {', '.join(classes)}: % | {' | '.join(METHODS)} | its most frequent class |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    columns = [by_site(scores[name]) for name in [*METHODS, "the same of each site"]]
-    for site, *accuracies in zip(sites, *columns):
-        labels = [data.label(row) for row in rows if row[data.site] == site]
-        shares = ", ".join(f"{100 * labels.count(name) / len(labels):.0f}" for name in classes)
-        cells = [site.replace("_", " "), str(len(labels)), shares, *(f"{accuracy:.1f}" for accuracy in accuracies)]
-        print(f"| {' | '.join(cells)} |")
+    """The first of the measures, by site, beside what the site's labels are."""
+    classes = sorted({row[data.label] for row in rows}) if data.measures[0] == "accuracy" else []
+    names = [name for name in scores if "dpsgd, " not in name]
+    print("|", " | ".join([data.site, "rows", f"{', '.join(classes)}: %" if classes else "mean, $", *names]), "|")
+    print(f"|---|{'---:|' * (len(names) + 2)}")
+    columns = [of_sites(scores[name], data.measures[0]) for name in names]
+    for site, *values in zip(sites, *columns):
+        labels = [row[data.label] for row in rows if row[data.site] == site]
+        held = (", ".join(f"{100 * labels.count(name) / len(labels):.0f}" for name in classes) if classes
+                else f"{statistics.fmean(map(float, labels)):,.0f}")
+        print("|", " | ".join([site.replace("_", " "), str(len(labels)), held,
+                               *(f"{value:{MEASURES[data.measures[0]][1]}}" for value in values)]), "|")
     print()
 
 
@@ -275,14 +365,16 @@ def main():
     parser = argparse.ArgumentParser(prog="bench/sites", add_help=False)
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--ecl", default=str(ROOT / "build" / "ecl"))
+    parser.add_argument("--draws", type=int, default=DRAWS)
+    parser.add_argument("--data", action="append", choices=[data.name for data in DATA])
     arguments = parser.parse_args()
     if arguments.out and arguments.out.exists():
         sys.exit(f"{arguments.out}: something is there already; choose another --out or remove it")
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.out or pathlib.Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
         for data in DATA:
-            compare(arguments.ecl, data, folder)
+            if not arguments.data or data.name in arguments.data:
+                compare(arguments.ecl, data, arguments.draws, folder / data.name)
 
 
 if __name__ == "__main__":
