@@ -133,6 +133,7 @@ class Diverged(Exception):
 
 class Draw(NamedTuple):
     ecl: str
+    mode: str
     data: Data
     seed: int
     files: pathlib.Path
@@ -160,7 +161,7 @@ def train(draw, method, choice, rehearsal, out):
                f"{'|'.join([*data.numbers, *categories])},categorical={'|'.join(categories)}",
                *(["--exchanges", 4] if method.solver == "dpsgd" else []),  # as many as ecl's
                "--epochs", data.epochs, "--batch", 16, "--local-steps", 4, "--lr", choice[0], "--weight-decay",
-               choice[1], "--seed", draw.seed, "--eval-every", 0, "--quiet"]
+               choice[1], "--seed", draw.seed, "--mode", draw.mode, "--eval-every", 0, "--quiet"]
     runs = []
     for who in range(SITES) if method.name == "local" else ["all" if method.solver == "local" else "{node}"]:
         directory = pathlib.Path(f"{out}-{len(runs)}")
@@ -288,22 +289,23 @@ def without_model(draw, by_site):
         scores = [of_numbers([float(label) for label in labels], [mean] * len(labels))
                   for mean, labels in zip(means, test)]
     else:
-        classes = collections.Counter(set(sum(seen, [])))
+        classes = collections.Counter(sorted(set(sum(seen, []))))  # of equals the first is the most frequent
         scores = [of_shares(classes + collections.Counter(labels), tests) for labels, tests in zip(used, test)]
     return Score(together(data, scores, draw.parts["test"]), scores)
 
 
 # --- one table ---
 
-def compare(ecl, data, draws, folder):
+def compare(arguments, data, folder):
     folder.mkdir(parents=True)
     rows = rows_of(data, folder)
     sites = [site for site, _ in collections.Counter(row[data.site] for row in rows).most_common(SITES)]
     rows = [row for row in rows if row[data.site] in sites]
     scores, choices = collections.defaultdict(list), collections.defaultdict(list)
-    for seed in range(1, draws + 1):
+    for seed in range(1, arguments.draws + 1):
         files, dice = folder / f"draw{seed}", random.Random(f"{data.package} {data.site} {seed}")
-        draw = Draw(ecl, data, seed, files, write_files(data, rows, sites, dice, files))
+        draw = Draw(arguments.ecl, arguments.mode, data, seed, files,
+                    write_files(data, rows, sites, dice, files))
         for method in METHODS:
             choice, runs = train_best(draw, method)
             scores[method.name].append(score(draw, runs))
@@ -366,6 +368,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--ecl", default=str(ROOT / "build" / "ecl"))
     parser.add_argument("--draws", type=int, default=DRAWS)
+    parser.add_argument("--mode", choices=["lock-step", "async"], default="lock-step")
     parser.add_argument("--data", action="append", choices=[data.name for data in DATA])
     arguments = parser.parse_args()
     if arguments.out and arguments.out.exists():
@@ -374,7 +377,7 @@ def main():
         folder = arguments.out or pathlib.Path(scratch)
         for data in DATA:
             if not arguments.data or data.name in arguments.data:
-                compare(arguments.ecl, data, arguments.draws, folder / data.name)
+                compare(arguments, data, folder / data.name)
 
 
 if __name__ == "__main__":
