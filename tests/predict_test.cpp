@@ -257,6 +257,8 @@ TEST_F(Predict, NumbersInTheLabelsOwnUnit) {
     EXPECT_EQ(lines[0], "row,prediction");
     EXPECT_NEAR(std::stod(lines[1].substr(2)), python["first"].get<double>(), 1e-2);
   }
+  const Outcome hasty = run(tool("simulate --quiet --nodes 3 --steps 2 --lr 1e-6 --model linear --loss mse " + data));
+  EXPECT_NE(hasty.err.find("no better than the labels' mean"), std::string::npos) << hasty.err;
   for (const std::string solver : {"pdmm", "admm", "ecl --batch 1000 --lr 0.1"}) {  // exact steps, and many
     const std::string directory =
         trained("--model linear --loss mse --lr-schedule constant --local-steps 1 --solver " + solver + " " + data,

@@ -123,6 +123,19 @@ static void score_consensus(Summary& summary, const Experiment& experiment, cons
   summary.distance_to_optimum = relative_distance(x, optimum);
 }
 
+/// What is said of a model that is of less use than none; empty of others.
+static std::string worse_than_none(const Measures& measures) {
+  const RegressionMeasures* numbers = measures.regression();
+  const ClassifierMeasures* classes = measures.classifier();
+  const bool worse = numbers ? numbers->r2() < 0
+                             : classes->log_loss() > classes->baseline_log_loss() &&
+                                   classes->accuracy() <= classes->baseline_accuracy();
+  if (!worse) return "";
+  return std::string("the average model is no better than ") +
+         (numbers ? "the labels' mean (R2 below 0)" : "always the most frequent class, and its log loss is worse") +
+         ": train longer, or try another --lr";
+}
+
 void judge(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
   score_consensus(summary, experiment, mean);
   const double error = consensus_error_of(summary.rows), limit = experiment.spec.consensus_error;
@@ -133,6 +146,8 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
     summary.warnings.push_back("label " + ecl::quoted(label) +
                                " is in test samples alone, where it counts as wrong; is it spelt as in training?");
   const bool over = summary.verdict == Verdict::converged || summary.verdict == Verdict::finished;
+  if (over && summary.measures && summary.measures->samples() > 0)
+    if (const std::string text = worse_than_none(*summary.measures); !text.empty()) summary.warnings.push_back(text);
   if (!over || !experiment.exchanges()) return;
   std::ostringstream text;
   text << std::setprecision(2);
