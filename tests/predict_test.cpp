@@ -333,6 +333,64 @@ TEST_F(Predict, OfSitesThatScaleByThemselvesSaysWhose) {
   EXPECT_EQ(count(first.out, "\n"), 51u);
   EXPECT_NE(first.out, other.out);
   expect_error("predict " + directory + " --node 7 --data " + path("site0.csv"), "there is no file");
+  EXPECT_EQ(evaluated(directory)["accuracy"], summary_of(directory)["test_accuracy_consensus"]) << "each by its own";
+
+  const std::string again = trained(
+      "--dataset csv:label=outcome --data " + path("site{node}.csv") + " --lr 1e-12 --init " + directory, "again");
+  EXPECT_EQ(evaluated(again), evaluated(directory)) << "each site goes on with a scaling of its own";
+  EXPECT_EQ(read_file(again + "/model/model-2.json").find("\"mean\": null"), std::string::npos);
+}
+
+TEST_F(Predict, TablesWithoutAHeaderAreReadByPosition) {
+  std::string rows;
+  for (int n = 0; n < 120; ++n) {
+    const bool dark = n % 2 == 0;
+    rows += number(noise() + dark) + (dark ? ",black" : n % 3 == 0 ? ",red" : ",white") + (dark ? ",1\n" : ",0\n");
+  }
+  write_file(scratch_ / "rows.csv", rows);
+  const std::string directory =
+      trained("--dataset csv:categorical=auto --data " + path("rows.csv") + " --test " + path("rows.csv"));
+  EXPECT_EQ(Json::parse(read_file(directory + "/model/model.json"))["features"].size(), 0u);
+  EXPECT_EQ(evaluated(directory, path("rows.csv"))["accuracy"], summary_of(directory)["test_accuracy_consensus"]);
+  write_file(scratch_ / "one.csv", "0.5,red\n");
+  expect_error("predict " + directory + " --data " + path("one.csv"), "perhaps the first row was taken for one", 5);
+}
+
+TEST_F(Predict, NamesakesAreRefused) {
+  write_file(scratch_ / "rows.csv", "x,x,kind\n1,2,a\n2,3,b\n3,1,a\n");
+  expect_error("simulate --quiet --nodes 1 --dataset csv --data " + path("rows.csv"),
+               "columns 1 and 2 have the same name, 'x'");
+  const std::string directory = trained(tables());
+  write_file(scratch_ / "rows.csv", "weight,weight,\"blood, mg\"\n1,2,3\n");
+  expect_error("predict " + directory + " --data " + path("rows.csv"), "two columns 'weight'");
+}
+
+TEST_F(Predict, LongCodesAreLevelsOfTheirOwn) {
+  std::string rows = "code,kind\n";
+  for (int n = 0; n < 80; ++n) rows += std::to_string(100000001 + n % 4) + (n % 4 < 2 ? ",a\n" : ",b\n");
+  write_file(scratch_ / "rows.csv", rows);
+  const std::string directory = trained("--dataset csv:categorical=code --data " + path("rows.csv"));
+  EXPECT_EQ(Json::parse(read_file(directory + "/model/model.json"))["inputs"][0]["levels"],
+            Json({"100000001", "100000002", "100000003", "100000004"}));
+  EXPECT_EQ(evaluated(directory, path("rows.csv"))["accuracy"], 100);
+}
+
+TEST_F(Predict, AnEarlierModelMeetsGapsThatItDidNotKnow) {
+  write_text_table("gaps.csv", 100);
+  std::string whole = "age,colour,kind\n";
+  for (int n = 0; n < 90; ++n) whole += number(40 + 9 * noise()) + (n % 2 == 0 ? ",black,night\n" : ",red,day\n");
+  write_file(scratch_ / "whole.csv", whole);
+  const std::string csv = "--dataset csv:ignore=colour", gaps = " --data " + path("gaps.csv");
+  const std::string first = trained(csv + " --data " + path("whole.csv"), "first");
+  const std::string second = trained(csv + ",missing=indicator" + gaps + " --init " + first, "second");
+  EXPECT_EQ(evaluated(second, path("gaps.csv"))["samples"], 100) << "filled by the earlier means, without an indicator";
+  const std::string raw = trained(csv + ",standardise=0 --data " + path("whole.csv"), "raw");
+  expect_error("simulate --quiet --nodes 3 " + csv + ",missing=mean" + gaps + " --init " + raw, "has no means to fill");
+
+  const std::string filled = trained(csv + ",missing=mean" + gaps, "filled");
+  ASSERT_EQ(run(tool("convert " + csv + " --data " + path("whole.csv") + " --out " + path("arrays"))).exit_code, 0);
+  EXPECT_GT(parameters_of(trained("--dataset npy --data " + path("arrays") + " --init " + filled, "mapped")).size(),
+            0u);
 }
 
 }  // namespace

@@ -225,8 +225,13 @@ std::string level_name(float value) {
 }
 
 std::string level_name(std::string_view cell) {
+  constexpr double kExactFloat = 1 << 24,
+                   kExact = 9007199254740992;  // whole numbers up to there: codes have many digits
   const std::optional<double> value = cell_value(cell);
-  return value ? level_name(static_cast<float>(*value)) : unescaped(cell);
+  if (!value || std::abs(*value) > kExact) return unescaped(cell);
+  if (*value == std::floor(*value) && std::abs(*value) > kExactFloat)
+    return std::to_string(static_cast<std::int64_t>(*value));
+  return level_name(static_cast<float>(*value));
 }
 
 bool looks_like_date(std::string_view cell) {

@@ -134,7 +134,6 @@ void Dataset::scale(const Scale& scale) {
   std::vector<double> factor;
   for (const double deviation : scale.deviation) factor.push_back(1 / deviation);
   if (auto* const mapped = std::get_if<MappedRows>(&rows_)) {
-    ECL_CHECK(scale.fill.empty());
     mapped->mean = scale.mean, mapped->factor = std::move(factor);
     return;
   }

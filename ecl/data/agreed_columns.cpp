@@ -51,6 +51,12 @@ std::vector<std::string> levels_of_numbers(const Dataset& data, std::size_t c, c
   }
   const std::string& column = data.schema.inputs[c].name;
   if (values.size() > kMostLevels) throw Error(place + ": " + too_many(column));
+  constexpr float kExact = 1 << 24;
+  if (!values.empty() && std::max(std::abs(*values.begin()), std::abs(*values.rbegin())) > kExact)
+    throw Error(place + ": column '" + column +
+                "' holds numbers of more digits than features keep, and text at another "
+                "site; name it: categorical=" +
+                column);
   std::vector<std::string> levels;
   for (const float value : values) levels.push_back(level_name(value));
   return levels;
@@ -62,6 +68,7 @@ std::string tell_levels(const TrainTest& data, const std::string& letters, const
   for (std::size_t c = 0; c < letters.size(); ++c) {
     if (!(letters[c] & kCategorical)) continue;
     std::vector<std::string> levels = data.train.schema.inputs[c].levels;
+    if (levels.size() > kMostLevels) throw Error(place + ": " + too_many(data.train.schema.inputs[c].name));
     if (levels.empty()) levels = levels_of_numbers(data.train, c, place + " ('" + data.source + "')");
     archive.list(levels);
   }
@@ -172,7 +179,11 @@ void agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const s
   std::string letters = joined(said);
   std::vector<Column> columns;
   if (earlier) columns = columns_as_before(*earlier, held[0].train.schema.inputs, letters);
-  if (!any(letters, kCategorical | kIndicator)) return;
+  if (!any(letters, kCategorical | kIndicator)) {
+    if (earlier)
+      for (TrainTest& data : held) data.train.schema.inputs = data.test.schema.inputs = columns;
+    return;
+  }
   for (std::size_t c = columns.size(); c < letters.size(); ++c)
     columns.push_back({held[0].train.schema.inputs[c].name, {}, (letters[c] & kIndicator) != 0});
   if (!earlier && any(letters, kCategorical)) {
@@ -182,7 +193,8 @@ void agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const s
     });
     join_levels(columns, letters, sites.gather(std::move(mine)));
   }
-  const std::vector<std::string> names = encoded_names(columns);
+  const bool named = !held[0].train.schema.columns.empty();
+  const std::vector<std::string> names = named ? encoded_names(columns) : std::vector<std::string>();
   sites.together([&] {  // memory may be short at one of them
     for (TrainTest& data : held)
       for (Dataset* half : {&data.train, &data.test})

@@ -264,7 +264,9 @@ bool fills_gaps(const Dataset& data) {
 }
 
 /// agree_on_scale() where values are missing: the mean of those that are there takes their place.
-Scale scale_with_gaps(Sites& sites, std::span<const SiteRows> held, std::size_t features, double samples) {
+/// `with_deviation`: else it stays empty, and nothing is told of it.
+Scale scale_with_gaps(Sites& sites, std::span<const SiteRows> held, std::size_t features, double samples,
+                      bool with_deviation = true) {
   /// Sums term(value, feature) over the values that are there.
   const auto sum = [&](auto term) {
     return sum_over_sites(sites, held, features, [&](const std::vector<float>& row, std::vector<double>& sums) {
@@ -276,9 +278,10 @@ Scale scale_with_gaps(Sites& sites, std::span<const SiteRows> held, std::size_t 
   scale.mean = sum([](float value, std::size_t) { return value; });
   const std::vector<double> counts = sum([](float, std::size_t) { return 1.0; });
   for (std::size_t f = 0; f < features; ++f) scale.mean[f] = counts[f] > 0 ? scale.mean[f] / counts[f] : 0;
+  scale.fill = scale.mean;
+  if (!with_deviation) return scale;
   scale.deviation = sum([&](float value, std::size_t f) { return std::pow(value - scale.mean[f], 2); });
   deviations_of_squares(scale, samples);
-  scale.fill = scale.mean;
   return scale;
 }
 
@@ -426,8 +429,11 @@ std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::
   const Scaling scaling = held[0].scaling;
   const bool only_fill = scaling == Scaling::none && fills_gaps(held[0].train);
   if (scaling == Scaling::none && !only_fill) return scales;
-  if (scaling == Scaling::all || only_fill) scales[0] = agree_on_scale(sites, rows);
-  if (only_fill) scales[0].mean.clear(), scales[0].deviation.clear();
+  if (scaling == Scaling::all) scales[0] = agree_on_scale(sites, rows);
+  if (only_fill) {
+    scales[0] = scale_with_gaps(sites, rows, static_cast<std::size_t>(held[0].train.features()), 0, false);
+    scales[0].mean.clear();
+  }
   sites.together([&] {
     if (scaling == Scaling::table) scales[0] = read_scale(held[0].scaling_table, held[0].train);
     if (scaling == Scaling::own) scales.clear();

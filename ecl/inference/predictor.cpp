@@ -11,10 +11,6 @@ namespace ecl {
 Predictor::Predictor(TrainedModel trained)
     : trained_(std::move(trained)), model_(make_model(trained_.model, trained_.setup)) {
   if (model_->outputs() == 0) throw Error("model " + trained_.model + " predicts nothing");
-  if (!trained_.scale)
-    throw Error(
-        "the model has no scaling: each node of its run scaled the features by itself (standardise=own); say "
-        "whose rows these are like with --node");
   for (int c = 0; c < classes(); ++c) numbers_.emplace(class_name(c), c);
 }
 
@@ -31,10 +27,18 @@ std::int32_t Predictor::class_number(std::string_view name) const {
   return -1;
 }
 
+void Predictor::require_scale() const {
+  if (!trained_.scale)
+    throw Error(
+        "the model has no scaling: each node of its run scaled the features by itself (standardise=own); say "
+        "whose rows these are like with --node");
+}
+
 const float* Predictor::outputs(Dataset samples) {
+  require_scale();
   if (!model_->takes_sparse()) samples.make_dense();
-  const auto& scale = trained_.scale;
-  if (scale && !(scale->mean.empty() && scale->fill.empty())) samples.scale(*scale);
+  const Scale& scale = *trained_.scale;
+  if (!scale.mean.empty() || !scale.fill.empty()) samples.scale(scale);
   return outputs_of_scaled(samples);
 }
 
@@ -49,9 +53,9 @@ float Predictor::value(float output) const {
   return static_cast<float>(trained_.target->mean + trained_.target->deviation * output);
 }
 
-Measures Predictor::measures() const {
+Measures Predictor::measures(std::size_t bins) const {
   return trained_.target ? Measures(RegressionMeasures(*trained_.target))
-                         : Measures(ClassifierMeasures(trained_.setup.classes));
+                         : Measures(ClassifierMeasures(trained_.setup.classes, bins));
 }
 
 void Predictor::measure(Measures& measures, Dataset samples) {

@@ -14,7 +14,7 @@ namespace ecl {
 /// A trained model at work.
 class Predictor {
  public:
-  /// Throws Error for a model that predicts nothing, or whose scaling is not there.
+  /// Throws Error for a model that predicts nothing.
   explicit Predictor(TrainedModel trained);
 
   const TrainedModel& trained() const { return trained_; }
@@ -32,8 +32,10 @@ class Predictor {
   const float* outputs_of_scaled(const Dataset& samples);
   /// Of regression: an output in the label's own unit.
   float value(float output) const;
-  /// Nothing measured yet.
-  Measures measures() const;
+  /// Throws Error where each node of the run has a scaling of its own, and this is no node's.
+  void require_scale() const;
+  /// Nothing measured yet; the scores of two classes fall into so many bins.
+  Measures measures(std::size_t bins = ClassifierMeasures::kBins) const;
   /// The samples of a file with labels, as they were read.
   void measure(Measures& measures, Dataset samples);
 

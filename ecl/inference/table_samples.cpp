@@ -52,6 +52,11 @@ class TableSamples final : public Samples {
     labels_.resize(block.rows.size(), 0);  // where there are none
     block.data = Dataset(predictor_.classes(), std::move(rows), labels_);
     if (!targets_.empty()) block.data.set_targets(targets_);
+    if (!more && rows_ == 0 && schema_.features.empty() && !table_.header().empty())
+      throw Error("'" + path() +
+                      "' has a header and no rows; the model's columns have no names, so perhaps the first row "
+                      "was taken for one",
+                  Exit::io);
     return more || !block.rows.empty();
   }
 
@@ -91,6 +96,8 @@ class TableSamples final : public Samples {
       if (!at)
         throw Error("'" + path() + "' has no column " + ecl::quoted(columns_[c].name) + ", which the model needs" +
                     suggestion(columns_[c].name, table_.header()));
+      if (named && std::count(table_.header().begin(), table_.header().end(), columns_[c].name) > 1)
+        throw Error("'" + path() + "' has two columns " + ecl::quoted(columns_[c].name) + "; rename one");
       Place place{columns_[c], *at, {}};
       for (std::size_t level = 0; level < columns_[c].levels.size(); ++level)
         place.codes.emplace(columns_[c].levels[level], static_cast<float>(level));

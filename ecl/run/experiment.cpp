@@ -59,7 +59,7 @@ void Experiment::build(NodeId nodes) {
   Random random(spec.seed, Purpose::initial_model);
   model->init(initial, random);
   if (data.earlier()) start_from(*data.earlier());
-  if (data.everything()) optimum = model->optimum(*data.everything());
+  if (data.everything() && spec.weight_decay == 0) optimum = model->optimum(*data.everything());
   count_steps();
 
   choose_exchanges();

@@ -43,7 +43,9 @@ std::string at_nodes(const std::vector<std::uint64_t>& counts) {
 }
 
 std::string identity_of(const TrainedModel& model) {
-  return model_json(model) + std::to_string(checksum(std::as_bytes(std::span(model.parameters))));
+  const std::string json = model_json(model);  // which may hold a site's own scaling: a checksum tells nothing of it
+  return std::to_string(checksum(std::as_bytes(std::span(json)))) + ' ' +
+         std::to_string(checksum(std::as_bytes(std::span(model.parameters))));
 }
 
 std::string identity_of(const Dataset& data) {
@@ -63,11 +65,19 @@ RunData::RunData(const Spec& spec, NodeId nodes, Sites& sites, std::optional<Nod
     : rank_(rank), first_(rank.value_or(0)), own_(spec.own_data()), own_tests_(spec.own_tests()), shards_(nodes) {
   Reading reading;
   sites.together([&] {
-    if (!spec.init.empty()) earlier_ = read_model(model_folder(spec.init), rank.value_or(0));
+    if (!spec.init.empty()) earlier_ = read_earlier(spec.init);
     reading = read(spec, nodes, sites);
   });
   agree(sites, reading);
   make_shards(reading);
+}
+
+TrainedModel RunData::read_earlier(const std::string& run) const {
+  try {
+    return read_model(model_folder(run));
+  } catch (const Error& error) {
+    throw Error("--init, " + place_of(first_) + ": " + error.what(), error.code());
+  }
 }
 
 std::string RunData::place_of(NodeId i) const {
@@ -187,24 +197,35 @@ void RunData::fit_to_earlier(std::vector<TrainTest>& held) const {
     }
 }
 
+void RunData::scale_as_earlier(std::vector<TrainTest>& held) {
+  Scale scale = *earlier_->scale;
+  const Missing missing = held[0].train.schema.missing;
+  if (scale.fill.empty() && (missing == Missing::mean || missing == Missing::indicator)) {
+    if (scale.mean.empty())
+      throw Error(
+          "the model of --init has no means to fill missing cells with (standardise=0, and none was missing "
+          "then); use missing=drop");
+    scale.fill = scale.mean;
+  }
+  if (!scale.mean.empty() || !scale.fill.empty())
+    for (TrainTest& data : held)
+      for (Dataset* half : {&data.train, &data.test}) half->make_dense(), half->scale(scale);
+  scales_ = {scale};
+}
+
 /// As the earlier model did, whose parameters mean nothing otherwise; or by these samples.
 void RunData::scale(Sites& sites, std::vector<TrainTest>& held, std::span<const SiteRows> rows) {
   const bool numbers = !held[0].train.targets().empty();
   own_scaling_ = earlier_ ? !earlier_->scale : held[0].scaling == Scaling::own;
   if (!earlier_ || own_scaling_) {
     if (earlier_)
-      for (TrainTest& data : held) data.scaling = Scaling::own;
+      sites.together([&] {
+        for (TrainTest& data : held) data.scaling = Scaling::own, data.train.make_dense(), data.test.make_dense();
+      });
     scales_ = scale_features(sites, held, rows);
     if (numbers && !earlier_) target_scale_ = scale_targets(sites, held, rows);
   } else {
-    scales_ = {*earlier_->scale};
-    const Missing missing = held[0].train.schema.missing;
-    if (scales_[0].fill.empty() && (missing == Missing::mean || missing == Missing::indicator))
-      scales_[0].fill = scales_[0].mean;
-    const bool any = !scales_[0].mean.empty() || !scales_[0].fill.empty();
-    for (TrainTest& data : held)
-      for (Dataset* half : {&data.train, &data.test})
-        if (any) half->make_dense(), half->scale(scales_[0]);
+    sites.together([&] { scale_as_earlier(held); });
   }
   if (!numbers || !earlier_) return;
   target_scale_ = earlier_->target;

@@ -57,6 +57,7 @@ void export_command(const std::vector<std::string>& arguments) {
   if (!wanted) return;
   check_format(*wanted);
   const Predictor predictor = load_predictor(wanted->run, wanted->node);
+  predictor.require_scale();
   std::string out = wanted->out;
   if (out.empty()) {
     out = model_folder(wanted->run) + "/model";

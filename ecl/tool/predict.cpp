@@ -141,9 +141,15 @@ void say_notes(const Samples& samples) {
 /// The run's own test samples, as its config.ini says: scaled, and numbered as the model does.
 Measures measure_own_tests(Predictor& predictor, const std::string& run) {
   const Spec spec = read_begun(run);
+  const bool each_host = (spec.data + spec.test).find("{host}") != std::string::npos;
+  if (spec.own_data() && spec.nodes > 1 && (each_host || spec.data.find("{node}") == std::string::npos))
+    throw Error(
+        "the test samples of that run lie on its nodes, under the same path on each; measure the model where the "
+        "files are with --data FILE");
   LocalSites sites;
   const RunData data(spec, spec.nodes, sites, std::nullopt);
-  Measures measures = predictor.measures();
+  Measures measures = predictor.measures(data.own_tests() ? ClassifierMeasures::kBinsBetweenSites
+                                                          : ClassifierMeasures::kBins);  // as the run counts
   for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i) {
     const Dataset& tests = data.test_of(i);
     measures.add(tests, predictor.outputs_of_scaled(tests));

@@ -209,6 +209,11 @@ TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetReques
   const NameTable classes = tabulate(index.label_names.all());
   Dataset labels(0, static_cast<int>(classes.names.size()), std::vector<float>(),
                  numbered(index.labels, plan.train, classes.numbers));
+  if (!index.targets.empty()) {
+    std::vector<float> targets;
+    for (const std::int32_t row : plan.train) targets.push_back(index.targets[row]);
+    labels.set_targets(std::move(targets));
+  }
   if (!index.groups.empty())
     labels.columns[group_column] = numbered(index.groups, plan.train, tabulate(index.group_names.all()).numbers);
   plan.kept = request.deal(labels);

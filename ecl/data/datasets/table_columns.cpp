@@ -121,6 +121,19 @@ std::string TableColumns::Feature::handle() const {
   return name.find_first_of("|,=:\" ") == std::string::npos ? name : std::to_string(at + 1);
 }
 
+/// Two columns of one name, of which one is used: a model finds its columns by name.
+static void refuse_namesakes(const TableColumns& found, const std::string& path) {
+  std::vector<std::size_t> used = {found.label_at};
+  if (found.group_at) used.push_back(*found.group_at);
+  for (const auto& feature : found.features) used.push_back(feature.at);
+  for (const std::size_t at : used)
+    for (std::size_t other = 0; other < found.header.size(); ++other)
+      if (other != at && found.header[other] == found.header[at])
+        throw Error("'" + path + "': columns " + std::to_string(std::min(at, other) + 1) + " and " +
+                    std::to_string(std::max(at, other) + 1) + " have the same name, '" + found.header[at] +
+                    "'; rename one, as columns are known by their names");
+}
+
 TableColumns find_columns(const ColumnWishes& wishes, const TextTable& table) {
   TableColumns found;
   found.columns = table.columns(), found.header = table.header();
@@ -139,6 +152,7 @@ TableColumns find_columns(const ColumnWishes& wishes, const TextTable& table) {
                   "' is to be categorical and no feature; leave it out at one");
   }
   if (found.features.empty()) throw Error("'" + path + "' has no column left for features", Exit::io);
+  refuse_namesakes(found, path);
   return found;
 }
 

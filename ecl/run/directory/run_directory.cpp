@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ecl/base/build.hpp"
+#include "ecl/base/checksum.hpp"
 #include "ecl/base/files.hpp"
 #include "ecl/base/gzip.hpp"
 #include "ecl/base/host.hpp"
@@ -191,6 +192,10 @@ std::string fingerprint(const Experiment& experiment) {
   for (const std::string& line : split(experiment.spec.config, '\n'))
     if (line.rfind("data = ", 0) != 0 && line.rfind("test = ", 0) != 0) text << line << '\n';
   char checksum[16];
+  if (!experiment.spec.init.empty()) {
+    std::snprintf(checksum, sizeof checksum, "%08x", ecl::checksum(std::as_bytes(std::span(experiment.initial))));
+    text << "checksum of the first model = " << checksum << '\n';
+  }
   std::snprintf(checksum, sizeof checksum, "%08x", experiment.data.checksum());
   text << "parameters = " << experiment.model->dim() << "\ntraining samples = " << experiment.data.train_samples()
        << "\ntest samples = " << experiment.data.test_samples() << "\nchecksum of the data = " << checksum << '\n';
