@@ -165,6 +165,19 @@ void Measures::add(const Dataset& data, const float* outputs) {
     for (std::size_t r = 0; r < data.size(); ++r) classes->add(outputs + r * classes->classes(), data.labels()[r]);
 }
 
+void Measures::add(Model& model, CVec x, const Dataset& data) {
+  constexpr std::size_t kBlock = 4096;  // as many as Samples::next() gives
+  Floats outputs;
+  for (std::size_t first = 0; first < data.size(); first += kBlock) {
+    std::vector<std::int32_t> rows(std::min(kBlock, data.size() - first));
+    std::iota(rows.begin(), rows.end(), static_cast<std::int32_t>(first));
+    const Dataset block = data.subset(rows);
+    outputs.resize(block.size() * model.outputs());
+    model.predict(x, block, outputs.data());
+    add(block, outputs.data());
+  }
+}
+
 void Measures::add(const Measures& others) {
   std::visit([&](auto& ours) { ours.add(std::get<std::decay_t<decltype(ours)>>(others.kind_)); }, kind_);
 }

@@ -9,6 +9,7 @@
 
 #include "ecl/base/archive.hpp"
 #include "ecl/contracts/dataset.hpp"
+#include "ecl/contracts/model.hpp"
 
 /// How good a model is: counts and sums, from which all measures follow. Those of parts of the samples, or of several
 /// sites, add up to those of all.
@@ -91,6 +92,8 @@ class Measures {
 
   /// `outputs`: of the model for the samples of `data`, row-major.
   void add(const Dataset& data, const float* outputs);
+  /// The same of all samples, scaled, for the parameters x; block after block, whatever their number.
+  void add(Model& model, CVec x, const Dataset& data);
   void add(const Measures& others);
   std::uint64_t samples() const;
   /// Those that there are, by name, as in summary.json: accuracy, macro_f1 ..., or rmse, r2 ...

@@ -64,6 +64,11 @@ void Predictor::measure(Measures& measures, Dataset samples) {
   measures.add(samples, outputs);
 }
 
+void Predictor::measure_scaled(Measures& measures, const Dataset& samples) {
+  ECL_CHECK(samples.features() == features());
+  measures.add(*model_, trained_.parameters, samples);
+}
+
 Predictor load_predictor(const std::string& run, std::optional<NodeId> node) {
   return Predictor(read_model(model_folder(run), node));
 }

@@ -38,6 +38,8 @@ class Predictor {
   Measures measures(std::size_t bins = ClassifierMeasures::kBins) const;
   /// The samples of a file with labels, as they were read.
   void measure(Measures& measures, Dataset samples);
+  /// The same of samples that are scaled already, any number of them.
+  void measure_scaled(Measures& measures, const Dataset& samples);
 
  private:
   TrainedModel trained_;

@@ -79,7 +79,9 @@ void Experiment::start_from(const TrainedModel& earlier) {
 std::vector<float> Experiment::class_weights() const {
   const std::string& wanted = spec.class_weights;
   if (wanted == "none") return {};
-  const auto& counts = data.class_counts();
+  std::vector<std::uint64_t> counts(data.example().classes());
+  for (const auto& of_node : data.class_counts())
+    for (std::size_t c = 0; c < counts.size(); ++c) counts[c] += of_node[c];
   if (counts.empty()) throw Error("--class-weights " + wanted + ": there are no classes here; leave the option out");
   std::vector<float> weights(counts.size(), 1.0f);
   if (wanted == "balanced") {
@@ -113,9 +115,7 @@ std::optional<Measures> Experiment::measure(CVec x, const Dataset& data_to_test)
   const std::size_t bins = data.own_tests() ? ClassifierMeasures::kBinsBetweenSites : ClassifierMeasures::kBins;
   Measures measures = data.target_scale() ? Measures(RegressionMeasures(*data.target_scale()))
                                           : Measures(ClassifierMeasures(data_to_test.classes(), bins));
-  Floats outputs(data_to_test.size() * model->outputs());
-  model->predict(x, data_to_test, outputs.data());
-  measures.add(data_to_test, outputs.data());
+  measures.add(*model, x, data_to_test);
   return measures;
 }
 

@@ -173,13 +173,10 @@ void RunData::count_classes(Sites& sites, std::span<const SiteRows> rows) {
       for (const std::int32_t row : site.rows) ++counts[site.data->labels()[row]];
     mine.emplace_back(reinterpret_cast<const char*>(counts.data()), counts.size() * sizeof counts[0]);
   }
-  class_counts_.assign(rows[0].data->classes(), 0);
-  for (const std::string& bytes : sites.gather(std::move(mine)))
-    for (std::size_t c = 0; c < class_counts_.size(); ++c) {
-      std::uint64_t count = 0;
-      std::memcpy(&count, bytes.data() + c * sizeof count, sizeof count);
-      class_counts_[c] += count;
-    }
+  for (const std::string& bytes : sites.gather(std::move(mine))) {
+    auto& counts = class_counts_.emplace_back(bytes.size() / sizeof(std::uint64_t));
+    if (!counts.empty()) std::memcpy(counts.data(), bytes.data(), bytes.size());
+  }
 }
 
 /// Throws Error where the samples are none of the earlier model's.

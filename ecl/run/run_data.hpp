@@ -49,8 +49,8 @@ class RunData {
   const std::vector<std::string>& notes() const { return notes_; }
   /// Of node i's features, a node of this process; empty: they are as they were.
   const Scale& scale(NodeId i) const { return scales_[own_scaling() ? i - first_ : 0]; }
-  /// Training samples of each class, of all nodes; none of numbers.
-  const std::vector<std::uint64_t>& class_counts() const { return class_counts_; }
+  /// By node: its training samples of each class; none of numbers.
+  const std::vector<std::vector<std::uint64_t>>& class_counts() const { return class_counts_; }
   /// The model that goes on to learn (--init); its columns, classes and scaling are this run's.
   const std::optional<TrainedModel>& earlier() const { return earlier_; }
   /// Of regression: what the numbers are scaled by, at all nodes.
@@ -94,7 +94,7 @@ class RunData {
   std::vector<std::string> only_tested_, notes_;
   std::vector<Scale> scales_;
   bool own_scaling_ = false;
-  std::vector<std::uint64_t> class_counts_;
+  std::vector<std::vector<std::uint64_t>> class_counts_;
   std::optional<TargetScale> target_scale_;
   std::optional<TrainedModel> earlier_;
   NodeId devices_ = 0;

@@ -23,13 +23,6 @@ std::vector<float> train_alone(const Experiment& experiment, NodeId i) {
   return {node.x().begin(), node.x().end()};
 }
 
-std::vector<std::uint64_t> count_classes(const Shard& shard) {
-  std::vector<std::uint64_t> counts(shard.data->classes());
-  if (counts.empty()) return counts;  // of numbers
-  for (const std::int32_t row : shard.rows) ++counts[shard.data->labels()[row]];
-  return counts;
-}
-
 /// "down=16;up=14": the classes that a site has.
 std::string class_text(const std::vector<std::uint64_t>& counts, const Schema& schema) {
   std::string text;
@@ -71,7 +64,7 @@ SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector
   SiteReport report{.node = i,
                     .train = experiment.data.shard_sizes()[i],
                     .test = test.size(),
-                    .class_counts = count_classes(experiment.data.shard(i)),
+                    .class_counts = experiment.data.class_counts()[i],
                     .consensus = score(average),
                     .own = score(own_model),
                     .alone = {kNone, kNone},

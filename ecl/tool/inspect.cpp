@@ -2,7 +2,6 @@
 
 #include <boost/program_options.hpp>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <optional>
@@ -91,25 +90,8 @@ void print_shards(const Counts& counts, const std::vector<std::size_t>& sizes, c
   }
 }
 
-/// Of all nodes, told as counts. Collective over `sites`.
-Counts count_classes(Sites& sites, const RunData& data, NodeId first, NodeId end) {
-  std::vector<std::string> mine;
-  for (NodeId i = first; i < end; ++i) {
-    const Shard& shard = data.shard(i);
-    std::vector<std::uint64_t> counts(shard.data->classes());
-    if (!counts.empty())
-      for (const std::int32_t row : shard.rows) ++counts[shard.data->labels()[row]];
-    mine.emplace_back(reinterpret_cast<const char*>(counts.data()), counts.size() * sizeof counts[0]);
-  }
-  Counts all;
-  for (const std::string& bytes : sites.gather(std::move(mine))) {
-    auto& counts = all.emplace_back(bytes.size() / sizeof(std::uint64_t));
-    if (!counts.empty()) std::memcpy(counts.data(), bytes.data(), bytes.size());
-  }
-  return all;
-}
-
-void print_data(const Spec& spec, const RunData& data, const Counts& counts) {
+void print_data(const Spec& spec, const RunData& data) {
+  const Counts& counts = data.class_counts();
   const Dataset& example = data.example();
   std::printf("%s: %zu training samples, %zu test samples", spec.dataset.c_str(), data.train_samples(),
               data.test_samples());
@@ -223,13 +205,11 @@ void data_command(const Arguments& arguments, const mpi::Comm* world) {
   partitions().find(Choice::parse(spec.partition).name);
   if (!on_ranks) {
     const RunData data(spec, nodes, one, std::nullopt);
-    const Counts counts = count_classes(one, data, 0, nodes);
-    return print_data(spec, data, counts);
+    return print_data(spec, data);
   }
   const NodeId rank = world->rank();
   const RunData data(spec, nodes, sites, rank);
-  const Counts counts = count_classes(sites, data, rank, rank + 1);
-  if (rank == 0) print_data(spec, data, counts);
+  if (rank == 0) print_data(spec, data);
 }
 
 }  // namespace ecl

@@ -151,8 +151,7 @@ Measures measure_own_tests(Predictor& predictor, const std::string& run) {
   Measures measures = predictor.measures(data.own_tests() ? ClassifierMeasures::kBinsBetweenSites
                                                           : ClassifierMeasures::kBins);  // as the run counts
   for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i) {
-    const Dataset& tests = data.test_of(i);
-    measures.add(tests, predictor.outputs_of_scaled(tests));
+    predictor.measure_scaled(measures, data.test_of(i));
   }
   return measures;
 }
