@@ -217,7 +217,8 @@ nlohmann::json simulated(double message_s, const std::string& options) {
   const Scratch scratch;
   const std::string out = (scratch / "a").string();
   std::ostringstream command;
-  command << "simulate --quiet --partition classes:2 --epochs 100 --step-time-s 1 --latency-s 0 --bandwidth-bytes-s "
+  command << "simulate --quiet --partition classes:2 --epochs 100 --local-steps 8 --step-time-s 1 --latency-s 0 "
+             "--bandwidth-bytes-s "
           << 650 * sizeof(float) / message_s << " " << options << " --out " << out;
   const Outcome outcome = run(tool(command.str()));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;

@@ -316,7 +316,8 @@ TEST_F(Predict, AnEarlierModelKeepsItsLevelsAndItsUnit) {
   for (int n = 0; n < 80; ++n) prices += number(noise()) + "," + number(500 + 30 * noise()) + "\n";
   write_file(scratch_ / "prices.csv", prices);
   const std::string data = "--model linear --loss mse --dataset csv --data " + path("prices.csv");
-  const std::string priced = trained(data, "priced"), go_on = trained(data + " --lr 1e-12 --init " + priced, "go-on");
+  const std::string priced = trained(data, "priced"),
+                    go_on = trained(data + " --solver local --lr 1e-12 --init " + priced, "go-on");
   EXPECT_EQ(evaluated(go_on), evaluated(priced));
   expect_error(
       "simulate --quiet --nodes 3 --dataset csv:label-kind=class --init " + priced + " --data " + path("prices.csv"),
@@ -336,7 +337,8 @@ TEST_F(Predict, OfSitesThatScaleByThemselvesSaysWhose) {
   EXPECT_EQ(evaluated(directory)["accuracy"], summary_of(directory)["test_accuracy_consensus"]) << "each by its own";
 
   const std::string again = trained(
-      "--dataset csv:label=outcome --data " + path("site{node}.csv") + " --lr 1e-12 --init " + directory, "again");
+      "--dataset csv:label=outcome --data " + path("site{node}.csv") + " --solver local --lr 1e-12 --init " + directory,
+      "again");
   EXPECT_EQ(evaluated(again), evaluated(directory)) << "each site goes on with a scaling of its own";
   EXPECT_EQ(read_file(again + "/model/model-2.json").find("\"mean\": null"), std::string::npos);
 }

@@ -56,9 +56,10 @@ using test::world;
 class SharedDirectory {
  public:
   explicit SharedDirectory(const std::string& name) {
-    long launcher = world().rank() == 0 ? getpid() : 0;
-    MPI_Bcast(&launcher, 1, MPI_LONG, 0, world().handle());
-    path_ = std::filesystem::temp_directory_path() / ("ecl_" + name + "_" + std::to_string(launcher));
+    std::string path = std::filesystem::temp_directory_path() / ("ecl_" + name + "_" + std::to_string(getpid()));
+    path.resize(1000);  // hosts may have temporary directories of their own: rank 0's
+    MPI_Bcast(path.data(), static_cast<int>(path.size()), MPI_CHAR, 0, world().handle());
+    path_ = path.c_str();
   }
   ~SharedDirectory() {
     world().barrier();
@@ -93,6 +94,7 @@ Spec digits() {
   spec.nodes = world().size();
   spec.partition = "dirichlet:0.3";
   spec.epochs = 6;
+  spec.local_steps = 8;
   spec.quiet = true;
   return spec;
 }

@@ -38,10 +38,11 @@ class Agreement : public testing::TestWithParam<std::string> {};
 
 /// Eight steps on two classes each leave the nodes far apart; no gradient follows.
 TEST_P(Agreement, FollowsTheLastStep) {
-  const Spec spec = for_solver({}, GetParam());
+  Spec spec;
+  spec.local_steps = 4;
+  spec = for_solver(spec, GetParam());
   const std::string options = "--solver " + GetParam() + " --topology " + spec.topology + " --mode " + spec.mode +
-                              " --local-steps " + std::to_string(std::min(spec.local_steps, 4)) +
-                              " --partition classes:2 --steps 8";
+                              " --local-steps " + std::to_string(spec.local_steps) + " --partition classes:2 --steps 8";
   const Ended apart = simulate(options + " --settle 0"), agreed = simulate(options);
   EXPECT_EQ(agreed.summary["verdict"], "converged");
   EXPECT_LE(agreed.number("consensus_error"), 0.01);
@@ -123,7 +124,7 @@ TEST(Settling, StandsFaults) {
 TEST(Settling, AnswersThoseWhoStillTrainOnceARound) {
   for (const char* exchanges : {"1", "4"}) {
     const std::string options =
-        std::string("--partition classes:2 --epochs 40 --settle-s 0 --exchanges ") + exchanges + " ";
+        std::string("--partition classes:2 --epochs 40 --local-steps 8 --settle-s 0 --exchanges ") + exchanges + " ";
     const Ended all = simulate(options), slow = simulate(options + "--node-speed 1:4");
     const double rounds_alone = 0.75 * slow.number("rounds");  // node 1's, once its neighbour 0 is done
     EXPECT_NEAR(slow.number("settle_rounds"), rounds_alone, 0.2 * rounds_alone) << exchanges;
@@ -179,17 +180,33 @@ TEST(Rounds, TheLastOneMayBeShorter) {
       EXPECT_EQ(ended.summary["messages_sent"], 4 * 2 * rounds * kExchanges) << steps << " steps, " << mode;
     }
   }
-  EXPECT_EQ(count(run(tool("simulate --dry-run --steps 12")).out, "12 steps on each node, in 2 rounds"), 1u);
-  EXPECT_EQ(count(run(tool("simulate --dry-run --steps 5")).out, "5 steps on each node, in 1 round,"), 1u);
+  EXPECT_EQ(count(run(tool("simulate --dry-run --local-steps 8 --steps 12")).out, "12 steps on each node, in 2 rounds"),
+            1u);
+  EXPECT_EQ(count(run(tool("simulate --dry-run --local-steps 8 --steps 5")).out, "5 steps on each node, in 1 round,"),
+            1u);
 }
 
 TEST(Rounds, AShortRunMovesTheModel) {
   const double untrained = 7.5, alone = simulate("--nodes 64 --epochs 2 --solver local").number("test_accuracy_mean");
-  const Ended ended = simulate("--nodes 64 --epochs 2");
+  const Ended ended = simulate("--nodes 64 --epochs 2 --local-steps 8");
   EXPECT_EQ(ended.summary["rounds"], 1);
   EXPECT_EQ(ended.summary["verdict"], "converged");
   EXPECT_GT(ended.number("test_accuracy_min"), 5 * untrained);
   EXPECT_GT(ended.number("test_accuracy_min"), alone) << "what no communication gives";
+}
+
+/// Where nobody says how long: small data get more epochs, short runs more rounds.
+TEST(Rounds, AreEnoughByDefault) {
+  const auto said = [](const std::string& options) { return run(tool("simulate --dry-run " + options)).out; };
+  // 1,438 samples of digits on 8 nodes are 5.6 steps of 32 an epoch: 142.4 epochs are 800 steps.
+  EXPECT_EQ(count(said(""), "800 steps on each node, in 200 rounds, 142 evaluations"), 1u) << said("");
+  EXPECT_EQ(count(said("--epochs 10"), "57 steps on each node, in 57 rounds"), 1u);
+  EXPECT_EQ(count(said("--steps 2000"), "2000 steps on each node, in 250 rounds"), 1u);                  // K = 8
+  EXPECT_EQ(count(said("--local-steps 2 --steps 1000"), "1000 steps on each node, in 500 rounds"), 1u);  // as said
+  EXPECT_EQ(count(said("--nodes 64"), "200 steps on each node, in 200 rounds"), 1u);                     // 200 epochs
+  EXPECT_EQ(count(said("--batch 1"), "1798 steps on each node, in 225 rounds, 10 evaluations"), 1u);     // 10 epochs
+  const Ended ended = simulate("--partition classes:2");
+  EXPECT_GT(ended.number("test_accuracy_min"), 95);  // 10 epochs with K = 8: 91.4
 }
 
 TEST(Rounds, ShortRunsOfUnlikeShardsAreBetterThanNoCommunication) {

@@ -266,8 +266,8 @@ TEST_F(Sites, ThatShouldReadTheSameFileAreCompared) {
 
 TEST_F(Sites, AreWarnedOfFewRoundsAndOfLabelsThatNobodyTrainsOn) {
   write_file(scratch_ / "typo.csv", std::string(kHeader) + "1.7,5,tall\n1.8,5,tal\n");
-  const Outcome outcome = run(tool("simulate --quiet --nodes 4 --epochs 1 --compare-local" + own() + " --test " +
-                                   path("typo.csv") + " --out " + path("a")));
+  const Outcome outcome = run(tool("simulate --quiet --nodes 4 --epochs 1 --local-steps 8 --compare-local" + own() +
+                                   " --test " + path("typo.csv") + " --out " + path("a")));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_NE(outcome.err.find("label 'tal' is in test samples alone"), std::string::npos) << outcome.err;
   // 580 rows of 4 sites of which the smallest has 10 are 6 steps of the others' 32: a round of exchange.

@@ -339,7 +339,7 @@ TEST(Simulate, DryRunSaysWhatANodeHoldsAndWritesNothing) {
   const Outcome outcome = run(tool("simulate --nodes 4 --batch 50 --dry-run --out " + out));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   expect_has(outcome.out,
-             {"650 parameters", "batches of 50", "2 neighbours 4 times every 8 steps", "nothing was trained"});
+             {"650 parameters", "batches of 50", "2 neighbours 4 times every 4 steps", "nothing was trained"});
   EXPECT_FALSE(fs::exists(out));
 }
 
@@ -358,7 +358,8 @@ TEST(Simulate, DryRunKnowsThePeakOfItsMemory) {
        {"simulate --dataset csv:label=label --data " + (scratch / "table.csv").string(),
         "train --dataset csv:label=label --data " + (scratch / "table.csv").string(),
         std::string("simulate --model mlp --hidden 1500,1000"), std::string("train --model mlp --hidden 3000,1500")}) {
-    const std::string all = options + " --steps 10 --eval-every 0 --quiet", out = scratch / std::to_string(number++);
+    const std::string all = options + " --steps 10 --local-steps 8 --eval-every 0 --quiet",
+                      out = scratch / std::to_string(number++);
     const Outcome said = run(tool(all + " --dry-run"));
     const std::size_t at = said.out.find("memory: ");
     ASSERT_NE(at, std::string::npos) << said.out << said.err;

@@ -17,6 +17,10 @@ namespace {
 
 constexpr double kVectors = 4;  // of d floats that a node has at least: model, gradient, solver's, a neighbour's
 
+// Where nobody says how long to train, and how often to exchange. What a run of few rounds learns depends on which
+// message came when, and duals need tens of them; small data are the case: 100 rows make four steps an epoch.
+constexpr double kEpochs = 10, kMostEpochs = 200, kLeastSteps = 800, kRounds = 200, kLocalSteps = 8;
+
 /// The spec, if it names what there is: a misspelt name is reported at once, not after a minute of loading.
 const Spec& checked_names(const Spec& spec) {
   models().find(Choice::parse(spec.model).name);
@@ -159,7 +163,9 @@ void Experiment::count_steps() {
   for (const std::size_t held : data.shard_sizes())
     samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));
   const double steps_per_epoch = static_cast<double>(data.train_samples()) / samples_per_step;
-  steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(spec.epochs * steps_per_epoch));
+  const double wanted =
+      spec.epochs != 0 ? spec.epochs : std::clamp(kLeastSteps / steps_per_epoch, kEpochs, kMostEpochs);
+  steps = spec.steps != 0 ? spec.steps : static_cast<std::uint64_t>(std::ceil(wanted * steps_per_epoch));
   epochs_per_step = 1 / steps_per_epoch;
   const double epochs = static_cast<double>(steps) * epochs_per_step;
   if (spec.eval_every > 0) evaluations_ = std::max<std::uint64_t>(1, std::llround(epochs / spec.eval_every));
@@ -170,7 +176,10 @@ std::uint64_t Experiment::evaluation_step(std::uint64_t k) const {
   return (steps * k + evaluations_ - 1) / evaluations_;
 }
 
-int Experiment::round_steps() const { return static_cast<int>(std::min<std::uint64_t>(spec.local_steps, steps)); }
+int Experiment::round_steps() const {
+  if (spec.local_steps != 0) return static_cast<int>(std::min<std::uint64_t>(spec.local_steps, steps));
+  return static_cast<int>(std::clamp(static_cast<double>(steps) / kRounds, 1.0, kLocalSteps));
+}
 
 StepRule Experiment::rule() const {
   return {.learning_rate = spec.learning_rate,

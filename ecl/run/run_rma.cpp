@@ -275,7 +275,7 @@ class RankRun {
     diverged_ = !loss_.add(loss);
     if (slowness_ > 1) fall_behind(end_s - start_s);
     due_ = steps_done() == next_evaluation_ && lost_.empty();
-    if (share_cores_ && steps_done() % experiment_.spec.local_steps == 0) std::this_thread::yield();
+    if (share_cores_ && steps_done() % experiment_.round_steps() == 0) std::this_thread::yield();
     const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
     progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
                    network_samples);

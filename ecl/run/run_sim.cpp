@@ -34,7 +34,7 @@ class SimRun final : public LocalRun<SimPort> {
         paces_(experiment.nodes()),
         agreeing_(experiment.nodes(), 0),
         checkpoints_(experiment.spec.out, experiment.spec.out.empty() ? "" : fingerprint(experiment)),
-        times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.spec.local_steps),
+        times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.round_steps()),
         next_checkpoint_(times_.after(0)) {
     place_nodes(network_);
     for (NodeId i = 0; i < experiment.nodes(); ++i) budgets_.push_back(experiment.exchange_budget(i));

@@ -83,9 +83,9 @@ void check(const Spec& spec) {
   static_cast<void>(augmentation_named(spec.augment));
   static_cast<void>(spec.label_kind());
   static_cast<void>(Placement(spec.placement, spec.devices));
-  require(spec.epochs > 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "above 0, at most 1e9");
+  require(spec.epochs >= 0 && spec.epochs <= 1e9, "--epochs", spec.epochs, "in 0 .. 1e9");
   require(spec.batch >= 1, "--batch", static_cast<double>(spec.batch), "at least 1");
-  require(spec.local_steps >= 1, "--local-steps", spec.local_steps, "at least 1");
+  require(spec.local_steps >= 0, "--local-steps", spec.local_steps, "at least 0");
   static_cast<void>(spec.parsed_exchanges());
   require(spec.patience >= 0 && spec.patience <= 1000, "--patience", spec.patience, "in 0 .. 1000");
   require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");

@@ -34,11 +34,11 @@ struct Spec {
   std::vector<std::string> settings;  ///< --set
   std::string topology = "ring";
   std::string mode = "async";
-  double epochs = 10;
+  double epochs = 0;        ///< 0: the usual number
   std::uint64_t steps = 0;  ///< per node; 0: by epochs
   std::uint64_t batch = 32;
   std::string augment = "none";
-  int local_steps = 8;
+  int local_steps = 0;                 ///< K; 0: the usual number
   std::string exchanges = "usual";     ///< R: usual, a number, auto, auto:PERCENT
   double patience = 1;                 ///< of a round's own time: how long an exchange waits for the neighbours
   bool overlap = false;                ///< exchanges but the first come while the next gradients are computed

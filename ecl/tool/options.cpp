@@ -67,7 +67,9 @@ Group training_options(Spec& spec) {
     ("class-weights", field(spec.class_weights),
      "of each sample's loss in training: none; balanced: all classes count the same, n / (classes n_c), by the counts "
      "of all sites; NAME=WEIGHT,...: 1 for those that are not named")
-    ("epochs", field(spec.epochs), "of n/N samples on each node: together one pass over all the data")
+    ("epochs", field(spec.epochs),
+     "of n/N samples on each node: together one pass over all the data. 0: 10, or for few samples as many as make 800 "
+     "steps, at most 200")
     ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
     ("batch", field(spec.batch), "samples per step")
     ("lr", field(spec.learning_rate), "learning rate")
@@ -86,7 +88,8 @@ Group exchange_options(Spec& spec) {
      "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
     ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
     ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
-    ("local-steps", field(spec.local_steps), "K: steps between two exchanges; the last round may be shorter")
+    ("local-steps", field(spec.local_steps),
+     "K: steps between two exchanges; the last round may be shorter. 0: 8, or in a short run as few as make 200 rounds")
     ("exchanges", field(spec.exchanges),
      "R: exchanges after each round's steps. usual: 4 for ecl, 1 for the others; auto or auto:PERCENT: as many, from 2 "
      "to 16, as the links carry in PERCENT (25) of the time of the round's steps, by each node's own clock")

@@ -27,6 +27,7 @@ inline Spec quadratics(NodeId nodes, std::uint64_t steps) {
   spec.learning_rate = 0.1;
   spec.schedule = "constant";
   spec.steps = steps;
+  spec.local_steps = 8;
   spec.eval_every = 0;
   spec.quiet = true;
   return spec;

@@ -13,7 +13,7 @@ RankCheckpoints::RankCheckpoints(const mpi::Comm& comm, const Experiment& experi
       experiment_(experiment),
       state_(std::move(state)),
       files_(experiment.spec.out, experiment.spec.out.empty() ? "" : fingerprint(experiment)),
-      times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.spec.local_steps),
+      times_(experiment.spec.checkpoint_every / experiment.epochs_per_step, experiment.round_steps()),
       saved_(comm),
       halt_(comm),
       next_(times_.after(0)) {}
@@ -144,7 +144,7 @@ bool RankCheckpoints::halts(bool told, const Standing& now) {
 
 /// The end of the round that is under way after `step` steps.
 std::uint64_t RankCheckpoints::boundary_after(std::uint64_t step) const {
-  const std::uint64_t round = experiment_.spec.local_steps;
+  const std::uint64_t round = experiment_.round_steps();
   return (step + round - 1) / round * round;
 }
 
