@@ -27,6 +27,7 @@ class DecentralisedSgd final : public Solver {
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
   bool exchanges_again() const override { return true; }
+  StepLengths step_lengths() const override { return StepLengths::any; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
   void combine(Vec x) override { mixing_.mix(x); }
   void exchange(Vec x) override { mixing_.mix_news(x); }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "ecl/base/check.hpp"
 #include "ecl/contracts/solver.hpp"
@@ -88,6 +89,8 @@ class Ecl final : public Solver {
         gradients_(setup.initial.size()),
         velocity_(setup.initial.size()) {
     if (setup.momentum != 0) throw Error("solver ecl has a momentum of its own (beta); leave --momentum at 0");
+    if (setup.adam && setup.adam->beta1)
+      throw Error("solver ecl has a momentum of its own (beta); leave beta1 out of --optimizer");
   }
 
   std::size_t message_size() const override { return duals_.message_size(); }
@@ -98,6 +101,9 @@ class Ecl final : public Solver {
   int usual_exchanges() const override { return 4; }
   void set_exchanges(int exchanges) override { exchanges_ = static_cast<float>(exchanges); }
   bool overlaps() const override { return at_centre_; }
+  StepLengths step_lengths() const override { return StepLengths::bounded; }
+  bool scale_steps(CVec factors) override { return factors_ = factors, true; }
+  CVec correction() const override { return correction_; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
   /// x_i, so that the local steps have the point where gradients are wanted in their middle: z_i, or half of the way
@@ -106,7 +112,9 @@ class Ecl final : public Solver {
     if (!at_centre_) return;
     const float ahead = look_ahead_ + answered_ / 2 - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * step_;
     duals_.split(model_, correction_, [&](std::size_t first, std::size_t end) {  // z_i; without edges w_i as it is
-      for (std::size_t d = first; d < end; ++d) x[d] = model_[d] - reach * (velocity_[d] - correction_[d]);
+      const float* q = factors(first);
+      for (std::size_t d = first; d < end; ++d)
+        x[d] = model_[d] - reach * (q[d - first] * (velocity_[d] - correction_[d]));
     });
   }
 
@@ -114,9 +122,12 @@ class Ecl final : public Solver {
     const float mu = static_cast<float>(step_size);
     const float *v = velocity_.data(), *c = correction_.data();
     float* sum = gradients_.data();
-    for (std::size_t d = 0; d < x.size(); ++d) {
-      sum[d] += direction[d];
-      x[d] -= mu * (v[d] - c[d]);
+    for (std::size_t first = 0; first < x.size(); first += EdgeDuals::kStretch) {
+      const float* q = factors(first);
+      for (std::size_t d = first; d < std::min(x.size(), first + EdgeDuals::kStretch); ++d) {
+        sum[d] += direction[d];
+        x[d] -= mu * (q[d - first] * (v[d] - c[d]));
+      }
     }
   }
 
@@ -136,8 +147,9 @@ class Ecl final : public Solver {
       ++answers_;
     const float step = step_ / exchanges_, reach = (1 + look_ahead_) * step;
     duals_.split(model_, correction_, [&](std::size_t first, std::size_t end) {
+      const float* q = factors(first);
       for (std::size_t d = first; d < end; ++d) {
-        const float direction = velocity_[d] - correction_[d];
+        const float direction = q[d - first] * (velocity_[d] - correction_[d]);
         if (!at_centre_) x[d] = model_[d] - reach * direction;
         model_[d] -= step * direction;
       }
@@ -152,6 +164,16 @@ class Ecl final : public Solver {
   }
 
  private:
+  /// What steps are multiplied by, from coordinate `first` on: of a stretch.
+  const float* factors(std::size_t first) const {
+    static constexpr auto kOnes = [] {
+      std::array<float, EdgeDuals::kStretch> ones{};
+      ones.fill(1);
+      return ones;
+    }();
+    return factors_.empty() ? kOnes.data() : factors_.data() + first;
+  }
+
   /// v_i <- beta_t v_i + (1 - beta_t) times the mean of the round's gradients.
   void update_velocity(int steps) {
     const float beta = std::min(beta_, (rounds_ + head_start_) / (rounds_ + head_start_ + 1)),
@@ -170,6 +192,7 @@ class Ecl final : public Solver {
   int answers_ = 0;                ///< exchanges since then that answered faster neighbours, with further such parts
   float answered_ = 0;             ///< steps that those of the round before made
   float rounds_ = 0;               ///< with gradients, so far
+  CVec factors_;                   ///< P_i; empty: 1
   EdgeDuals duals_;
   Floats model_;       ///< w_i, what messages tell
   Floats correction_;  ///< c_i

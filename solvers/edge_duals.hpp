@@ -26,6 +26,8 @@ namespace ecl {
 /// it once. Compressed messages carry some coordinates of s, or rounded ones; the others stay as they are at both ends.
 class EdgeDuals {
  public:
+  static constexpr std::size_t kStretch = 1024;  ///< split() goes by so many coordinates at a time
+
   /// `alpha`: per edge, the same at both ends, from the start and then fixed.
   EdgeDuals(const SolverSetup& setup, double theta, std::vector<float> alpha, const std::string& compress = "none")
       : dim_(setup.initial.size()),
@@ -112,7 +114,6 @@ class EdgeDuals {
   /// It goes stretch by stretch, as the vectors are larger than a cache. `then(first, end)` is called after each.
   template <class Then>
   void split(Vec centre, Vec correction, const Then& then) {
-    constexpr std::size_t kStretch = 1024;
     const float alpha_sum = std::accumulate(alpha_.begin(), alpha_.end(), 0.0f);
     const float scale = alpha_sum > 0 ? 0.5f / alpha_sum : 0;
     for (std::size_t first = 0; first < dim_; first += kStretch) {

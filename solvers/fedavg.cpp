@@ -22,6 +22,7 @@ class FedAvg final : public Solver {
   std::size_t message_size() const override { return server_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
   bool replies() const override { return server_.hub(); }
+  StepLengths step_lengths() const override { return StepLengths::any; }
   void receive(int, CVec message) override { server_.receive(message); }
   void combine(Vec x) override { server_.average(x, x); }
   void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }

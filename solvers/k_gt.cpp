@@ -39,6 +39,8 @@ class KGt final : public Solver {
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
   bool exchanges_again() const override { return true; }
+  /// With eta_s other than 1 the exchange goes back a part of what it takes the step to have been.
+  StepLengths step_lengths() const override { return eta_s_ == 1 ? StepLengths::bounded : StepLengths::one; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
 
   void exchange(Vec x) override { mixing_.mix(x, progress_); }

@@ -37,6 +37,7 @@ class LocalExactDiffusion final : public Solver {
   std::size_t message_size() const override { return corrections_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
   bool exchanges_again() const override { return true; }
+  StepLengths step_lengths() const override { return StepLengths::bounded; }
   void receive(int e, CVec message) override { corrections_.receive(e, message); }
 
   void exchange(Vec x) override { corrections_.mix(x); }

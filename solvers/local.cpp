@@ -14,6 +14,7 @@ class Local final : public Solver {
   std::size_t message_size() const override { return 0; }
   Delivery delivery() const override { return Delivery::newest_wins; }
   bool directed() const override { return true; }
+  StepLengths step_lengths() const override { return StepLengths::any; }
   void receive(int, CVec) override {}
   void descend(Vec x, CVec direction, double step_size) override { sgd_step(x, direction, step_size); }
   void send(int, CVec, Vec) override {}

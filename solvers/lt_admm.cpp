@@ -36,6 +36,7 @@ class LocalTrainingAdmm final : public Solver {
 
   std::size_t message_size() const override { return duals_.message_size(); }
   Delivery delivery() const override { return Delivery::newest_wins; }
+  StepLengths step_lengths() const override { return StepLengths::bounded; }
   void receive(int e, CVec message) override { duals_.receive(e, message); }
 
   void combine(Vec x) override {

@@ -1,5 +1,6 @@
 #include "ecl/base/check.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "solvers/adaptive_steps.hpp"
 
 #define ECL_REGISTRY solvers
 #define ECL_FACTORY SolverFactory
@@ -13,7 +14,8 @@ namespace ecl {
 std::unique_ptr<Solver> make_solver(const Choice& choice, const SolverSetup& setup,
                                     std::span<const std::string> settings) {
   Params params = solvers().params(choice, settings);
-  auto solver = solvers().find(choice.name).make(setup, params);
+  const auto make = [&](const SolverSetup& s) { return solvers().find(choice.name).make(s, params); };
+  auto solver = setup.adam || setup.clip_norm > 0 ? with_adaptive_steps(choice.name, setup, make) : make(setup);
   params.finish();
   if (setup.graph.directed() && !solver->directed())
     throw Error("solver " + choice.name +

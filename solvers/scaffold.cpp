@@ -29,6 +29,7 @@ class Scaffold final : public Solver {
   std::size_t message_size() const override { return server_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
   bool replies() const override { return server_.hub(); }
+  StepLengths step_lengths() const override { return StepLengths::bounded; }
   void receive(int, CVec message) override { server_.receive(message); }
 
   void combine(Vec x) override {

@@ -199,6 +199,7 @@ INSTANTIATE_TEST_SUITE_P(
               "--solver fedasync --topology star --steps 503 --local-steps 7 --node-speed 1:8"},
         Night{"lt_admm_mlp_momentum", 3,
               "--solver lt_admm --model mlp --hidden 32 --momentum 0.5 --lr 0.02 --epochs 30 --node-speed 2:3"},
+        Night{"ecl_adam_clipped", 4, "--optimizer adam --clip-norm 1 --epochs 60 --eval-every 10 --node-speed 1:3"},
         Night{"rand_k_complete", 4, "--topology complete --set compress=rand_k:0.25 --epochs 60 --node-speed 1:3"},
         Night{"pdmm_exact_steps", 4, "--solver pdmm --local-steps 1 --epochs 20 --batch 1000 --node-speed 1:3"},
         Night{"alone", 1, "--epochs 5"}),

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,6 +22,21 @@ enum class Delivery {
   lock_step     ///< every message must be applied exactly once: refused in asynchronous mode
 };
 
+/// Steps of a length of its own in each coordinate: Adam (Kingma and Ba 2015), in PyTorch's form; with a decay AdamW
+/// (Loshchilov and Hutter 2019).
+struct AdamRule {
+  std::optional<double> beta1 = {};  ///< 0.9; a solver with a momentum of its own refuses one
+  double beta2 = 0.999, eps = 1e-8;
+  double decay = 0;  ///< lambda
+};
+
+/// What such a rule may do to a solver's steps.
+enum class StepLengths {
+  one,     ///< nothing: the same mu in all coordinates
+  any,     ///< what it likes
+  bounded  ///< shorten them: the corrections that neighbours make are sized by mu
+};
+
 /// What a solver is told about its place in the world. Everything here is known to both ends of every edge.
 struct SolverSetup {
   const Graph& graph;
@@ -34,6 +50,11 @@ struct SolverSetup {
   /// nobody knows the model.
   std::function<ProximalStep()> proximal_step = {};
   int exchanges = 1;  ///< R: exchanges between the last descent of a round and the first of the next, at first
+  std::optional<AdamRule> adam = {};
+  double clip_norm = 0;  ///< longest corrected gradient (L2 norm); 0: any
+  /// Under Adam, for StepLengths::bounded: step_scale(), powers of two, the same on all nodes; d floats, valid during
+  /// construction only. Empty: 1.
+  CVec scale = {};
 };
 
 /// One node's algorithm. This is what you implement to add one; `e` numbers the node's edges, 0 .. degree-1.
@@ -86,6 +107,14 @@ class Solver {
   virtual bool overlaps() const { return false; }
   /// One without a gradient, after the receives: for those who average, combine() once more.
   virtual void exchange(Vec x) { combine(x); }
+  /// Whether Adam and clipping (SolverSetup) are for this solver. Where not `one`, descend() moves x by an
+  /// amount that does not depend on x, along the gradient with all that the neighbours' messages add to it: at rest 0.
+  virtual StepLengths step_lengths() const { return StepLengths::one; }
+  /// For one that makes such steps elsewhere, too, with a momentum of its own: from here on each is `factors` times as
+  /// long, d floats that outlive it and change from descend() to descend(). False: it makes them in descend() alone.
+  virtual bool scale_steps(CVec factors) { return static_cast<void>(factors), false; }
+  /// And what it takes off a gradient at present, d floats: at rest the gradient itself.
+  virtual CVec correction() const { return {}; }
   /// Fills `message` completely.
   virtual void send(int e, CVec x, Vec message) = 0;
   /// The edge is gone for good: the node goes on as if the graph never had it.

@@ -43,6 +43,38 @@ double Schedule::factor(double progress) const {
   return 1;
 }
 
+std::optional<AdamRule> parse_optimizer(std::string_view text, double weight_decay) {
+  const Choice choice = Choice::parse(text);
+  Params params("--optimizer " + choice.name, choice.arguments);
+  std::optional<AdamRule> adam;
+  if (choice.name == "adam" || choice.name == "adamw") {
+    constexpr double kBelowOne = 1 - 1e-9;
+    adam.emplace();
+    const double beta1 = params.number("beta1", 0.9, 0, kBelowOne, "momentum; a solver's own takes its place");
+    if (params.given("beta1")) adam->beta1 = beta1;
+    adam->beta2 = params.number("beta2", 0.999, 0, kBelowOne, "of the running mean of squared gradients");
+    adam->eps = params.number("eps", 1e-8, 0, 1e6, "added to its root");
+    if (choice.name == "adamw") adam->decay = weight_decay;
+  } else if (choice.name != "sgd") {
+    throw Error("--optimizer: unknown optimizer '" + choice.name + "' (known: sgd, adam, adamw)");
+  }
+  params.finish();
+  return adam;
+}
+
+std::vector<float> step_scale(const std::vector<double>& mean_squares) {
+  constexpr double kShare = 0.03;
+  double sum = 0;
+  for (const double square : mean_squares) sum += square;
+  const double least = kShare * std::sqrt(sum / static_cast<double>(mean_squares.size()));
+  std::vector<float> scale;
+  for (const double square : mean_squares) {
+    const double power = std::round(-0.5 * std::log2(std::sqrt(square) + least));
+    scale.push_back(std::isfinite(power) ? static_cast<float>(std::exp2(power)) : 1.0f);  // without gradients: 1
+  }
+  return scale;
+}
+
 double StepRule::step_size(std::uint64_t k) const {
   const double progress = total_steps == 0 ? 0 : static_cast<double>(k) / static_cast<double>(total_steps);
   return initial_step_size() * schedule.factor(progress);

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <vector>
+
+#include "ecl/contracts/solver.hpp"
 
 namespace ecl {
 
@@ -41,5 +45,13 @@ struct StepRule {
   /// mu of step k (from 0).
   double step_size(std::uint64_t k) const;
 };
+
+/// `sgd` (none), `adam` or `adamw`, with `beta1`, `beta2`, `eps`: "adam:beta2=0.99". Throws Error.
+std::optional<AdamRule> parse_optimizer(std::string_view text, double weight_decay);
+
+/// SolverSetup::scale, from each coordinate's mean square of the first model's gradients over batches and nodes: powers
+/// of two near S in S^2 = 1 / (root of that + 0.03 times the root of its mean over the coordinates). Without the second
+/// summand coordinates whose gradient happens to be 0 at first would get steps of any length.
+std::vector<float> step_scale(const std::vector<double>& mean_squares);
 
 }  // namespace ecl

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iomanip>
 #include <numeric>
 #include <sstream>
@@ -41,6 +42,7 @@ std::string model_name(const Spec& spec) {
 Experiment::Experiment(const Spec& the_spec, NodeId nodes, Sites& sites, std::optional<NodeId> rank)
     : spec(checked_names(the_spec)), mode(the_spec.parsed_mode()), data(the_spec, nodes, sites, rank), rank_(rank) {
   sites.together([&] { build(nodes); });
+  agree_on_scale(sites);
   data.forget_others();
 }
 
@@ -158,6 +160,50 @@ void Experiment::refuse_exchanges(const Solver& solver) const {
         "or more, and a solver whose exchanges leave the model alone: ecl");
 }
 
+/// How large gradients are at first, where the solver wants to know: once, before training.
+void Experiment::agree_on_scale(Sites& sites) {
+  if (!spec.parsed_optimizer() || make_solver(first_here())->step_lengths() != StepLengths::bounded) return;
+  std::vector<std::vector<float>> mine;
+  sites.together([&] {
+    for (NodeId i = first_here(); i < first_here() + nodes_here(); ++i) mine.push_back(first_squares(i));
+  });
+  constexpr std::size_t kStretch = 1 << 16;  // what all sites say of it is in memory at a time
+  std::vector<double> sums(model->dim());
+  for (std::size_t first = 0; first < sums.size(); first += kStretch) {
+    const std::size_t n = std::min(kStretch, sums.size() - first);
+    std::vector<std::string> said;
+    for (const auto& squares : mine)
+      said.emplace_back(reinterpret_cast<const char*>(squares.data() + first), n * sizeof(float));
+    for (const std::string& site : sites.gather(std::move(said))) {
+      std::vector<float> squares(n);
+      ECL_CHECK(site.size() == n * sizeof(float));
+      std::memcpy(squares.data(), site.data(), site.size());
+      for (std::size_t d = 0; d < n; ++d) sums[first + d] += squares[d];
+    }
+  }
+  for (double& sum : sums) sum /= nodes();
+  scale_ = step_scale(sums);
+}
+
+/// Of node i's gradient of the first model: the mean of each coordinate's square over some batches.
+std::vector<float> Experiment::first_squares(NodeId i) {
+  constexpr int kBatches = 16;
+  Batches batches = make_batches(i);
+  Workspace workspace;
+  workspace.gradient.resize(model->dim());
+  std::vector<float> squares(model->dim(), 0.0f);
+  const float weight = static_cast<float>(batches.shard().weight);
+  for (int batch = 0; batch < kBatches; ++batch) {
+    batches.next(workspace.batch);
+    model->gradient(initial, workspace.batch, workspace.gradient);
+    for (std::size_t d = 0; d < squares.size(); ++d) {
+      const float g = weight * workspace.gradient[d];
+      squares[d] += g * g / kBatches;
+    }
+  }
+  return squares;
+}
+
 void Experiment::count_steps() {
   double samples_per_step = 0;  // a shard smaller than the batch is the batch
   for (const std::size_t held : data.shard_sizes())
@@ -184,7 +230,7 @@ int Experiment::round_steps() const {
 StepRule Experiment::rule() const {
   return {.learning_rate = spec.learning_rate,
           .momentum = spec.momentum,
-          .weight_decay = spec.weight_decay,
+          .weight_decay = spec.loss_decay(),
           .local_steps = round_steps(),
           .exchanges = exchanges_,
           .schedule = Schedule::parse(spec.schedule),
@@ -205,6 +251,9 @@ std::string Experiment::exchanges_text() const {
 std::unique_ptr<Solver> Experiment::make_solver(NodeId i) const {
   SolverSetup setup{graph, i, initial, rule().initial_step_size(), round_steps(), spec.momentum, spec.seed};
   setup.exchanges = exchanges_;
+  setup.adam = spec.parsed_optimizer();
+  setup.clip_norm = spec.clip_norm;
+  setup.scale = scale_;
   setup.proximal_step = [this, i] { return proximal_step(i); };
   return ecl::make_solver(Choice::parse(spec.solver), setup, spec.settings);
 }
@@ -308,7 +357,8 @@ std::string Experiment::footprint() const {
 /// ran. To that comes what only a run has. `state`: of a solver; `slots`: a node's mailboxes; bytes.
 double Experiment::peak_of_process(double state, double slots) const {
   const double vector = static_cast<double>(model->dim()) * sizeof(float), here = nodes_here();
-  const double nodes_of_ours = here * (vector + state + (spec.momentum > 0 ? vector : 0));
+  const double lengths = (spec.parsed_optimizer() ? 3 : spec.clip_norm > 0 ? 2 : 0) * vector;  // what is not state
+  const double nodes_of_ours = here * (vector + state + lengths + (spec.momentum > 0 ? vector : 0));
   const double evaluation = 12 * vector;                   // sums in double, those of the consensus error too
   const double now = resident_memory_bytes() - 2 * state;  // footprint() has a solver, and its state once more
   const double mailboxes = here > 1 ? here * (slots / 3 + vector) : slots;

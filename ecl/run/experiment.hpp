@@ -54,14 +54,16 @@ class Experiment {
     return Node<P>(std::move(optimizer), make_batches(i), initial, *model, workspace);
   }
 
-  /// Node i as it would be without neighbours, on `single`, a graph of one node: plain SGD on its own samples.
+  /// Node i as it would be without neighbours, on `single`, a graph of one node: SGD or Adam on its own samples.
   template <Port P>
   Node<P> make_lone_node(NodeId i, const Graph& single, P port, Workspace& workspace) const {
     Shard shard = data.shard(i);
     shard.weight = 1;
     Batches batches(std::move(shard), spec.batch, spec.seed, i, augmentation_named(spec.augment));
-    auto solver = ecl::make_solver(Choice::parse("local"),
-                                   {single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum});
+    SolverSetup setup{single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum};
+    setup.adam = spec.parsed_optimizer();
+    setup.clip_norm = spec.clip_norm;
+    auto solver = ecl::make_solver(Choice::parse("local"), setup);
     Optimizer<P> optimizer(std::move(port), std::move(solver), single, 0, rule(), Mode::lock_step);
     return Node<P>(std::move(optimizer), std::move(batches), initial, *model, workspace);
   }
@@ -100,6 +102,8 @@ class Experiment {
   std::vector<float> class_weights() const;
   void start_from(const TrainedModel& earlier);
   void count_steps();
+  void agree_on_scale(Sites& sites);
+  std::vector<float> first_squares(NodeId i);
   void choose_exchanges();
   void refuse_exchanges(const Solver& solver) const;
   std::string exchanges_text() const;
@@ -108,6 +112,7 @@ class Experiment {
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
   std::optional<NodeId> rank_;
+  std::vector<float> scale_;  ///< SolverSetup::scale; empty: 1
   std::uint64_t evaluations_ = 1;
   std::size_t message_floats_ = 0;
   int exchanges_ = 1;  ///< R, at first

@@ -9,6 +9,7 @@
 #include "ecl/data/site_path.hpp"
 #include "ecl/exchange/transports.hpp"
 #include "ecl/node/augmentation.hpp"
+#include "ecl/node/step_rule.hpp"
 
 namespace ecl {
 namespace {
@@ -51,6 +52,17 @@ ExchangesARound Spec::parsed_exchanges() const {
               "percentage above 0, at most 1000");
 }
 
+std::optional<AdamRule> Spec::parsed_optimizer() const { return parse_optimizer(optimizer, weight_decay); }
+
+/// Two momenta, or a decay that is none.
+static void check_optimizer(const Spec& spec) {
+  const std::string name = Choice::parse(spec.optimizer).name;
+  if (spec.parsed_optimizer() && spec.momentum != 0)
+    throw Error("--optimizer " + name + " has a momentum of its own, beta1; leave --momentum at 0");
+  if (name == "adamw" && spec.weight_decay == 0)
+    throw Error("--optimizer adamw is adam but for its decay: name that, as in --weight-decay 0.01, or use adam");
+}
+
 /// Who has data of its own says where each node finds them.
 static void check_own_data(const Spec& spec) {
   const bool pattern = is_pattern(spec.data, "--data"), test_pattern = is_pattern(spec.test, "--test");
@@ -90,6 +102,8 @@ void check(const Spec& spec) {
   require(spec.patience >= 0 && spec.patience <= 1000, "--patience", spec.patience, "in 0 .. 1000");
   require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");
   require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");
+  check_optimizer(spec);
+  require(spec.clip_norm >= 0, "--clip-norm", spec.clip_norm, "at least 0 (0: no clipping)");
   require(spec.weight_decay >= 0, "--weight-decay", spec.weight_decay, "at least 0");
   require(spec.settle_s >= 0, "--settle-s", spec.settle_s, "at least 0");
   require(spec.consensus_error > 0, "--consensus-error", spec.consensus_error, "above 0");

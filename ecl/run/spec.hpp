@@ -1,14 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ecl/base/params.hpp"
 #include "ecl/base/types.hpp"
 #include "ecl/contracts/dataset.hpp"
 #include "ecl/contracts/loss.hpp"
 #include "ecl/contracts/port.hpp"
+#include "ecl/contracts/solver.hpp"
 #include "ecl/simulator/sim_port.hpp"
 
 namespace ecl {
@@ -47,6 +50,8 @@ struct Spec {
   std::string loss = "usual";          ///< cross-entropy of classes, mse of numbers
   double learning_rate = 0.05;
   std::string schedule = "linear:0.7";
+  std::string optimizer = "sgd";  ///< sgd, adam, adamw
+  double clip_norm = 0;           ///< 0: none
   double momentum = 0, weight_decay = 0;
   std::uint64_t seed = 1;
   std::string node_speed;         ///< "NODE:FACTOR,...": a step of NODE takes FACTOR times as long
@@ -80,7 +85,10 @@ struct Spec {
   LabelKind label_kind() const;
   /// Of data whose labels are numbers, or classes.
   Loss parsed_loss(bool numbers) const;
-  ExchangesARound parsed_exchanges() const;  ///< throws Error
+  ExchangesARound parsed_exchanges() const;          ///< throws Error
+  std::optional<AdamRule> parsed_optimizer() const;  ///< throws Error
+  /// lambda of lambda/2 |x|^2, added to each node's loss.
+  double loss_decay() const { return Choice::parse(optimizer).name == "adamw" ? 0 : weight_decay; }
   Mode parsed_mode() const { return mode == "lock-step" ? Mode::lock_step : Mode::async; }
 };
 

@@ -72,10 +72,15 @@ Group training_options(Spec& spec) {
      "steps, at most 200")
     ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
     ("batch", field(spec.batch), "samples per step")
-    ("lr", field(spec.learning_rate), "learning rate")
+    ("optimizer", field(spec.optimizer),
+     "sgd; adam, adamw (then --weight-decay is decoupled): NAME:beta1=0.9,beta2=0.999,eps=1e-8, of the gradient with "
+     "the neighbours' corrections. For solvers ecl, led, k_gt, lt_admm, scaffold, dpsgd, fedavg, local")
+    ("lr", field(spec.learning_rate), "learning rate; under adam and adamw 0.001 where none is given")
     ("lr-schedule", field(spec.schedule), "constant, cosine, linear:FROM, step:AT,FACTOR")
     ("momentum", field(spec.momentum), "heavy ball, 0 <= momentum < 1")
-    ("weight-decay", field(spec.weight_decay), "lambda of lambda/2 |x|^2")
+    ("clip-norm", field(spec.clip_norm),
+     "longest gradient, with the neighbours' corrections: longer ones are shortened to this L2 norm; 0: none")
+    ("weight-decay", field(spec.weight_decay), "lambda of lambda/2 |x|^2; of adamw's decay")
     ("seed", field(spec.seed), "of data split, initial model, batches and random graphs");
   return group;
 }
@@ -305,6 +310,8 @@ Request read_run(const std::string& command, const std::vector<std::string>& arg
   if (values.count("config")) read_config(values["config"].as<std::string>(), options, command, values, spec);
   if (is_pattern(spec.data, "--data") && !given(values, "partition"))
     values.find("partition")->second.value() = boost::any(spec.partition = "own");
+  if (!given(values, "lr") && spec.parsed_optimizer())
+    values.find("lr")->second.value() = boost::any(spec.learning_rate = 0.001);
   if (!given(values, "nodes")) spec.nodes = Placement(spec.placement, spec.devices).nodes(spec.nodes);
   request.print_config = values.count("print-config") > 0;
   spec.config = to_ini(options.run, values, spec);
