@@ -58,7 +58,7 @@ class Experiment {
   template <Port P>
   Node<P> make_lone_node(NodeId i, const Graph& single, P port, Workspace& workspace) const {
     Shard shard = data.shard(i);
-    shard.weight = 1;
+    shard.weight = lone_weight(shard);
     Batches batches(std::move(shard), spec.batch, spec.seed, i, augmentation_named(spec.augment));
     auto solver = ecl::make_solver(Choice::parse("local"),
                                    {single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum});
@@ -104,6 +104,7 @@ class Experiment {
   void refuse_exchanges(const Solver& solver) const;
   std::string exchanges_text() const;
   StepRule rule() const;
+  static double lone_weight(const Shard& shard);
   double peak_of_process(double state, double slots) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 
