@@ -5,8 +5,8 @@
     apply_model.py RUN/model ROWS.svm               label index:value ..., indices from 1
     apply_model.py RUN/model IMAGES LABELS          pictures in IDX format
 
-Prints accuracy (per cent) and log loss on the labelled samples, and the first row's probabilities, as JSON; of a
-regression RMSE, MAE and the first row's number.
+Prints accuracy (per cent) and log loss on the labelled samples, by their weights, and the first row's probabilities, as
+JSON; of a regression RMSE, MAE and the first row's number; of several labels also how often all are right, and F1.
 """
 import csv
 import json
@@ -48,21 +48,29 @@ def table(path, about):
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     features = [[f for column in about["inputs"] for f in encoded(column, row[column["column"]])] for row in rows]
-    return scaled(np.array(features), about), labelled([row[about["label"]] for row in rows], about)
+    weights = np.array([float(row[about["weight"]]) if "weight" in about else 1.0 for row in rows])
+    if about["loss"] == "logistic":
+        labels = np.array([[row[name].lower() in ("1", "true", "yes") for name in about["classes"]] for row in rows])
+    else:
+        labels = labelled([row[about["label"]] for row in rows], about)
+    return scaled(np.array(features), about), labels, weights
 
 
 def labelled(texts, about):
-    """Class numbers; of a regression the numbers themselves."""
+    """Class numbers; of a regression the numbers themselves; of several labels 0 or 1 for each."""
+    if about["loss"] == "logistic":
+        return np.array([[name in text.split(",") for name in about["classes"]] for text in texts])
     return np.array([float(text) if about["target"] else about["classes"].index(text) for text in texts])
 
 
 def libsvm(path, about):
     lines = [line.split() for line in open(path)]
+    lines = [["", *words] if ":" in words[0] else words for words in lines]  # without any of several labels
     x = np.zeros((len(lines), about["feature_count"]))
     for row, words in zip(x, lines):
         for index, value in (word.split(":") for word in words[1:]):
             row[int(index) - 1] = float(value)
-    return scaled(x, about), labelled([words[0] for words in lines], about)
+    return scaled(x, about), labelled([words[0] for words in lines], about), np.ones(len(x))
 
 
 def scaled(x, about):
@@ -79,7 +87,8 @@ def pictures(images, labels, about):
     x = np.frombuffer(pathlib.Path(images).read_bytes()[16:], "u1").reshape(-1, *shape).astype("float32") / 255
     mean, deviation = (np.array([pixel[key] for pixel in about["pixels"]]).reshape(-1, 1, 1)
                        for key in ("mean", "deviation"))
-    return ((x - mean) / deviation).astype("float32"), np.frombuffer(pathlib.Path(labels).read_bytes()[8:], "u1")
+    x = ((x - mean) / deviation).astype("float32")
+    return x, np.frombuffer(pathlib.Path(labels).read_bytes()[8:], "u1"), np.ones(len(x))
 
 
 # --- layers, as PyTorch's of the same names ---
@@ -156,25 +165,45 @@ MODELS = {
 def main(folder, *files):
     parameters, about = load(pathlib.Path(folder))
     read = pictures if about["image"] else libsvm if about["dataset"].startswith("libsvm") else table
-    x, labels = read(*files, about)
+    x, labels, weights = read(*files, about)
     outputs = MODELS[about["model"].split(":")[0]](parameters, x).astype("float64")
-    print(json.dumps(numbers(outputs, labels, about["target"]) if about["target"] else classes(outputs, labels)))
+    if about["target"]:
+        told = numbers(outputs, labels, weights, about["target"])
+    else:
+        told = (several if about["loss"] == "logistic" else classes)(outputs, labels, weights)
+    print(json.dumps(told))
 
 
-def numbers(outputs, labels, target):
+def mean(values, weights):
+    return float(np.average(values, weights=weights))
+
+
+def numbers(outputs, labels, weights, target):
     predictions = outputs[:, 0] * target["deviation"] + target["mean"]
     errors = predictions - labels
-    return {"rmse": float(np.sqrt((errors ** 2).mean())), "mae": float(np.abs(errors).mean()),
+    return {"rmse": np.sqrt(mean(errors ** 2, weights)), "mae": mean(np.abs(errors), weights),
             "first": float(predictions[0])}
 
 
-def classes(logits, labels):
+def classes(logits, labels, weights):
     logits -= logits.max(axis=1, keepdims=True)
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return {
-        "accuracy": 100 * float((logits.argmax(axis=1) == labels).mean()),
-        "log_loss": -float(log_probabilities[np.arange(len(labels)), labels].mean()),
+        "accuracy": 100 * mean(logits.argmax(axis=1) == labels, weights),
+        "log_loss": -mean(log_probabilities[np.arange(len(labels)), labels], weights),
         "probabilities": np.exp(log_probabilities[0]).tolist(),
+    }
+
+
+def several(logits, labels, weights):
+    right = (logits > 0) == labels
+    hits = weights @ ((logits > 0) & labels)
+    return {
+        "accuracy": 100 * mean(right.mean(axis=1), weights),
+        "subset_accuracy": 100 * mean(right.all(axis=1), weights),
+        "macro_f1": float((2 * hits / (weights @ labels + weights @ (logits > 0))).mean()),
+        "log_loss": mean(np.logaddexp(0, np.where(labels, -logits, logits)).sum(axis=1), weights),
+        "probabilities": (1 / (1 + np.exp(-logits[0]))).tolist(),
     }
 
 

@@ -39,6 +39,7 @@ def table(path, told):
 
 def libsvm(path, told):
     lines = [line.split() for line in open(path)]
+    lines = [["", *words] if ":" in words[0] else words for words in lines]  # without any of several labels
     x = np.zeros((len(lines), int(told["feature_count"])), "float32")
     for row, words in zip(x, lines):
         for index, value in (word.split(":") for word in words[1:]):
@@ -115,11 +116,13 @@ OPERATORS = {
     "Gemm": gemm,
     "GlobalAveragePool": lambda a, x: x.mean((2, 3), keepdims=True),
     "InstanceNormalization": instance_normalization,
+    "Greater": lambda a, x, y: x > y,
     "IsNaN": lambda a, x: np.isnan(x),
     "MaxPool": max_pool,
     "Mul": lambda a, x, y: x * y,
     "Relu": lambda a, x: np.maximum(x, 0),
     "Reshape": reshape,
+    "Sigmoid": lambda a, x: 1 / (1 + np.exp(-x)),
     "Softmax": softmax,
     "Sub": lambda a, x, y: x - y,
     "Where": lambda a, condition, x, y: np.where(condition, x, y),
@@ -149,9 +152,10 @@ def run(path, samples):
     if graph.output[0].name == "prediction":
         assert values["prediction"].dtype == np.float32
         return {**file, "predictions": values["prediction"][:, 0].tolist()}
-    assert values["probabilities"].dtype == np.float32 and values["label"].dtype == np.int64
+    labels = values["label" if "label" in values else "labels"]  # one a row, or 0 or 1 for each
+    assert values["probabilities"].dtype == np.float32 and labels.dtype == np.int64
     return {**file,
-            "labels": values["label"].tolist(),
+            "labels": labels.tolist(),
             "probabilities": [[None if np.isnan(p) else p for p in row] for row in values["probabilities"].tolist()]}
 
 

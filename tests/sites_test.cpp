@@ -100,6 +100,43 @@ TEST_F(Sites, AreScaledByTheSumsOverAllOfThem) {
   EXPECT_EQ(on_ranks(own(table) + one_test(), "by table"), expected);
 }
 
+/// And several labels a row, of unlike weight.
+TEST_F(Sites, WithWeightsAndLabelsGiveBitForBitWhatOneFileGives) {
+  const std::string head = "height,tall,often,old\n";
+  Random random(2, Purpose::test);
+  std::string all = head, nodes;
+  for (int site = 0; site < kSites; ++site) {
+    std::string own = head;
+    for (int n = 0; n < 12 + 7 * site; ++n) {
+      const double height = 1.5 + 0.5 * random.uniform();
+      const std::string line = std::to_string(height) + (height > 1.8 ? ",yes," : ",no,") +
+                               std::to_string(site * n % 4) + (n % 3 == 0 ? ",1\n" : ",0\n");
+      own += line, all += line, nodes += std::to_string(site) + "\n";
+    }
+    write_file(scratch_ / ("site" + std::to_string(site) + ".csv"), own);
+  }
+  write_file(scratch_ / "all.csv", all), write_file(scratch_ / "nodes.txt", nodes),
+      write_file(scratch_ / "test.csv", all);
+  const std::string data = " --model linear --loss logistic --dataset csv:label=tall|old,weight=often --data ",
+                    dealt = data + path("all.csv") + " --partition file:" + path("nodes.txt") + one_test(),
+                    own = data + path("site{node}.csv"), options = kTraining,
+                    simulate = "simulate --nodes 4 " + options.substr(6);
+  const auto expected = ecl::test::model_of(tool(simulate + dealt), path("dealt"));
+  EXPECT_EQ(expected.size(), 4u) << "one feature, a bias, for each of two labels";
+  EXPECT_EQ(ecl::test::model_of(tool(simulate + own + one_test()), path("own")), expected);
+  EXPECT_EQ(ecl::test::model_of(tool_on(kSites, options + own + one_test()), path("ranks")), expected);
+  EXPECT_EQ(ecl::test::model_of(tool_on(kSites, options + dealt), path("ranks dealt")), expected);
+  EXPECT_EQ(summary_of(path("ranks"))["test_subset_accuracy"], summary_of(path("dealt"))["test_subset_accuracy"]);
+  // Each tested on a fifth of its own: the parts that the ranks tell add up to what one process counts.
+  ecl::test::model_of(tool_on(kSites, options + own), path("own tests, ranks"));
+  ecl::test::model_of(tool(simulate + own), path("own tests"));
+  const Json ranks = summary_of(path("own tests, ranks")), one = summary_of(path("own tests"));
+  for (const char* name : {"test_accuracy_consensus", "test_loss_consensus", "test_subset_accuracy", "test_macro_f1",
+                           "test_auc", "test_log_loss", "test_baseline_accuracy"})
+    EXPECT_EQ(ranks[name], one[name]) << name;
+  EXPECT_NEAR(one["test_log_loss"].get<double>(), one["test_loss_consensus"].get<double>(), 1e-6);
+}
+
 /// Text that one site alone has, gaps at others.
 TEST_F(Sites, WithTextAndGapsGiveBitForBitWhatOneFileGives) {
   std::string all = "height,colour,kind\n", nodes;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "ecl/base/check.hpp"
@@ -118,12 +119,39 @@ void Dataset::set_targets(std::vector<float> targets) {
   targets_ = std::move(targets);
 }
 
+void Dataset::set_multi_label(std::vector<float> present) {
+  ECL_CHECK(present.size() == size() * classes_);
+  targets_ = std::move(present);
+  multi_label_ = true;
+}
+
+void Dataset::set_weights(std::vector<float> weights) {
+  ECL_CHECK(weights.size() == size());
+  weights_ = std::move(weights);
+}
+
+void Dataset::scale_weights(double factor) {
+  for (float& weight : weights_) weight = static_cast<float>(factor * weight);
+}
+
+double Dataset::total_weight() const {
+  return weights_.empty() ? static_cast<double>(size()) : std::accumulate(weights_.begin(), weights_.end(), 0.0);
+}
+
 void Dataset::scale_targets(const TargetScale& scale) {
   for (float& y : targets_) y = static_cast<float>((y - scale.mean) / scale.deviation);
 }
 
 void Dataset::relabel(std::span<const std::int32_t> number_of, int classes) {
   ECL_CHECK(number_of.size() == static_cast<std::size_t>(classes_));
+  if (multi_label_) {
+    std::vector<float> present(size() * classes, 0.0f);
+    for (std::size_t at = 0; at < targets_.size(); ++at)
+      if (const std::int32_t number = number_of[at % classes_]; number >= 0)
+        present[at / classes_ * classes + number] = targets_[at];
+    targets_ = std::move(present), classes_ = classes;
+    return;
+  }
   for (std::int32_t& label : labels_) label = number_of[label];
   classes_ = classes;
 }
@@ -169,7 +197,9 @@ void Dataset::replace_features(FloatRows rows) {
 std::uint32_t Dataset::checksum(std::uint32_t before) const {
   before = std::visit([&](const auto& rows) { return rows.checksum(before); }, rows_);
   before = ecl::checksum(std::as_bytes(std::span(labels_)), before);
-  return targets_.empty() ? before : ecl::checksum(std::as_bytes(std::span(targets_)), before);
+  for (const auto* values : {&targets_, &weights_})
+    if (!values->empty()) before = ecl::checksum(std::as_bytes(std::span(*values)), before);
+  return before;
 }
 
 Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
@@ -185,7 +215,13 @@ Dataset Dataset::subset(std::span<const std::int32_t> rows) const {
     return to;
   };
   part.labels_ = pick(labels_);
-  if (!targets_.empty()) part.targets_ = pick(targets_);
+  part.multi_label_ = multi_label_;
+  if (!weights_.empty()) part.weights_ = pick(weights_);
+  if (is_regression()) part.targets_ = pick(targets_);
+  for (const std::int32_t row : multi_label_ ? rows : std::span<const std::int32_t>()) {
+    const auto first = targets_.begin() + std::ptrdiff_t{row} * classes_;
+    part.targets_.insert(part.targets_.end(), first, first + classes_);
+  }
   part.numbers_.reserve(rows.size());
   for (const std::int32_t row : rows) part.numbers_.push_back(number(row));
   for (const auto& [name, groups] : columns) part.columns[name] = pick(groups);

@@ -41,10 +41,11 @@ struct Column {
 /// What the parts of a sample are called: what a model's user needs to know of the data.
 struct Schema {
   std::vector<std::string> columns;   ///< of the file, in its order; empty without a header
-  std::string label;                  ///< the label's column
+  std::string label;                  ///< the label's column; of several a|b|c
+  std::string weight;                 ///< the column of the samples' weights; empty: all weigh the same
   std::vector<Column> inputs;         ///< the columns that are features, in the file's order; empty: it is no table
   std::vector<std::string> features;  ///< what the features are called; empty without a header
-  std::vector<std::string> classes;   ///< by class number; empty where classes have no names but their numbers
+  std::vector<std::string> classes;   ///< by class number (or label); empty where they have no names but their numbers
   Missing missing = Missing::refuse;  ///< of the table's cells
 };
 
@@ -69,14 +70,26 @@ class Dataset {
   std::size_t size() const { return labels_.size(); }
   int features() const { return features_; }
   int classes() const { return classes_; }  ///< 0 for problems without classes (quadratic)
+  /// A sample has any number of the classes() labels, as targets() say; labels() means nothing then.
+  bool multi_label() const { return multi_label_; }
   /// As it is stored: features and label; the mean, where samples differ.
   std::size_t bytes_per_sample() const;
   const std::vector<std::int32_t>& labels() const { return labels_; }
-  /// What regression learns, a number for each sample; empty where samples have classes.
+  /// What regression learns, a number for each sample; of samples with any number of labels classes() ones and zeros
+  /// for each, row-major. Empty where samples have classes.
   const std::vector<float>& targets() const { return targets_; }
   void set_targets(std::vector<float> targets);
+  void set_multi_label(std::vector<float> present);
+  /// The targets are numbers to be predicted.
+  bool is_regression() const { return !targets_.empty() && !multi_label_; }
   /// y becomes (y - mean) / deviation.
   void scale_targets(const TargetScale& scale);
+  /// Of each sample's loss in training, and in all measures; empty: 1.
+  const std::vector<float>& weights() const { return weights_; }
+  void set_weights(std::vector<float> weights);
+  void scale_weights(double factor);
+  /// The sum over the samples; their number, where they have none.
+  double total_weight() const;
 
   /// Writes the features of `rows` to `out`: rows.size() * features floats, row-major.
   void gather(std::span<const std::int32_t> rows, float* out) const;
@@ -104,7 +117,7 @@ class Dataset {
   /// Says those numbers, one per sample, where a reader kept some rows only.
   void number_samples(std::vector<std::int32_t> numbers);
 
-  /// Class c becomes number_of[c], one of `classes`.
+  /// Class c becomes number_of[c], one of `classes`; a label may become -1: it is left out.
   void relabel(std::span<const std::int32_t> number_of, int classes);
   /// Scales float samples, in memory or in a file (there when they are gathered). In a file no value is missing.
   void scale(const Scale& scale);
@@ -130,7 +143,8 @@ class Dataset {
   int classes_ = 0;
   Rows rows_;
   std::vector<std::int32_t> labels_;
-  std::vector<float> targets_;
+  std::vector<float> targets_, weights_;
+  bool multi_label_ = false;
   std::vector<std::int32_t> numbers_;  // empty: 0, 1, 2 ...
 };
 
@@ -139,6 +153,7 @@ enum class LabelKind {
   any,      ///< classes, unless they look like a quantity, which is refused
   classes,  ///< whatever they look like
   numbers,  ///< to be predicted: regression
+  binary,   ///< each of several, or of one, is there or not: 1 or 0
 };
 
 /// What features are scaled by.

@@ -9,7 +9,7 @@
 namespace ecl {
 namespace {
 
-constexpr std::array kNames = {"cross-entropy", "mse", "mae", "huber"};  // by Loss
+constexpr std::array kNames = {"cross-entropy", "logistic", "mse", "mae", "huber"};  // by Loss
 
 }  // namespace
 
@@ -18,7 +18,7 @@ Loss loss_named(std::string_view name) {
     if (name == kNames[l]) return static_cast<Loss>(l);
   const std::vector<std::string> known(kNames.begin(), kNames.end());
   throw Error("unknown loss '" + std::string(name) + "'" + suggestion(name, known) +
-              " (known: cross-entropy, mse, mae, huber)");
+              " (known: cross-entropy, logistic, mse, mae, huber)");
 }
 
 std::string name_of(Loss loss) { return kNames[static_cast<std::size_t>(loss)]; }

@@ -21,13 +21,15 @@ struct Batch {
   Floats features;
   std::vector<std::int32_t> labels;
   SparseRows rows = {};
-  std::vector<float> targets = {};  ///< of regression, one a sample
+  std::vector<float> targets = {};  ///< as Dataset::targets(): of regression one a sample, or one for each label
+  std::vector<float> weights = {};  ///< of each sample's loss; empty: 1
 };
 
 /// How good a parameter vector is on a dataset.
 struct Score {
-  double loss = 0;                                             ///< mean over the samples
-  double accuracy = std::numeric_limits<double>::quiet_NaN();  ///< per cent; NaN for problems without classes
+  double loss = 0;  ///< mean over the samples, by their weights
+  /// Per cent of the samples, or of all their labels; NaN for problems without classes.
+  double accuracy = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// A named part of the flat parameter vector, row-major, with the name and the shape that PyTorch would give it.
@@ -52,7 +54,7 @@ class Model {
   /// What the parameters are, in their order, d in all; empty if they have no names.
   virtual std::vector<Slice> slices() const { return {}; }
   virtual void init(Vec x, Random& random) const = 0;
-  /// Mean loss over the batch; its gradient goes to `g` (d floats, overwritten).
+  /// Mean loss over the batch, each sample's times its weight; its gradient goes to `g` (d floats, overwritten).
   virtual double gradient(CVec x, const Batch& batch, Vec g) = 0;
   /// `work` is called within gradient(), every few milliseconds where that takes long: messages move meanwhile. It must
   /// neither use this model nor change x.
@@ -63,7 +65,7 @@ class Model {
   /// Memory that it holds between calls, once gradient() has run.
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual Score score(CVec x, const Dataset& data) = 0;
-  /// What it says of a sample: one value (logit) per class, or the number itself; 0: it does not predict.
+  /// What it says of a sample: one value (logit) per class or label, or the number itself; 0: it does not predict.
   virtual int outputs() const { return 0; }
   /// The outputs for all samples of `data`, the same bits as score() looks at: data.size() * outputs() values,
   /// row-major, to `out`.
@@ -81,10 +83,11 @@ class Model {
 /// What a model is told about the data.
 struct ModelSetup {
   int features;
-  int classes;
+  int classes;  ///< of Loss::logistic: labels
   ImageShape image = {};
   Loss loss = Loss::cross_entropy;
-  std::vector<float> class_weights = {};  ///< of each sample's loss, by class, in training; empty: 1
+  /// Of each sample's loss, by class, in training; of Loss::logistic of each label's where it is there. Empty: 1.
+  std::vector<float> class_weights = {};
 };
 
 using ModelFactory = std::unique_ptr<Model>(const ModelSetup&, Params&);

@@ -28,14 +28,14 @@ struct Description {
   std::string place, source;
   std::uint64_t features = 0, train = 0, test = 0, groups_to_test = 0;
   std::uint64_t values = 0, rows = 0;
-  bool any_features = false, may_be_sparse = false;
+  bool any_features = false, may_be_sparse = false, weighted = false;
   Gaps gaps, test_gaps;
   std::uint64_t ignored_queries = 0;
   std::vector<std::string> columns, classes, tested_classes;
   std::string inputs;  ///< describe_columns()
 
   void archive(Archive& archive) {
-    archive(place, source, features, train, test, groups_to_test, values, rows, any_features, may_be_sparse);
+    archive(place, source, features, train, test, groups_to_test, values, rows, any_features, may_be_sparse, weighted);
     archive(gaps.dropped_rows, gaps.filled_cells, test_gaps.dropped_rows, test_gaps.filled_cells, ignored_queries);
     archive(inputs);
     archive.list(columns), archive.list(classes), archive.list(tested_classes);
@@ -73,6 +73,7 @@ std::vector<Description> describe(Sites& sites, std::span<const TrainTest> held,
                      .rows = data.rows,
                      .any_features = data.any_features,
                      .may_be_sparse = data.may_be_sparse,
+                     .weighted = !data.train.weights().empty(),
                      .gaps = data.gaps,
                      .test_gaps = data.test_gaps,
                      .ignored_queries = data.ignored_queries,
@@ -117,6 +118,10 @@ std::string difference(const Description& site, const Description& first) {
 
 void refuse_other_columns(const std::vector<Description>& all) {
   for (const Description& site : all)
+    if (site.weighted != all[0].weighted)
+      throw Error(site.named() + " has " + (site.weighted ? "weights" : "no weights") + " of its samples, and " +
+                  all[0].named() + " has " + (site.weighted ? "none" : "some") + "; all sites need them, or none");
+  for (const Description& site : all)
     if (const std::string what = difference(site, all[0]); !what.empty())
       throw Error(site.named() + ": " + what + "; all sites need the same columns in the same order");
 }
@@ -139,6 +144,13 @@ NameTable among(const std::vector<std::string>& names, const std::vector<std::st
   return table;
 }
 
+/// Labels that are 0 and 1 alone say whether a row has one label, 1.
+void drop_zero(NameTable& labels) {
+  if (labels.names.size() != 2 || parse_number(labels.names[0]) != 0 || parse_number(labels.names[1]) != 1) return;
+  labels.names.erase(labels.names.begin());
+  for (std::int32_t& number : labels.numbers) --number;
+}
+
 /// Numbers the classes of `held` by the names that any site has. Returns those that are in test files alone.
 std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::vector<Description>& all,
                                           const Schema* earlier) {
@@ -151,10 +163,12 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
   if (names.empty()) return {};  // the format says what the classes are
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
-  const NameTable classes = earlier ? among(names, earlier->classes) : tabulate(names);
+  const bool labels = held[0].train.multi_label();
+  NameTable classes = earlier ? among(names, earlier->classes) : tabulate(names);
+  if (labels && all[0].any_features && !earlier) drop_zero(classes);
   const std::size_t count = classes.names.size();
   const std::string where = all.size() == 1 ? "'" + all[0].source + "': " : "";
-  if (count < 2)
+  if (count < 2 && !labels)
     throw Error(where + "every sample" + (all.size() == 1 ? "" : " of all sites") + " has the same label, " +
                     ecl::quoted(names[0]) + "; name the label column",
                 Exit::io);
@@ -173,7 +187,8 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
       half->schema.classes = classes.names;
     }
   std::vector<bool> seen(count, false);
-  for (const std::string& name : trained) seen[number(name)] = true;
+  for (const std::string& name : trained)
+    if (number(name) >= 0) seen[number(name)] = true;
   std::vector<std::string> only_tested;
   for (std::size_t c = 0; c < count && !earlier; ++c)
     if (!seen[c]) only_tested.push_back(classes.names[c]);
@@ -317,6 +332,15 @@ Scale read_scale(const std::string& path, const Dataset& data) {
   return scale;
 }
 
+/// Of each site's sum, over the sites.
+double sum_over_sites(Sites& sites, const std::vector<double>& own) {
+  std::vector<std::string> mine;
+  for (double value : own) mine.push_back(to_bytes(value));
+  double total = 0;
+  for (const std::string& bytes : sites.gather(std::move(mine))) total += from_bytes<double>(bytes);
+  return total;
+}
+
 }  // namespace
 
 void agree_on_settings(Sites& sites, const std::string& place, const std::string& settings) {
@@ -449,15 +473,12 @@ std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::
 TargetScale scale_targets(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
   /// Sum over all sites, one after the other.
   const auto sum = [&](auto term) {
-    std::vector<std::string> mine;
+    std::vector<double> sums;
     for (const SiteRows& site : rows) {
-      double own = 0;
+      double& own = sums.emplace_back(0);
       for (const std::int32_t row : site.rows) own += term(site.data->targets()[row]);
-      mine.push_back(to_bytes(own));
     }
-    double total = 0;
-    for (const std::string& bytes : sites.gather(std::move(mine))) total += from_bytes<double>(bytes);
-    return total;
+    return sum_over_sites(sites, sums);
   };
   const double samples = sum([](float) { return 1.0; });
   TargetScale scale;
@@ -468,6 +489,22 @@ TargetScale scale_targets(Sites& sites, std::span<TrainTest> held, std::span<con
                 Exit::io);
   for (TrainTest& data : held) data.train.scale_targets(scale), data.test.scale_targets(scale);
   return scale;
+}
+
+void scale_weights(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows) {
+  if (held[0].train.weights().empty()) return;
+  std::vector<double> weights, counts, tested;
+  for (const SiteRows& site : rows) {
+    double& own = weights.emplace_back(0);
+    for (const std::int32_t row : site.rows) own += site.data->weights()[row];
+    counts.push_back(static_cast<double>(site.rows.size()));
+  }
+  for (const TrainTest& data : held) tested.push_back(data.test.total_weight());
+  const double weight = sum_over_sites(sites, weights), count = sum_over_sites(sites, counts);
+  for (const auto& [sum, which] : {std::pair{weight, "training"}, {sum_over_sites(sites, tested), "test"}})
+    if (!(sum > 0))
+      throw Error(std::string("all ") + which + " rows have the weight 0: nothing counts; is it the right column?");
+  for (TrainTest& data : held) data.train.scale_weights(count / weight);
 }
 
 }  // namespace ecl

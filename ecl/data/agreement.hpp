@@ -58,4 +58,9 @@ std::vector<Scale> scale_features(Sites& sites, std::span<TrainTest> held, std::
 /// Scales the numbers of `held`. Throws Error if they are all alike.
 TargetScale scale_targets(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
 
+/// 5. Of samples with weights: the training rows' become such that their mean over all sites is 1. So a node's share is
+/// its number of rows, N n_i / n, with and without weights, and the sum over the nodes is the weighted mean over all
+/// rows, whoever holds them. Throws Error if all training rows, or all test rows, have the weight 0.
+void scale_weights(Sites& sites, std::span<TrainTest> held, std::span<const SiteRows> rows);
+
 }  // namespace ecl

@@ -13,6 +13,11 @@ TrainTest read_dataset(const Choice& choice, const DatasetRequest& request) {
   if (request.labels == LabelKind::numbers && read.train.targets().empty())
     throw Error("dataset " + choice.name + " has " + (read.train.classes() > 0 ? "classes" : "no labels") +
                 "; --loss mse, mae and huber are of numbers, in a csv, libsvm or npy file");
+  if (request.labels == LabelKind::binary && !read.train.multi_label())
+    throw Error(
+        "dataset " + choice.name + " has " + (read.train.classes() > 0 ? "one class a sample" : "no labels") +
+        "; --loss logistic is of columns that are 0 or 1 of a csv file, label=a|b, or of the labels of a libsvm "
+        "file");
   if (read.train_samples == 0) read.train_samples = read.train.size();
   return read;
 }
@@ -25,7 +30,8 @@ TrainTest load_dataset(const Choice& choice, const DatasetRequest& request) {
   const std::vector<std::int32_t> rows = all_rows(data.train.size());
   const SiteRows site{&data.train, rows};
   scale_features(here, {&data, 1}, {&site, 1});
-  if (!data.train.targets().empty()) scale_targets(here, {&data, 1}, {&site, 1});
+  if (data.train.is_regression()) scale_targets(here, {&data, 1}, {&site, 1});
+  scale_weights(here, {&data, 1}, {&site, 1});
   return data;
 }
 

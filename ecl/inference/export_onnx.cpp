@@ -142,6 +142,15 @@ void add_classes(int classes, const std::string& logits, onnx::Graph& graph) {
   graph.output("probabilities", onnx::Type::number, {classes}, "of each class");
 }
 
+void add_labels(int labels, const std::string& logits, onnx::Graph& graph) {
+  const std::vector<float> none = {0.0f};
+  graph.add("Sigmoid", {logits}, {}, "probabilities");
+  const std::string there = graph.add("Greater", {logits, graph.constant("even_odds", {}, none)});
+  graph.add("Cast", {there}, {{"to", static_cast<std::int64_t>(onnx::Type::integer)}}, "labels");
+  graph.output("labels", onnx::Type::integer, {labels}, "1 where the label is more probable than not");
+  graph.output("probabilities", onnx::Type::number, {labels}, "of each label");
+}
+
 /// Back to the label's own unit.
 void add_number(const TargetScale& target, const std::string& output, onnx::Graph& graph) {
   const std::vector<float> deviation = {static_cast<float>(target.deviation)}, mean = {static_cast<float>(target.mean)};
@@ -176,7 +185,8 @@ std::string text_of(const Predictor& predictor) {
     text += "The columns:\n";
     for (const Column& column : columns) text += "- " + column_text(column) + "\n";
   }
-  if (!trained.target) text += "The classes, by number:\n";
+  if (predictor.multi_label()) text += "The labels, each there or not, in the order of the outputs:\n";
+  if (!trained.target && !predictor.multi_label()) text += "The classes, by number:\n";
   int number = 0;
   for (const std::string& name : class_names(predictor)) text += std::to_string(number++) + " = " + name + "\n";
   return text + "metadata_props say the same as JSON, and where the model comes from.\n";
@@ -232,8 +242,9 @@ std::string onnx_use(const Predictor& predictor) {
     text += "'features', float [N, " + std::to_string(given_values(trained)) + "], as they are, not scaled";
   if (!input_columns(trained.schema).empty()) text += ", in the order of columns that its doc_string tells";
   if (trained.target) return text + "; gives 'prediction', float [N, 1], in the label's own unit";
-  return text + "; gives 'label', int64 [N], and 'probabilities', float [N, " + std::to_string(predictor.classes()) +
-         "]";
+  const std::string classes = std::to_string(predictor.classes());
+  return text + "; gives " + (predictor.multi_label() ? "'labels', int64 [N, " + classes + "]" : "'label', int64 [N]") +
+         ", and 'probabilities', float [N, " + classes + "]";
 }
 
 void write_onnx(const Predictor& predictor, const std::string& path) {
@@ -241,8 +252,10 @@ void write_onnx(const Predictor& predictor, const std::string& path) {
   onnx::Graph graph;
   onnx::Value value = read_samples(predictor, graph);
   value = onnx::through(network.architecture(), value, parameters_of(predictor), graph);
-  predictor.trained().target ? add_number(*predictor.trained().target, value.name, graph)
-                             : add_classes(predictor.classes(), value.name, graph);
+  if (predictor.trained().target)
+    add_number(*predictor.trained().target, value.name, graph);
+  else
+    (predictor.multi_label() ? add_labels : add_classes)(predictor.classes(), value.name, graph);
   write_atomically(path, graph.model(about(predictor)));
 }
 

@@ -12,7 +12,7 @@
 #include "ecl/contracts/model.hpp"
 
 /// How good a model is: counts and sums, from which all measures follow. Those of parts of the samples, or of several
-/// sites, add up to those of all.
+/// sites, add up to those of all. A sample counts as much as its weight, as with scikit-learn's sample_weight.
 namespace ecl {
 
 class ClassifierMeasures {
@@ -24,13 +24,15 @@ class ClassifierMeasures {
   static constexpr std::size_t kBinsBetweenSites = 256;
 
   /// A sample: its logits, one for each class, and its class, from 0.
-  void add(const float* logits, std::int32_t label);
+  void add(const float* logits, std::int32_t label, double weight = 1);
   void add(const ClassifierMeasures& others);
 
   std::uint64_t samples() const { return samples_; }
+  double weight() const { return weight_; }  ///< of them all
   int classes() const { return classes_; }
-  /// Samples of class `label` that were taken for `predicted`; counted where there are few enough classes to print.
-  std::uint64_t confused(int label, int predicted) const { return confusion_[label * classes_ + predicted]; }
+  /// Samples (their weights) of class `label` that were taken for `predicted`; counted where there are few enough
+  /// classes to print.
+  double confused(int label, int predicted) const { return confusion_[label * classes_ + predicted]; }
   bool counts_confusion() const { return !confusion_.empty(); }
 
   double accuracy() const;           ///< per cent of the samples
@@ -55,18 +57,50 @@ class ClassifierMeasures {
  private:
   int classes_;
   std::uint64_t samples_ = 0;
-  double log_loss_ = 0;
-  std::vector<std::uint64_t> labels_, predictions_, hits_;  ///< by class
-  std::vector<std::uint64_t> confusion_;                    ///< classes x classes: label, prediction
-  std::vector<std::uint64_t> bins_[2];                      ///< samples of the two classes by their score
+  double weight_ = 0, log_loss_ = 0;
+  std::vector<double> labels_, predictions_, hits_;  ///< by class
+  std::vector<double> confusion_;                    ///< classes x classes: label, prediction
+  std::vector<double> bins_[2];                      ///< samples of the two classes by their score
 };
+
+/// Of samples with any number of labels: each label is two classes, not there and there.
+class LabelMeasures {
+ public:
+  explicit LabelMeasures(int labels, std::size_t bins = ClassifierMeasures::kBins);
+
+  /// A sample: for each label its logit, and 1 or 0. Above 0 it is predicted.
+  void add(const float* logits, const float* present, double weight = 1);
+  void add(const LabelMeasures& others);
+
+  std::uint64_t samples() const { return each_[0].samples(); }
+  const std::vector<ClassifierMeasures>& each() const { return each_; }
+  double accuracy() const;         ///< per cent of the labels of all samples (1 less the Hamming loss)
+  double subset_accuracy() const;  ///< per cent of the samples with all labels right
+  double macro_f1() const;         ///< 0 .. 1: mean over the labels that a sample has or is given
+  double log_loss() const;         ///< mean over the samples of the sum over the labels
+  std::optional<ClassifierMeasures::Auc> auc() const;  ///< mean over the labels that some samples have and some not
+  double baseline_accuracy() const;                    ///< of saying of each label what most samples say
+  double baseline_log_loss() const;
+
+  void archive(Archive& archive);
+
+ private:
+  /// Mean over the labels.
+  double mean(double (ClassifierMeasures::*measure)() const) const;
+
+  std::vector<ClassifierMeasures> each_;
+  double all_right_ = 0;
+};
+
+/// Of a label's two classes: 2 hits / (samples with it + predictions of it); none where both are 0.
+std::optional<double> f1_of_label(const ClassifierMeasures& label);
 
 class RegressionMeasures {
  public:
   /// `scale`: what outputs and targets are scaled by; the measures are in the label's own unit.
   explicit RegressionMeasures(const TargetScale& scale) : scale_(scale) {}
 
-  void add(float output, float target);
+  void add(float output, float target, double weight = 1);
   void add(const RegressionMeasures& others);
 
   std::uint64_t samples() const { return samples_; }
@@ -75,11 +109,12 @@ class RegressionMeasures {
   double r2() const;             ///< 1 - squared errors / squared distances to the samples' own mean
   double baseline_rmse() const;  ///< of the mean of these samples: their standard deviation
 
-  void archive(Archive& archive) { archive(samples_, absolute_, square_, sum_, sum_of_squares_); }
+  void archive(Archive& archive) { archive(samples_, weight_, absolute_, square_, sum_, sum_of_squares_); }
 
  private:
   TargetScale scale_;
   std::uint64_t samples_ = 0;
+  double weight_ = 0;
   double absolute_ = 0, square_ = 0;     ///< errors, scaled
   double sum_ = 0, sum_of_squares_ = 0;  ///< of the targets, scaled
 };
@@ -88,7 +123,10 @@ class RegressionMeasures {
 class Measures {
  public:
   explicit Measures(ClassifierMeasures classes) : kind_(std::move(classes)) {}
+  explicit Measures(LabelMeasures labels) : kind_(std::move(labels)) {}
   explicit Measures(RegressionMeasures numbers) : kind_(numbers) {}
+  /// Of a model with that loss; nothing is measured yet. `target`: of a regression. `bins`: that scores fall into.
+  static Measures of(Loss loss, int classes, const std::optional<TargetScale>& target, std::size_t bins);
 
   /// `outputs`: of the model for the samples of `data`, row-major.
   void add(const Dataset& data, const float* outputs);
@@ -100,14 +138,17 @@ class Measures {
   std::vector<std::pair<std::string, double>> named() const;
 
   const ClassifierMeasures* classifier() const { return std::get_if<ClassifierMeasures>(&kind_); }
+  const LabelMeasures* labels() const { return std::get_if<LabelMeasures>(&kind_); }
   const RegressionMeasures* regression() const { return std::get_if<RegressionMeasures>(&kind_); }
   void archive(Archive& archive);
 
  private:
-  std::variant<ClassifierMeasures, RegressionMeasures> kind_;
+  std::variant<ClassifierMeasures, LabelMeasures, RegressionMeasures> kind_;
 };
 
 /// Probabilities of logits: softmax, in place.
 void softmax(float* logits, int classes);
+/// Of one logit.
+float sigmoid(float logit);
 
 }  // namespace ecl

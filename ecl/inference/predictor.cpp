@@ -54,8 +54,7 @@ float Predictor::value(float output) const {
 }
 
 Measures Predictor::measures(std::size_t bins) const {
-  return trained_.target ? Measures(RegressionMeasures(*trained_.target))
-                         : Measures(ClassifierMeasures(trained_.setup.classes, bins));
+  return Measures::of(trained_.setup.loss, trained_.setup.classes, trained_.target, bins);
 }
 
 void Predictor::measure(Measures& measures, Dataset samples) {

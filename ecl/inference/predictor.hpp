@@ -20,6 +20,8 @@ class Predictor {
   const TrainedModel& trained() const { return trained_; }
   const Model& model() const { return *model_; }
   int classes() const { return trained_.setup.classes; }  ///< 0: it predicts a number
+  /// A sample has any number of the classes(), each with a probability of its own.
+  bool multi_label() const { return trained_.setup.loss == Loss::logistic; }
   int features() const { return trained_.setup.features; }
   std::string class_name(int number) const;
   /// The class of that name; -1 if the model does not know it.

@@ -47,7 +47,8 @@ void number_classes(const Predictor& predictor, Dataset& data, const std::string
   std::vector<std::int32_t> number_of;
   for (const std::string& name : names) {
     number_of.push_back(predictor.class_number(name));
-    if (number_of.back() < 0)
+    const bool none = predictor.multi_label() && predictor.classes() == 1 && parse_number(name) == 0;  // beside 1
+    if (number_of.back() < 0 && !none)
       throw Error("'" + path + "' has the label " + ecl::quoted(name) + ", which is none of the model's classes");
   }
   data.relabel(number_of, predictor.classes());
@@ -61,7 +62,9 @@ Dataset read_labelled(const Predictor& predictor, const std::string& path) {
     if (argument.starts_with("base=")) choice.arguments = argument;
   DatasetRequest request{path, 1, 1};
   request.test = path;
-  request.labels = predictor.trained().target ? LabelKind::numbers : LabelKind::classes;
+  request.labels = predictor.trained().target ? LabelKind::numbers
+                   : predictor.multi_label()  ? LabelKind::binary
+                                              : LabelKind::classes;
   return std::move(read_dataset(choice, request).test);
 }
 

@@ -9,6 +9,7 @@
 #include "ecl/base/byte_stream.hpp"
 #include "ecl/base/check.hpp"
 #include "ecl/base/text_table.hpp"
+#include "ecl/data/datasets/table.hpp"
 #include "ecl/data/encoding.hpp"
 #include "ecl/inference/samples.hpp"
 
@@ -40,18 +41,21 @@ class TableSamples final : public Samples {
   bool next(Block& block) override {
     const auto features = static_cast<std::size_t>(predictor_.features());
     FloatRows rows{.features = predictor_.features(), .values = {}};
-    block.rows.clear(), labels_.clear(), targets_.clear();
+    block.rows.clear(), labels_.clear(), targets_.clear(), weights_.clear();
     bool more = false;
     while (block.rows.size() < kBlock && (more = table_.next())) {
       ++rows_;
-      if (!read_cells() || (label_at_ && !read_label())) continue;
+      if (!read_cells() || (!labels_at_.empty() && !read_label())) continue;
+      if (weight_at_) weights_.push_back(read_weight(table_.cells()[*weight_at_], table_.lines()));
       rows.values.resize(rows.values.size() + features);
       encode(columns_, cells_.data(), rows.values.data() + rows.values.size() - features);
       block.rows.push_back(rows_);
     }
     labels_.resize(block.rows.size(), 0);  // where there are none
     block.data = Dataset(predictor_.classes(), std::move(rows), labels_);
-    if (!targets_.empty()) block.data.set_targets(targets_);
+    if (predictor_.trained().target && !targets_.empty()) block.data.set_targets(targets_);
+    if (predictor_.multi_label() && !labels_at_.empty()) block.data.set_multi_label(targets_);
+    if (weight_at_) block.data.set_weights(weights_);
     if (!more && rows_ == 0 && schema_.features.empty() && !table_.header().empty())
       throw Error("'" + path() +
                       "' has a header and no rows; the model's columns have no names, so perhaps the first row "
@@ -105,17 +109,27 @@ class TableSamples final : public Samples {
     }
   }
 
+  /// And the weight, which may be missing.
   void find_label() {
-    label_at_ = find_column(schema_.label, table_.header(), table_.columns());
-    if (!label_at_)
-      throw Error("'" + path() + "' has no column " + ecl::quoted(schema_.label) +
-                  ", the label: there is nothing to compare with; ecl predict needs none");
+    for (const std::string& label : predictor_.multi_label() ? schema_.classes : std::vector{schema_.label}) {
+      const auto at = find_column(label, table_.header(), table_.columns());
+      if (!at)
+        throw Error("'" + path() + "' has no column " + ecl::quoted(label) +
+                    ", the label: there is nothing to compare with; ecl predict needs none");
+      labels_at_.push_back(*at);
+    }
+    if (!schema_.weight.empty()) weight_at_ = find_column(schema_.weight, table_.header(), table_.columns());
   }
 
   /// Keeps the row's label; false if the cell is empty.
   bool read_label() {
-    const std::string_view cell = table_.cells()[*label_at_];
-    if (is_missing(cell)) return ++unlabelled_, false;
+    for (const std::size_t at : labels_at_)
+      if (is_missing(table_.cells()[at])) return ++unlabelled_, false;
+    if (predictor_.multi_label()) {
+      for (const std::size_t at : labels_at_) targets_.push_back(read_binary(table_.cells()[at], table_.lines()));
+      return true;
+    }
+    const std::string_view cell = table_.cells()[labels_at_[0]];
     if (predictor_.trained().target) {
       targets_.push_back(table_.lines().number(cell));
       return true;
@@ -170,10 +184,11 @@ class TableSamples final : public Samples {
   std::vector<Column> columns_;
   std::vector<Place> places_;
   std::vector<float> cells_;
-  std::optional<std::size_t> label_at_;
+  std::vector<std::size_t> labels_at_;  ///< empty where labels are not wanted
+  std::optional<std::size_t> weight_at_;
   std::unordered_map<std::string, std::int32_t> numbers_;  ///< of classes
   std::vector<std::int32_t> labels_;                       ///< of the block's samples
-  std::vector<float> targets_;                             ///< of regression
+  std::vector<float> targets_, weights_;                   ///< as Dataset's
   std::uint64_t gaps_ = 0, filled_ = 0, unlabelled_ = 0;
 };
 

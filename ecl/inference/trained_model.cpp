@@ -59,6 +59,7 @@ TrainedModel to_model(const Json& json) {
   trained.schema.features = json.at("features").get<std::vector<std::string>>();
   trained.schema.label = json.at("label").get<std::string>();
   trained.schema.classes = json.at("classes").get<std::vector<std::string>>();
+  trained.schema.weight = json.value("weight", "");
   trained.scale = to_scale(json);
   for (const Json& channel : json.at("pixels"))
     trained.channels.push_back({channel.at("mean").get<float>(), channel.at("deviation").get<float>()});
@@ -131,7 +132,7 @@ std::string model_json(const TrainedModel& trained) {
     return trained.scale ? Json((*trained.scale).*values) : Json(nullptr);
   };
   const Origin& origin = trained.origin;
-  const Json json = {
+  Json json = {
       {"format", kFormat},
       {"model", trained.model},
       {"dataset", trained.dataset},
@@ -156,6 +157,7 @@ std::string model_json(const TrainedModel& trained) {
         {"train_samples", origin.train_samples},
         {"version", origin.version}}},
   };
+  if (!trained.schema.weight.empty()) json["weight"] = trained.schema.weight;
   return json.dump(1) + "\n";
 }
 

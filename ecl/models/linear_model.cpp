@@ -32,8 +32,11 @@ struct LeastSquares {
           Eigen::Map<const RawRows>(raw.data(), static_cast<Eigen::Index>(count), features).cast<double>();
       Eigen::VectorXd y(static_cast<Eigen::Index>(count));
       for (std::size_t r = 0; r < count; ++r) y[static_cast<Eigen::Index>(r)] = data.targets()[rows[first + r]];
-      hessian.noalias() += x.transpose() * x;
-      slope.noalias() += x.transpose() * y;
+      Eigen::MatrixXd weighted = x;
+      for (std::size_t r = 0; r < count && !data.weights().empty(); ++r)
+        weighted.row(static_cast<Eigen::Index>(r)) *= data.weights()[rows[first + r]];
+      hessian.noalias() += weighted.transpose() * x;
+      slope.noalias() += weighted.transpose() * y;
     }
     const double share = 2.0 / static_cast<double>(rows.size());
     hessian *= share, slope *= share;
@@ -51,7 +54,7 @@ void LinearModel::init(Vec x, Random&) const { std::ranges::fill(x, 0.0f); }
 
 std::vector<float> LinearModel::optimum(const Dataset& data) const {
   const double d = data.features() + 1.0;
-  if (loss_ != Loss::mse || data.targets().empty() || static_cast<double>(data.size()) * d * d > kMostWork) return {};
+  if (loss_ != Loss::mse || !data.is_regression() || static_cast<double>(data.size()) * d * d > kMostWork) return {};
   const std::vector<std::int32_t> rows = all_rows(data.size());
   const LeastSquares problem(data, rows);
   const Eigen::LDLT<Eigen::MatrixXd> factor(problem.hessian);

@@ -18,6 +18,7 @@ layers::Shape input(const ModelSetup& setup) {
 
 int outputs_of(const std::string& who, const ModelSetup& setup) {
   if (is_regression(setup.loss)) return 1;
+  if (setup.loss == Loss::logistic && setup.classes > 0) return setup.classes;
   if (setup.classes < 2)
     throw Error("model " + who + " classifies, and this data set has no classes; use --model quadratic");
   return setup.classes;
@@ -33,8 +34,9 @@ Network::Network(const std::string& who, const ModelSetup& setup, const layers::
     : architecture_(architecture), objective_(who, architecture, input(setup), setup.loss, setup.class_weights) {}
 
 double Network::gradient(CVec x, const Batch& batch, Vec g) {
-  if (batch.rows.size() > 0) return objective_.gradient(x.data(), batch.rows, {batch.labels, batch.targets}, g.data());
-  return objective_.gradient(x.data(), batch.features.data(), {batch.labels, batch.targets}, g.data());
+  const layers::Truth truth{batch.labels, batch.targets, batch.weights};
+  if (batch.rows.size() > 0) return objective_.gradient(x.data(), batch.rows, truth, g.data());
+  return objective_.gradient(x.data(), batch.features.data(), truth, g.data());
 }
 
 template <class Use>
@@ -56,15 +58,15 @@ void Network::each_part(CVec x, const Dataset& data, Use use) {
 }
 
 Score Network::score(CVec x, const Dataset& data) {
-  const layers::Truth truth{data.labels(), data.targets()};
+  const layers::Truth truth{data.labels(), data.targets(), data.weights()};
   layers::Objective<float>::Sum sum;
   each_part(x, data, [&](std::size_t first, std::size_t rows, auto samples) {
     const auto of_part = objective_.evaluate(x.data(), samples, truth.subspan(first, rows));
     sum.loss += of_part.loss, sum.hits += of_part.hits;
   });
-  const auto samples = static_cast<double>(data.size());
-  Score score{.loss = sum.loss / samples};
-  if (data.targets().empty()) score.accuracy = 100.0 * sum.hits / samples;
+  const double weight = data.total_weight();
+  Score score{.loss = sum.loss / weight};
+  if (!data.is_regression()) score.accuracy = 100.0 * sum.hits / weight;
   return score;
 }
 

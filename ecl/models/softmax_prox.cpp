@@ -52,6 +52,10 @@ class Newton {
 
  private:
   Eigen::Map<const Rows> weight(const VectorXd& w) const { return {w.data(), classes_, features_}; }
+  double weight_of(Index row) const {
+    const auto& weights = shard_.data->weights();
+    return weights.empty() ? 1 : weights[shard_.rows[row]];
+  }
   auto bias(const VectorXd& w) const { return w.tail(classes_).transpose(); }
 
   /// Calls visit(X, first) for the shard's samples, chunk by chunk.
@@ -91,8 +95,10 @@ class Newton {
         const double sum = row.sum();
         row /= sum;
         probabilities_.row(first + r) = row;
-        loss += std::log(sum) + top - at_label;
+        const double weight = weight_of(first + r);
+        loss += weight * (std::log(sum) + top - at_label);
         row[label] -= 1;
+        row *= weight;
       }
       pull_back(gradient_);
     });
@@ -109,6 +115,7 @@ class Newton {
       logits_ = p.cwiseProduct(logits_);
       const VectorXd mean = logits_.rowwise().sum();
       logits_ -= mean.asDiagonal() * p;
+      for (Index r = 0; r < logits_.rows(); ++r) logits_.row(r) *= weight_of(first + r);
       pull_back(product);
     });
     return scale_ * product + curvature_ * v;

@@ -59,6 +59,8 @@ torch::Tensor TorchModel::samples(Floats& features, std::size_t rows) const {
 }
 
 double TorchModel::gradient(CVec x, const Batch& batch, Vec g) {
+  if (!batch.targets.empty() || !batch.weights.empty())
+    throw Error("a LibTorch module is trained on classes, by cross-entropy without weights of samples");
   use(x);
   std::ranges::fill(g, 0.0f);
   float* at = g.data();

@@ -44,7 +44,9 @@ void Batches::next(Batch& batch) {
   batch.features.resize(data.sparse() ? 0 : size_ * data.features());
   batch.rows.clear();
   batch.labels.resize(size_);
-  batch.targets.resize(data.targets().empty() ? 0 : size_);
+  const std::size_t width = data.targets().size() / data.size();
+  batch.targets.resize(width * size_);
+  batch.weights.resize(data.weights().empty() ? 0 : size_);
   for (std::size_t done = 0; done < size_;) {
     if (at_ == order_.size()) begin_epoch();
     const std::size_t count = std::min(size_ - done, order_.size() - at_);
@@ -55,8 +57,10 @@ void Batches::next(Batch& batch) {
     else
       data.gather(rows, features);
     for (std::size_t i = 0; i < count; ++i) batch.labels[done + i] = data.labels()[rows[i]];
-    for (std::size_t i = 0; !data.targets().empty() && i < count; ++i)
-      batch.targets[done + i] = data.targets()[rows[i]];
+    for (std::size_t i = 0; width > 0 && i < count; ++i)
+      std::copy_n(data.targets().begin() + static_cast<std::ptrdiff_t>(rows[i] * width), width,
+                  batch.targets.begin() + static_cast<std::ptrdiff_t>((done + i) * width));
+    for (std::size_t i = 0; !batch.weights.empty() && i < count; ++i) batch.weights[done + i] = data.weights()[rows[i]];
     if (augmentation_ == Augmentation::crop_flip)
       for (const std::int32_t row : rows) {
         CropFlip::draw(seed_, data.number(row), epoch_ - 1).apply(data, features);

@@ -81,7 +81,8 @@ void Experiment::start_from(const TrainedModel& earlier) {
   initial.assign(earlier.parameters.begin(), earlier.parameters.end());
 }
 
-/// Of class c: n / (classes n_c), or what the user says. A class without training samples has none to weigh.
+/// Of class c: n / (classes n_c), or what the user says. A class without training samples has none to weigh. Of a label
+/// (PyTorch's pos_weight): the rows without it, for each with it.
 std::vector<float> Experiment::class_weights() const {
   const std::string& wanted = spec.class_weights;
   if (wanted == "none") return {};
@@ -92,10 +93,13 @@ std::vector<float> Experiment::class_weights() const {
   std::vector<float> weights(counts.size(), 1.0f);
   if (wanted == "balanced") {
     const auto present = static_cast<double>(std::ranges::count_if(counts, [](auto count) { return count > 0; }));
-    for (std::size_t c = 0; c < counts.size(); ++c)
-      if (counts[c] > 0)
-        weights[c] =
-            static_cast<float>(static_cast<double>(data.train_samples()) / (present * static_cast<double>(counts[c])));
+    const auto samples = static_cast<double>(data.train_samples());
+    for (std::size_t c = 0; c < counts.size(); ++c) {
+      const auto count = static_cast<double>(counts[c]);
+      if (loss() == Loss::logistic && count > 0 && count < samples)
+        weights[c] = static_cast<float>((samples - count) / count);
+      if (loss() != Loss::logistic && count > 0) weights[c] = static_cast<float>(samples / (present * count));
+    }
     return weights;
   }
   std::vector<std::string> names = data.example().schema.classes;
@@ -119,8 +123,7 @@ Loss Experiment::loss() const { return spec.parsed_loss(data.target_scale().has_
 std::optional<Measures> Experiment::measure(CVec x, const Dataset& data_to_test) const {
   if (model->outputs() == 0) return std::nullopt;
   const std::size_t bins = data.own_tests() ? ClassifierMeasures::kBinsBetweenSites : ClassifierMeasures::kBins;
-  Measures measures = data.target_scale() ? Measures(RegressionMeasures(*data.target_scale()))
-                                          : Measures(ClassifierMeasures(data_to_test.classes(), bins));
+  Measures measures = Measures::of(loss(), data_to_test.classes(), data.target_scale(), bins);
   measures.add(*model, x, data_to_test);
   return measures;
 }
@@ -272,6 +275,14 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
 
 Batches Experiment::make_batches(NodeId i) const {
   return {data.shard(i), spec.batch, spec.seed, i, augmentation_named(spec.augment)};
+}
+
+/// With which the weights of a node's own samples have the mean 1.
+double Experiment::lone_weight(const Shard& shard) {
+  const auto& weights = shard.data->weights();
+  double total = 0;
+  for (const std::int32_t row : shard.rows) total += weights.empty() ? 1 : weights[row];
+  return total > 0 ? static_cast<double>(shard.rows.size()) / total : 1;
 }
 
 DeliveryOrigin Experiment::delivery_origin(NodeId i) const {

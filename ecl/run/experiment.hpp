@@ -58,7 +58,7 @@ class Experiment {
   template <Port P>
   Node<P> make_lone_node(NodeId i, const Graph& single, P port, Workspace& workspace) const {
     Shard shard = data.shard(i);
-    shard.weight = 1;
+    shard.weight = lone_weight(shard);
     Batches batches(std::move(shard), spec.batch, spec.seed, i, augmentation_named(spec.augment));
     SolverSetup setup{single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum};
     setup.adam = spec.parsed_optimizer();
@@ -108,6 +108,7 @@ class Experiment {
   void refuse_exchanges(const Solver& solver) const;
   std::string exchanges_text() const;
   StepRule rule() const;
+  static double lone_weight(const Shard& shard);
   double peak_of_process(double state, double slots) const;
   ProximalStep proximal_step(NodeId i) const;  ///< of the node's loss, weight decay included
 

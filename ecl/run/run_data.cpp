@@ -162,6 +162,7 @@ void RunData::agree(Sites& sites, Reading& reading) {
   LocalSites alone;
   Sites& holders = dealt_here ? alone : sites;
   count_classes(holders, rows);
+  scale_weights(holders, held, rows);
   scale(holders, held, rows);
 }
 
@@ -169,8 +170,11 @@ void RunData::count_classes(Sites& sites, std::span<const SiteRows> rows) {
   std::vector<std::string> mine;
   for (const SiteRows& site : rows) {
     std::vector<std::uint64_t> counts(site.data->classes());
-    if (!counts.empty())
-      for (const std::int32_t row : site.rows) ++counts[site.data->labels()[row]];
+    for (const std::int32_t row : counts.empty() ? std::span<const std::int32_t>() : site.rows) {
+      if (!site.data->multi_label()) ++counts[site.data->labels()[row]];
+      for (std::size_t k = 0; site.data->multi_label() && k < counts.size(); ++k)
+        counts[k] += site.data->targets()[row * counts.size() + k] > 0;
+    }
     mine.emplace_back(reinterpret_cast<const char*>(counts.data()), counts.size() * sizeof counts[0]);
   }
   for (const std::string& bytes : sites.gather(std::move(mine))) {
@@ -182,11 +186,12 @@ void RunData::count_classes(Sites& sites, std::span<const SiteRows> rows) {
 /// Throws Error where the samples are none of the earlier model's.
 void RunData::fit_to_earlier(std::vector<TrainTest>& held) const {
   const ModelSetup& setup = earlier_->setup;
+  const bool numbers = setup.loss != Loss::cross_entropy;  // targets
   for (TrainTest& data : held)
     for (Dataset* half : {&data.train, &data.test}) {
       if (data.any_features && half->features() < setup.features) half->widen(setup.features);
       if (half->features() != setup.features || half->classes() != setup.classes ||
-          half->targets().empty() != !earlier_->target)
+          half->multi_label() != (setup.loss == Loss::logistic) || half->targets().empty() != !numbers)
         throw Error("the samples have " + std::to_string(half->features()) + " features and " +
                     std::to_string(half->classes()) + " classes, and the model of --init has " +
                     std::to_string(setup.features) + " and " + std::to_string(setup.classes) +
@@ -212,7 +217,7 @@ void RunData::scale_as_earlier(std::vector<TrainTest>& held) {
 
 /// As the earlier model did, whose parameters mean nothing otherwise; or by these samples.
 void RunData::scale(Sites& sites, std::vector<TrainTest>& held, std::span<const SiteRows> rows) {
-  const bool numbers = !held[0].train.targets().empty();
+  const bool numbers = held[0].train.is_regression();
   own_scaling_ = earlier_ ? !earlier_->scale : held[0].scaling == Scaling::own;
   if (!earlier_ || own_scaling_) {
     if (earlier_)

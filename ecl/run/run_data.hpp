@@ -49,7 +49,7 @@ class RunData {
   const std::vector<std::string>& notes() const { return notes_; }
   /// Of node i's features, a node of this process; empty: they are as they were.
   const Scale& scale(NodeId i) const { return scales_[own_scaling() ? i - first_ : 0]; }
-  /// By node: its training samples of each class; none of numbers.
+  /// By node: its training samples of each class, or with each label; none of numbers.
   const std::vector<std::vector<std::uint64_t>>& class_counts() const { return class_counts_; }
   /// The model that goes on to learn (--init); its columns, classes and scaling are this run's.
   const std::optional<TrainedModel>& earlier() const { return earlier_; }

@@ -59,11 +59,12 @@ SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector
   const Dataset& test = experiment.data.test_of(i);
   const Floats average(mean.begin(), mean.end());
   const auto score = [&](CVec model) {
-    return test.size() == 0 ? Score{kNone, kNone} : experiment.model->score(model, test);
+    return test.total_weight() == 0 ? Score{kNone, kNone} : experiment.model->score(model, test);
   };
   SiteReport report{.node = i,
                     .train = experiment.data.shard_sizes()[i],
                     .test = test.size(),
+                    .test_weight = test.total_weight(),
                     .class_counts = experiment.data.class_counts()[i],
                     .consensus = score(average),
                     .own = score(own_model),
@@ -93,11 +94,10 @@ Score over_all_sites(const std::vector<SiteReport>& sites, Score SiteReport::*wh
   Score sum{0, 0};
   double samples = 0;
   for (const SiteReport& site : sites) {
-    if (site.test == 0) continue;
-    const auto count = static_cast<double>(site.test);
-    sum.loss += count * (site.*which).loss;
-    sum.accuracy += count * (site.*which).accuracy;
-    samples += count;
+    if (site.test_weight == 0) continue;
+    sum.loss += site.test_weight * (site.*which).loss;
+    sum.accuracy += site.test_weight * (site.*which).accuracy;
+    samples += site.test_weight;
   }
   return {sum.loss / samples, sum.accuracy / samples};
 }

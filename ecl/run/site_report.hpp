@@ -14,6 +14,7 @@ namespace ecl {
 struct SiteReport {
   NodeId node = 0;
   std::uint64_t train = 0, test = 0;        ///< samples
+  double test_weight = 0;                   ///< of those to test on; their number, where they have none
   std::vector<std::uint64_t> class_counts;  ///< of its training samples
   Score consensus;                          ///< of the average model, on its test samples
   Score own;                                ///< of its own model
@@ -21,7 +22,7 @@ struct SiteReport {
   std::optional<Measures> measures;         ///< of the average model, on its test samples
 
   void archive(Archive& archive) {
-    archive(node, train, test);
+    archive(node, train, test, test_weight);
     if (measures) archive(*measures);
     archive.list(class_counts);
     for (Score* score : {&consensus, &own, &alone}) archive(score->loss, score->accuracy);
@@ -34,7 +35,7 @@ SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector
 /// Gathers the reports of all sites, in their order; empty where the data were dealt. Collective over `sites`.
 std::vector<SiteReport> gather_reports(Sites& sites, const std::vector<SiteReport>& mine);
 
-/// The score over all sites' test samples: hits and losses add up.
+/// The score over all sites' test samples, by their weights: hits and losses add up.
 Score over_all_sites(const std::vector<SiteReport>& sites, Score SiteReport::*which);
 
 /// The text of sites.csv.

@@ -27,7 +27,8 @@ bool Spec::own_tests() const { return own_data() && (test.empty() || is_pattern(
 
 LabelKind Spec::label_kind() const {
   if (loss == "usual") return LabelKind::any;
-  return is_regression(loss_named(loss)) ? LabelKind::numbers : LabelKind::classes;
+  const Loss named = loss_named(loss);
+  return is_regression(named) ? LabelKind::numbers : named == Loss::logistic ? LabelKind::binary : LabelKind::classes;
 }
 
 Loss Spec::parsed_loss(bool numbers) const {

@@ -125,14 +125,17 @@ static void score_consensus(Summary& summary, const Experiment& experiment, cons
 
 /// What is said of a model that is of less use than none; empty of others.
 static std::string worse_than_none(const Measures& measures) {
+  const auto no_better = [](const auto& all) {
+    return all.log_loss() > all.baseline_log_loss() && all.accuracy() <= all.baseline_accuracy();
+  };
   const RegressionMeasures* numbers = measures.regression();
-  const ClassifierMeasures* classes = measures.classifier();
-  const bool worse = numbers ? numbers->r2() < 0
-                             : classes->log_loss() > classes->baseline_log_loss() &&
-                                   classes->accuracy() <= classes->baseline_accuracy();
+  const LabelMeasures* labels = measures.labels();
+  const bool worse = numbers ? numbers->r2() < 0 : labels ? no_better(*labels) : no_better(*measures.classifier());
   if (!worse) return "";
   return std::string("the average model is no better than ") +
-         (numbers ? "the labels' mean (R2 below 0)" : "always the most frequent class, and its log loss is worse") +
+         (numbers  ? "the labels' mean (R2 below 0)"
+          : labels ? "saying of each label what most rows say, and its log loss is worse"
+                   : "always the most frequent class, and its log loss is worse") +
          ": train longer, or try another --lr";
 }
 
@@ -242,6 +245,16 @@ static void print_measures(std::ostream& out, const Summary& summary, const Expe
     std::snprintf(line, sizeof line, "average model: RMSE %.6g (always the mean: %.6g), MAE %.6g, R2 %.4f",
                   numbers->rmse(), numbers->baseline_rmse(), numbers->mae(), numbers->r2());
     out << line << '\n';
+    return;
+  }
+  if (const LabelMeasures* labels = summary.measures->labels()) {
+    std::snprintf(line, sizeof line, "average model: all labels right %.2f %%, macro F1 %.4f",
+                  labels->subset_accuracy(), labels->macro_f1());
+    out << line;
+    if (const auto auc = labels->auc())
+      std::snprintf(line, sizeof line, ", AUC %.*f", auc->error < 5e-4 ? 4 : 2, auc->value), out << line;
+    std::snprintf(line, sizeof line, "; always the more frequent: accuracy %.2f %%\n", labels->baseline_accuracy());
+    out << line;
     return;
   }
   const ClassifierMeasures& classes = *summary.measures->classifier();

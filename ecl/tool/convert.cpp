@@ -31,6 +31,7 @@ void write_beside(const std::string& folder, const TrainTest& data) {
   const Dataset& table = data.train;
   const Schema& schema = table.schema;
   const bool grouped = !table.columns.empty();
+  if (!table.weights().empty()) write_numbers(folder + "/weights.npy", "<f4", table.weights());
   if (grouped) write_numbers(folder + "/groups.npy", "<i4", table.columns.begin()->second);
   const nlohmann::ordered_json json = {{"columns", schema.columns},
                                        {"label", schema.label},

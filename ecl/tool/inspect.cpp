@@ -96,7 +96,8 @@ void print_data(const Spec& spec, const RunData& data) {
   std::printf("%s: %zu training samples, %zu test samples", spec.dataset.c_str(), data.train_samples(),
               data.test_samples());
   if (data.groups_to_test() > 0) std::printf(" (%zu whole groups)", data.groups_to_test());
-  std::printf(", %d features, %d classes\n", example.features(), example.classes());
+  std::printf(", %d features, %d %s\n", example.features(), example.classes(),
+              example.multi_label() ? "labels" : "classes");
   const std::size_t nodes = counts.size();
   if (spec.own_data())
     std::printf("each of %zu nodes reads its own: %s\n\n", nodes, spec.data.c_str());
@@ -181,7 +182,8 @@ void data_command(const Arguments& arguments, const mpi::Comm* world) {
       "devices", po::value(&spec.devices)->default_value(spec.devices), "as for ecl train")(
       "nodes,n", po::value<NodeId>()->notifier([&](NodeId n) { given = n; }),
       "number of nodes; else what mpirun, or --placement and --devices say, or 8")(
-      "seed", po::value(&spec.seed)->default_value(spec.seed), "of the split");
+      "seed", po::value(&spec.seed)->default_value(spec.seed), "of the split")("loss", po::value(&spec.loss),
+                                                                               "as for ecl train: what the labels are");
   std::string partition;
   std::swap(partition, spec.partition);
   const bool first = !world || world->rank() == 0;

@@ -63,10 +63,11 @@ Group training_options(Spec& spec) {
      "RUN: go on from the model of an earlier run, with its columns, levels, classes and scaling")
     ("loss", field(spec.loss),
      "cross-entropy; mse, mae, huber: the label is a number, to be predicted; its deviation over all sites is the "
-     "unit. usual: cross-entropy, or mse after label-kind=number")
+     "unit; logistic: label=a|b, columns that are 0 or 1, each learnt by itself. usual: cross-entropy, or mse after "
+     "label-kind=number")
     ("class-weights", field(spec.class_weights),
      "of each sample's loss in training: none; balanced: all classes count the same, n / (classes n_c), by the counts "
-     "of all sites; NAME=WEIGHT,...: 1 for those that are not named")
+     "of all sites; NAME=WEIGHT,...: 1 for those that are not named. Under logistic loss of a label where it is 1")
     ("epochs", field(spec.epochs),
      "of n/N samples on each node: together one pass over all the data. 0: 10, or for few samples as many as make 800 "
      "steps, at most 200")

@@ -14,6 +14,7 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/files.hpp"
+#include "ecl/base/text_lines.hpp"
 #include "ecl/contracts/sites.hpp"
 #include "ecl/inference/measures.hpp"
 #include "ecl/inference/predictor.hpp"
@@ -68,12 +69,14 @@ class PredictionTable {
   PredictionTable(const Predictor& predictor, const std::string& path)
       : predictor_(predictor), classes_(predictor.classes()) {
     if (!path.empty()) file_ = std::make_unique<AtomicFile>(path);
-    text_ = "row,prediction";
-    for (int c = 0; c < classes_; ++c) {
-      names_.push_back(csv_cell(predictor.class_name(c)));
-      text_ += ',' + csv_cell("probability of " + predictor.class_name(c));
-      none_ += ',';
-    }
+    for (int c = 0; c < classes_; ++c) names_.push_back(csv_cell(predictor.class_name(c)));
+    text_ = "row";
+    if (predictor.multi_label())
+      for (const std::string& name : names_) text_ += ',' + name;
+    else
+      text_ += ",prediction";
+    for (int c = 0; c < classes_; ++c) text_ += ',' + csv_cell("probability of " + predictor.class_name(c));
+    none_.assign(std::ranges::count(text_, ','), ',');
     text_ += '\n';
   }
 
@@ -81,9 +84,10 @@ class PredictionTable {
   void add(std::uint64_t row, const float* outputs) {
     fill_to(row);
     number(row);
-    text_ += ',';
     if (classes_ == 0)
-      number(predictor_.value(outputs[0]));
+      text_ += ',', number(predictor_.value(outputs[0]));
+    else if (predictor_.multi_label())
+      add_labels(outputs);
     else
       add_classes(outputs);
     text_ += '\n';
@@ -104,11 +108,15 @@ class PredictionTable {
   void add_classes(const float* logits) {
     probabilities_.assign(logits, logits + classes_);
     softmax(probabilities_.data(), classes_);
-    text_ += names_[std::max_element(logits, logits + classes_) - logits];
+    (text_ += ',') += names_[std::max_element(logits, logits + classes_) - logits];
     for (const float probability : probabilities_) text_ += ',', number(probability);
   }
+  void add_labels(const float* logits) {
+    for (int k = 0; k < classes_; ++k) text_ += logits[k] > 0 ? ",1" : ",0";
+    for (int k = 0; k < classes_; ++k) text_ += ',', number(sigmoid(logits[k]));
+  }
   void fill_to(std::uint64_t row) {
-    for (; next_ < row; ++next_) number(next_), ((text_ += ',') += none_) += '\n';
+    for (; next_ < row; ++next_) number(next_), (text_ += none_) += '\n';
   }
   template <class Number>
   void number(Number value) {
@@ -159,9 +167,15 @@ Measures measure_own_tests(Predictor& predictor, const std::string& run) {
 Measures measure_file(Predictor& predictor, const std::string& path) {
   Measures measures = predictor.measures();
   const auto samples = open_samples(predictor, path, true);
-  for (Samples::Block block; samples->next(block);) predictor.measure(measures, std::move(block.data));
+  bool weighted = true;
+  for (Samples::Block block; samples->next(block);) {
+    weighted &= !block.data.weights().empty();
+    predictor.measure(measures, std::move(block.data));
+  }
   if (measures.samples() == 0) throw Error("'" + path + "' has no labelled sample", Exit::io);
   say_notes(*samples);
+  if (const std::string& weight = predictor.trained().schema.weight; !weight.empty() && !weighted)
+    std::cerr << "ecl: note: no weights here (" + ecl::quoted(weight) + " in training): every row counts the same\n";
   return measures;
 }
 
@@ -169,15 +183,37 @@ nlohmann::ordered_json to_json(const Measures& measures, const Predictor& predic
   using Json = nlohmann::ordered_json;
   Json json = {{"samples", measures.samples()}};
   for (const auto& [name, value] : measures.named()) json[name] = std::isfinite(value) ? Json(value) : Json(nullptr);
+  const auto number = [](double value) {  // a count, where there are no weights
+    return value == std::floor(value) ? Json(static_cast<std::uint64_t>(value)) : Json(value);
+  };
+  if (const LabelMeasures* labels = measures.labels())
+    for (int k = 0; k < predictor.classes(); ++k) {
+      const ClassifierMeasures& label = labels->each()[k];
+      const auto auc = label.auc();
+      const auto f1 = f1_of_label(label);
+      json["labels"].push_back({{"label", predictor.class_name(k)},
+                                {"present", number(label.confused(1, 0) + label.confused(1, 1))},
+                                {"predicted", number(label.confused(0, 1) + label.confused(1, 1))},
+                                {"accuracy", label.accuracy()},
+                                {"f1", f1 ? Json(*f1) : Json(nullptr)},
+                                {"auc", auc ? Json(auc->value) : Json(nullptr)}});
+    }
   const ClassifierMeasures* classes = measures.classifier();
   if (!classes) return json;
   for (int c = 0; c < classes->classes(); ++c) json["classes"].push_back(predictor.class_name(c));
   for (int label = 0; classes->counts_confusion() && label < classes->classes(); ++label) {
     Json row = Json::array();
-    for (int c = 0; c < classes->classes(); ++c) row.push_back(classes->confused(label, c));
+    for (int c = 0; c < classes->classes(); ++c) row.push_back(number(classes->confused(label, c)));
     json["confusion"].push_back(row);
   }
   return json;
+}
+
+/// Of samples; with weights their sum.
+std::string count_text(double count) {
+  char text[32];
+  std::snprintf(text, sizeof text, count == std::floor(count) ? "%.0f" : "%.2f", count);
+  return text;
 }
 
 void print_confusion(std::ostream& out, const ClassifierMeasures& measures, const Predictor& predictor) {
@@ -185,14 +221,14 @@ void print_confusion(std::ostream& out, const ClassifierMeasures& measures, cons
   if (measures.classes() > kMostPrinted) return;
   std::size_t width = 6;
   for (int c = 0; c < measures.classes(); ++c) width = std::max(width, predictor.class_name(c).size());
-  const auto cell = [&](const auto& value) { out << "  " << std::setw(static_cast<int>(width)) << value; };
+  const auto cell = [&](const std::string& text) { out << "  " << std::setw(static_cast<int>(width)) << text; };
   out << "label (rows) and prediction (columns)\n";
   cell("");
   for (int c = 0; c < measures.classes(); ++c) cell(predictor.class_name(c));
   out << '\n';
   for (int label = 0; label < measures.classes(); ++label) {
     cell(predictor.class_name(label));
-    for (int c = 0; c < measures.classes(); ++c) cell(measures.confused(label, c));
+    for (int c = 0; c < measures.classes(); ++c) cell(count_text(measures.confused(label, c)));
     out << '\n';
   }
 }
@@ -217,6 +253,31 @@ void print(std::ostream& out, const ClassifierMeasures& measures, const Predicto
   say(out, "  log loss           %8.4f    %8.4f    that of the classes' frequencies", measures.log_loss(),
       measures.baseline_log_loss());
   print_confusion(out, measures, predictor);
+}
+
+void print(std::ostream& out, const LabelMeasures& measures, const Predictor& predictor) {
+  constexpr int kMostPrinted = 20;
+  const int labels = predictor.classes();
+  say(out, "%llu samples, %d %s that each has or has not; beside it what always saying the more frequent has",
+      static_cast<unsigned long long>(measures.samples()), labels, labels == 1 ? "label" : "labels");
+  say(out, "  accuracy, of labels    %8.2f %%  %8.2f %%", measures.accuracy(), measures.baseline_accuracy());
+  say(out, "  all labels right       %8.2f %%", measures.subset_accuracy());
+  say(out, "  macro F1               %8.4f", measures.macro_f1());
+  if (const auto auc = measures.auc()) say(out, "  AUC, mean of labels    %8.4f    %8.4f", auc->value, 0.5);
+  say(out, "  log loss, of a sample  %8.4f    %8.4f    that of the labels' frequencies", measures.log_loss(),
+      measures.baseline_log_loss());
+  if (labels == 1 || labels > kMostPrinted) return;
+  out << "label: samples with it, predictions of it, F1\n";
+  for (int k = 0; k < labels; ++k) {
+    const ClassifierMeasures& label = measures.each()[k];
+    const double right = label.confused(1, 1);
+    out << "  " << predictor.class_name(k) << ": " << count_text(label.confused(1, 0) + right) << ", "
+        << count_text(label.confused(0, 1) + right);
+    if (const auto f1 = f1_of_label(label))
+      say(out, ", %.4f", *f1);
+    else
+      out << '\n';
+  }
 }
 
 void print(std::ostream& out, const RegressionMeasures& measures, const Predictor& predictor) {
@@ -266,6 +327,7 @@ void evaluate_command(const std::vector<std::string>& arguments) {
   const Measures measures =
       use->data.empty() ? measure_own_tests(predictor, use->run) : measure_file(predictor, use->data);
   if (const auto* classes = measures.classifier()) print(std::cout, *classes, predictor);
+  if (const auto* labels = measures.labels()) print(std::cout, *labels, predictor);
   if (const auto* numbers = measures.regression()) print(std::cout, *numbers, predictor);
   if (!use->out.empty()) write_atomically(use->out, to_json(measures, predictor).dump(2) + "\n");
 }

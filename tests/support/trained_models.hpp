@@ -73,9 +73,10 @@ class TrainedModels : public testing::Test {
   }
 
   /// Trains on a data set of that kind; the directory of the run.
-  std::string trained(const std::string& options, const std::string& name = "run", int steps = 60) const {
-    const Outcome outcome = run(
-        tool("simulate --quiet --nodes 3 --steps " + std::to_string(steps) + " " + options + " --out " + path(name)));
+  std::string trained(const std::string& options, const std::string& name = "run", int steps = 60,
+                      int nodes = 3) const {
+    const Outcome outcome = run(tool("simulate --quiet --nodes " + std::to_string(nodes) + " --steps " +
+                                     std::to_string(steps) + " " + options + " --out " + path(name)));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return path(name);
   }

@@ -35,8 +35,7 @@ void read_test(const DatasetRequest& request, const CsvFile& train, const Column
 
 TrainTest make_csv(const DatasetRequest& request, Params& params) {
   ColumnWishes wishes = read_column_wishes(params, request);
-  const LabelKind kind = read_label_kind(params, request);
-  wishes.numeric_label = kind == LabelKind::numbers;
+  const LabelKind kind = wishes.labels = read_label_kind(params, request);
   const TestDraw draw = read_test_draw(params, request, wishes.grouped());
   TrainTest data;
   read_scaling(params, request, data);

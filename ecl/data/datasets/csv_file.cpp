@@ -37,7 +37,8 @@ std::size_t CsvFile::gaps_in(const std::vector<std::string_view>& cells) const {
 
 /// Whether a row with gaps is left out, where they are not refused.
 bool CsvFile::drops(const std::vector<std::string_view>& cells) const {
-  return is_missing(cells[columns_.label_at]) || (columns_.group_at && is_missing(cells[*columns_.group_at])) ||
+  return std::ranges::any_of(columns_.labels_at, [&](std::size_t at) { return is_missing(cells[at]); }) ||
+         (columns_.group_at && is_missing(cells[*columns_.group_at])) ||
          (wishes_.missing == Missing::drop && gaps_in(cells) > 0);
 }
 
@@ -52,8 +53,24 @@ void CsvFile::look_for_text(const TextTable& table, std::vector<bool>& categoric
   }
 }
 
+void CsvFile::add_label(const TextTable& table, TableIndex& index) const {
+  std::string unquoted;
+  if (wishes_.labels != LabelKind::binary)
+    return index.add_label(name(table, columns_.labels_at[0], unquoted), table.lines(),
+                           wishes_.labels == LabelKind::numbers);
+  std::vector<std::int32_t> present;
+  for (std::size_t k = 0; k < columns_.labels_at.size(); ++k) {
+    const std::string_view cell = table.cells()[columns_.labels_at[k]];
+    if (is_missing(cell)) refuse_gaps();
+    if (read_binary(cell, table.lines())) present.push_back(static_cast<std::int32_t>(k));
+  }
+  index.add_set(present, table.lines());
+}
+
 Survey CsvFile::survey() const {
   Survey survey;
+  if (wishes_.labels == LabelKind::binary)
+    for (const std::size_t at : columns_.labels_at) survey.index.label_names.add(columns_.name(at));
   for (const auto& feature : columns_.features) survey.categorical.push_back(feature.categorical);
   std::string unquoted;
   TextTable table = open();
@@ -65,7 +82,9 @@ Survey CsvFile::survey() const {
     }
     if (wishes_.missing == Missing::mean || wishes_.missing == Missing::indicator)
       survey.gaps.filled_cells += gaps_in(cells);
-    survey.index.add_label(name(table, columns_.label_at, unquoted), table.lines(), wishes_.numeric_label);
+    add_label(table, survey.index);
+    if (columns_.weight_at)
+      survey.index.weights.push_back(read_weight(table.cells()[*columns_.weight_at], table.lines()));
     if (columns_.group_at)
       survey.index.groups.push_back(survey.index.group_names.add(name(table, *columns_.group_at, unquoted)));
     if (wishes_.text_is_categorical) look_for_text(table, survey.categorical);
@@ -178,7 +197,7 @@ void CsvFile::refuse_text(const TextTable& table, std::size_t f) const {
 }
 
 void CsvFile::refuse_gaps() const {
-  std::vector<std::size_t> used = {columns_.label_at};
+  std::vector<std::size_t> used = columns_.labels_at;
   if (columns_.group_at) used.push_back(*columns_.group_at);
   for (const auto& feature : columns_.features) used.push_back(feature.at);
   std::sort(used.begin(), used.end());
@@ -188,7 +207,7 @@ void CsvFile::refuse_gaps() const {
     const std::size_t before = cells;
     for (const std::size_t at : used) {
       if (!is_missing(table.cells()[at])) continue;
-      const bool feature = at != columns_.label_at && at != columns_.group_at;
+      const bool feature = !columns_.is_label(at) && at != columns_.group_at;
       features += feature;
       if (++cells == 1)
         first = table.lines().place(table.cells()[at]) +
@@ -210,7 +229,8 @@ void CsvFile::refuse_gaps() const {
 
 void CsvFile::name_columns(const Half& half, Schema& schema) const {
   schema.columns = columns_.header;
-  schema.label = columns_.header.empty() ? std::to_string(columns_.label_at + 1) : columns_.header[columns_.label_at];
+  for (const std::size_t at : columns_.labels_at) schema.label += (schema.label.empty() ? "" : "|") + columns_.name(at);
+  if (columns_.weight_at) schema.weight = columns_.name(*columns_.weight_at);
   schema.missing = wishes_.missing;
   for (std::size_t f = 0; f < columns_.features.size(); ++f) {
     const std::string& column = columns_.features[f].name;

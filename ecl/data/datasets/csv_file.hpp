@@ -52,6 +52,7 @@ class CsvFile {
 
  private:
   TextTable open() const { return {path_, request_.open(path_, advice_), expected_}; }
+  void add_label(const TextTable& table, TableIndex& index) const;
   std::string_view name(const TextTable& table, std::size_t column, std::string& unquoted) const;
   std::size_t gaps_in(const std::vector<std::string_view>& cells) const;
   bool drops(const std::vector<std::string_view>& cells) const;

@@ -14,11 +14,11 @@ namespace {
 /// A LIBSVM file: labels and sizes at once, its rows when they are asked for.
 class LibsvmFile {
  public:
-  /// `base`: the index of the first feature, 0 or 1. `numbers`: labels are to be predicted, and no classes.
-  LibsvmFile(std::string path, const DatasetRequest& request, std::int64_t base, bool numbers)
-      : path_(std::move(path)), request_(request), base_(base), numbers_(numbers) {
+  /// `base`: the index of the first feature, 0 or 1.
+  LibsvmFile(std::string path, const DatasetRequest& request, std::int64_t base, LabelKind kind)
+      : path_(std::move(path)), request_(request), base_(base), kind_(kind) {
     each_row([this](const TextLines& lines, std::string_view text) {
-      read_label(lines, next_word(text));
+      kind_ == LabelKind::binary ? read_labels(lines, next_label(text)) : read_label(lines, next_label(text));
       const std::int64_t least = base_, most = kMostFeatures - 1 + base_;
       std::int64_t last = least - 1;
       for (std::string_view word = next_value(text, &queries_); !word.empty(); word = next_value(text), ++values_) {
@@ -69,14 +69,33 @@ class LibsvmFile {
     return next_word(text);
   }
 
+  /// A row without any of several labels begins with its values.
+  std::string_view next_label(std::string_view& text) const {
+    std::string_view rest = text;
+    const std::string_view word = next_word(rest);
+    if (kind_ == LabelKind::binary && word.find(':') != std::string_view::npos) return text.substr(0, 0);
+    text = rest;
+    return word;
+  }
+
+  /// "1,3", any number of them; -1, beside 1, is none.
+  void read_labels(const TextLines& lines, std::string_view labels) {
+    std::vector<std::int32_t> numbers;
+    for (std::string_view label = next_word(labels, ","); !label.empty(); label = next_word(labels, ",")) {
+      lines.number(label);
+      if (parse_number(label) != -1) numbers.push_back(index_.label_names.add(label));
+    }
+    index_.add_set(numbers, lines);
+  }
+
   void read_label(const TextLines& lines, std::string_view label) {
     if (label.find(':') != std::string_view::npos || is_missing(label)) lines.fail(label, "the label is missing");
     if (label.find(',') != std::string_view::npos)
       lines.fail(label, quoted(label) +
-                            " are several labels, and a row has one here; write one file for each label "
-                            "that says whether a row has it");
+                            " are several labels, and a row has one here; --loss logistic learns of each "
+                            "whether a row has it");
     lines.number(label);  // rejects what is no class number
-    index_.add_label(label, lines, numbers_);
+    index_.add_label(label, lines, kind_ == LabelKind::numbers);
   }
 
   /// Calls use(lines, text) for each row; svmlight's comments are gone.
@@ -97,7 +116,7 @@ class LibsvmFile {
     each_row([&, row = 0](const TextLines& lines, std::string_view text) mutable {
       if (next == wanted.end() || *next != row++) return;
       ++next;
-      next_word(text);
+      next_label(text);
       for (std::string_view word = next_value(text); !word.empty(); word = next_value(text)) {
         const auto [index, cell] = split_value(lines, word);
         use(static_cast<std::int32_t>(index - base_), lines.number(cell));
@@ -131,7 +150,7 @@ class LibsvmFile {
   const DatasetRequest& request_;
   TableIndex index_;
   std::int64_t base_, features_ = 0;
-  bool numbers_;
+  LabelKind kind_;
   std::uint64_t values_ = 0, queries_ = 0;
 };
 
@@ -148,7 +167,6 @@ std::string find_test(const std::string& path) {
 TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::int64_t base = params.integer("base", 1, 0, 1, "index of the first feature, at all sites");
   const LabelKind kind = read_label_kind(params, request);
-  const bool numbers = kind == LabelKind::numbers;
   const TestDraw draw = read_test_draw(params, request, false);
   TrainTest data;
   const bool scaling_wanted = params.given("standardise");
@@ -159,10 +177,10 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::string test_path = request.test.empty() ? find_test(path) : request.test;
   require_regular(test_path);
 
-  const LibsvmFile file(path, request, base, numbers);
+  const LibsvmFile file(path, request, base, kind);
   if (kind == LabelKind::any) refuse_quantities(file.index(), path);
   std::optional<LibsvmFile> tested;
-  if (!test_path.empty()) tested.emplace(test_path, request, base, numbers);
+  if (!test_path.empty()) tested.emplace(test_path, request, base, kind);
   const std::int64_t features = std::max(file.features(), tested ? tested->features() : 0);
   if (features == 0) throw Error("'" + path + "' has no features, only labels", Exit::io);
   data.values = file.values(), data.rows = file.rows(), data.ignored_queries = file.queries();

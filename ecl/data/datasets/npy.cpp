@@ -1,7 +1,9 @@
 // A folder of NumPy's arrays: features.npy (n x d floats), labels.npy (n whole numbers), groups.npy where there are
-// groups, and table.json with their names, as ecl convert writes them. The features stay in their file.
+// groups, weights.npy (n floats) where rows have weights, and table.json with their names, as ecl convert writes them.
+// The features stay in their file.
 #include "ecl/base/npy.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -34,6 +36,15 @@ void read_targets(const std::string& path, std::size_t rows, TableIndex& index) 
   index.targets = read_npy_floats(path, kAdvice);
   check_rows(path, index.targets.size(), rows);
   index.labels.assign(rows, 0);
+}
+
+void read_weights(const std::string& path, std::size_t rows, TableIndex& index) {
+  index.weights = read_npy_floats(path, kAdvice);
+  check_rows(path, index.weights.size(), rows);
+  const auto below = std::ranges::find_if(index.weights, [](float weight) { return weight < 0; });
+  if (below != index.weights.end())
+    throw Error("'" + path + "': the weight of row " + std::to_string(below - index.weights.begin()) + " is below 0",
+                Exit::io);
 }
 
 /// Numbers of the file `path` into `numbers`, and `names`, by number: those of table.json, or else the numbers.
@@ -89,6 +100,10 @@ Folder open_folder(const std::string& path, bool numbers) {
     read_targets(path + "/labels.npy", rows, folder.index);
   else
     read_column(path + "/labels.npy", rows, folder.schema.classes, folder.index.labels, folder.index.label_names);
+  if (const std::string weights = path + "/weights.npy"; std::filesystem::exists(weights, ignored)) {
+    read_weights(weights, rows, folder.index);
+    folder.schema.weight = "weights.npy";
+  }
   if (std::filesystem::exists(groups, ignored)) {
     read_column(groups, rows, group_names, folder.index.groups, folder.index.group_names);
     if (folder.group.empty()) folder.group = "group";
@@ -101,7 +116,7 @@ Dataset half_of(const Folder& folder, const std::vector<std::int32_t>& wanted) {
   rows.rows = wanted;
   Dataset half = make_half(folder.index, wanted, std::move(rows), folder.group);
   half.schema.columns = folder.schema.columns;
-  half.schema.label = folder.schema.label;
+  half.schema.label = folder.schema.label, half.schema.weight = folder.schema.weight;
   half.schema.inputs = folder.schema.inputs;
   half.schema.features = folder.schema.features;
   return half;
@@ -132,6 +147,9 @@ TrainTest make_npy(const DatasetRequest& request, Params& params) {
     if (tested.schema.columns != folder.schema.columns || tested.rows.features != folder.rows.features)
       throw Error("'" + request.test + "', the test samples, has not the columns of '" + request.data +
                   "'; both need the same, in the same order");
+    if (tested.schema.weight != folder.schema.weight)
+      throw Error("one of '" + request.data + "' and '" + request.test +
+                  "', the test samples, has a weights.npy; both need one, or none");
     data.test = half_of(tested, tested.rows.rows);
   }
   data.train_samples = plan.train_samples;

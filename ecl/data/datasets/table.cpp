@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -12,6 +13,7 @@
 #include "ecl/base/npy.hpp"
 #include "ecl/base/random.hpp"
 #include "ecl/base/text_lines.hpp"
+#include "ecl/base/text_table.hpp"
 
 namespace ecl {
 
@@ -42,6 +44,14 @@ std::vector<std::int32_t> ranks_of(const std::vector<std::string>& names) {
   return rank;
 }
 
+template <class T>
+std::vector<T> picked(const std::vector<T>& values, const std::vector<std::int32_t>& rows) {
+  std::vector<T> result;
+  result.reserve(rows.size());
+  for (const std::int32_t row : rows) result.push_back(values[row]);
+  return result;
+}
+
 /// number_of[numbers[row]] of each row; 0 where there are no names to number.
 std::vector<std::int32_t> numbered(const std::vector<std::int32_t>& numbers, const std::vector<std::int32_t>& rows,
                                    const std::vector<std::int32_t>& number_of) {
@@ -49,6 +59,24 @@ std::vector<std::int32_t> numbered(const std::vector<std::int32_t>& numbers, con
   result.reserve(rows.size());
   for (const std::int32_t row : rows) result.push_back(number_of.empty() ? 0 : number_of[numbers[row]]);
   return result;
+}
+
+/// What the index says of `rows`, but for their classes, into `data`, whose samples they are. `number_of`: of the
+/// index's labels.
+void add_targets(Dataset& data, const TableIndex& index, const std::vector<std::int32_t>& rows,
+                 const std::vector<std::int32_t>& number_of) {
+  if (!index.weights.empty()) data.set_weights(picked(index.weights, rows));
+  if (!index.targets.empty()) data.set_targets(picked(index.targets, rows));
+  if (!index.sets) return;
+  const auto& [ends, numbers] = *index.sets;
+  const auto labels = static_cast<std::size_t>(data.classes());
+  require_memory(static_cast<double>(rows.size() * labels) * sizeof(float),
+                 std::to_string(labels) + " labels of " + std::to_string(rows.size()) + " rows", "leave some out");
+  std::vector<float> present(rows.size() * labels, 0.0f);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    for (std::size_t at = rows[r] == 0 ? 0 : ends[rows[r] - 1]; at < ends[rows[r]]; ++at)
+      present[r * labels + number_of[numbers[at]]] = 1;
+  data.set_multi_label(std::move(present));
 }
 
 }  // namespace
@@ -98,11 +126,40 @@ std::int32_t Names::add(std::string_view name) {
   return number;
 }
 
-void TableIndex::add_label(std::string_view label, const TextLines& lines, bool numbers) {
+void TableIndex::add_row(std::int32_t label, const TextLines& lines) {
   constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
-  if (labels.size() == kMost) lines.fail(label, "a table has " + std::to_string(kMost) + " rows at most");
-  labels.push_back(numbers ? 0 : label_names.add(label));
+  if (labels.size() == kMost) lines.fail(lines.line(), "a table has " + std::to_string(kMost) + " rows at most");
+  labels.push_back(label);
+}
+
+void TableIndex::add_label(std::string_view label, const TextLines& lines, bool numbers) {
+  add_row(numbers ? 0 : label_names.add(label), lines);
   if (numbers) targets.push_back(lines.number(label));
+}
+
+void TableIndex::add_set(std::span<const std::int32_t> numbers, const TextLines& lines) {
+  if (!sets) sets.emplace();
+  add_row(0, lines);
+  sets->numbers.insert(sets->numbers.end(), numbers.begin(), numbers.end());
+  sets->ends.push_back(sets->numbers.size());
+}
+
+float read_weight(std::string_view cell, const TextLines& lines) {
+  if (is_missing(cell)) lines.fail(cell, "a weight is missing; leave the row out, or say 0");
+  const float weight = lines.number(cell);
+  if (weight < 0) lines.fail(cell, "the weight " + quoted(cell) + " is below 0");
+  return weight;
+}
+
+bool read_binary(std::string_view cell, const TextLines& lines) {
+  const auto value = cell_value(cell);
+  if (value && (*value == 0 || *value == 1)) return *value == 1;
+  std::string word(cell);
+  std::ranges::transform(word, word.begin(), [](unsigned char letter) { return std::tolower(letter); });
+  if (word == "yes" || word == "no") return word == "yes";
+  lines.fail(cell, quoted(cell) +
+                       " is not 0 or 1, false or true, no or yes, as --loss logistic wants the labels; "
+                       "classes of other names are learnt by --loss cross-entropy");
 }
 
 NameTable tabulate(const std::vector<std::string>& names) {
@@ -132,8 +189,8 @@ LabelKind read_label_kind(Params& params, const DatasetRequest& request) {
   const LabelKind wanted = kind == "class" ? LabelKind::classes : LabelKind::numbers;
   if (request.labels != LabelKind::any && request.labels != wanted)
     throw Error("label-kind=" + kind +
-                " and --loss contradict each other: cross-entropy is of classes, mse, mae and "
-                "huber are of numbers");
+                " and --loss contradict each other: cross-entropy is of classes, logistic of labels "
+                "that are 0 or 1, mse, mae and huber are of numbers");
   return wanted;
 }
 
@@ -208,12 +265,9 @@ TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetReques
   if (!request.deal) return plan;
   const NameTable classes = tabulate(index.label_names.all());
   Dataset labels(0, static_cast<int>(classes.names.size()), std::vector<float>(),
-                 numbered(index.labels, plan.train, classes.numbers));
-  if (!index.targets.empty()) {
-    std::vector<float> targets;
-    for (const std::int32_t row : plan.train) targets.push_back(index.targets[row]);
-    labels.set_targets(std::move(targets));
-  }
+                 index.sets ? std::vector<std::int32_t>(plan.train.size(), 0)
+                            : numbered(index.labels, plan.train, classes.numbers));
+  add_targets(labels, index, plan.train, classes.numbers);
   if (!index.groups.empty())
     labels.columns[group_column] = numbered(index.groups, plan.train, tabulate(index.group_names.all()).numbers);
   plan.kept = request.deal(labels);
@@ -227,12 +281,10 @@ TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetReques
 Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, Rows stored,
                   const std::string& group_column) {
   const auto& names = index.label_names.all();
-  Dataset half(static_cast<int>(names.size()), std::move(stored), numbered(index.labels, rows, ranks_of(names)));
-  if (!index.targets.empty()) {
-    std::vector<float> targets;
-    for (const std::int32_t row : rows) targets.push_back(index.targets[row]);
-    half.set_targets(std::move(targets));
-  }
+  const std::vector<std::int32_t> ranks = ranks_of(names);
+  Dataset half(static_cast<int>(names.size()), std::move(stored),
+               index.sets ? std::vector<std::int32_t>(rows.size(), 0) : numbered(index.labels, rows, ranks));
+  add_targets(half, index, rows, ranks);
   half.schema.classes = names;
   std::sort(half.schema.classes.begin(), half.schema.classes.end());
   if (!index.groups.empty())

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,15 +56,33 @@ struct NameTable {
 };
 NameTable tabulate(const std::vector<std::string>& names);
 
+/// Of each row the labels that it has: those of row r are numbers[ends[r - 1]] .. numbers[ends[r] - 1].
+struct LabelSets {
+  std::vector<std::size_t> ends;
+  std::vector<std::int32_t> numbers;
+};
+
 /// What a first look at a table finds: of each row its label, and the group that it belongs to.
 struct TableIndex {
   std::vector<std::int32_t> labels, groups;  ///< by row, into the names; no groups without a group column
   Names label_names, group_names;
   std::vector<float> targets;  ///< by row, where labels are numbers to be predicted; those above are then all 0
+  std::vector<float> weights;  ///< by row, where rows have weights
+  /// Where a row has any number of labels: those that it has, into the names; those above are then all 0.
+  std::optional<LabelSets> sets;
 
   /// `numbers`: it is one to be predicted. Throws Error where it is none, or there are more than can be numbered.
   void add_label(std::string_view label, const TextLines& lines, bool numbers);
+  /// A row of `sets`, that `lines` is at.
+  void add_set(std::span<const std::int32_t> numbers, const TextLines& lines);
+
+ private:
+  void add_row(std::int32_t label, const TextLines& lines);
 };
+
+/// What a cell says. Throw Error (io), with its place, where it is none.
+float read_weight(std::string_view cell, const TextLines& lines);
+bool read_binary(std::string_view cell, const TextLines& lines);
 
 /// Reads the parameter `label-kind`, which --loss may say too. Throws Error where they differ.
 LabelKind read_label_kind(Params& params, const DatasetRequest& request);
@@ -128,8 +147,8 @@ class RowStore {
 /// The rows of a folder's features.npy. Throws Error.
 MappedRows map_rows(const std::string& path);
 
-/// A half of the table as a Dataset: the index's rows `rows`, `stored` as they are. Classes are numbered by all their
-/// spellings, in the order of the text.
+/// A half of the table as a Dataset: the index's rows `rows`, `stored` as they are. Classes, or labels, are numbered by
+/// all their spellings, in the order of the text.
 Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, Rows stored,
                   const std::string& group_column);
 

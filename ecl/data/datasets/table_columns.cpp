@@ -34,25 +34,46 @@ std::size_t at_of(const std::string& wanted, const TextTable& table) {
   return *found;
 }
 
-void find_label_and_group(TableColumns& found, const ColumnWishes& wishes, const TextTable& table) {
-  const auto label = find_column(wishes.label, table.header(), table.columns());
-  if (!label && wishes.label != kLast) no_column(wishes.label, table);
-  found.label_at = label.value_or(found.columns - 1);
-  found.group_at = find_column(wishes.group, table.header(), table.columns());
-  if (!found.group_at && wishes.group != kNone) no_column(wishes.group, table);
-  if (found.group_at == found.label_at)
+/// The columns that are no features: label, group, weight.
+void find_others(TableColumns& found, const ColumnWishes& wishes, const TextTable& table) {
+  for (const std::string& label : wishes.label_columns()) {
+    const auto at = find_column(label, table.header(), table.columns());
+    if (!at && label != kLast && label.find('|') != std::string::npos)
+      throw Error("dataset csv: label=" + label + " names several columns; " +
+                  (wishes.numbers_only ? "ecl convert writes one label"
+                                       : "--loss logistic learns each, as 0 or 1; another loss learns one"));
+    if (!at && label != kLast) no_column(label, table);
+    found.labels_at.push_back(at.value_or(found.columns - 1));
+  }
+  const auto optional = [&](const std::string& name) {
+    const auto at = find_column(name, table.header(), table.columns());
+    if (!at && name != kNone) no_column(name, table);
+    return at;
+  };
+  found.group_at = optional(wishes.group), found.weight_at = optional(wishes.weight);
+  for (std::size_t n = 1; n < found.labels_at.size(); ++n)
+    for (std::size_t before = 0; before < n; ++before)
+      if (found.labels_at[n] == found.labels_at[before])
+        throw Error("dataset csv: label=" + wishes.label + " names the column '" + found.name(found.labels_at[n]) +
+                    "' twice");
+  if (found.group_at && found.is_label(*found.group_at))
     throw Error("dataset csv: label and group are the same column; by-column:label needs no group");
+  if (found.weight_at && (found.is_label(*found.weight_at) || found.weight_at == found.group_at))
+    throw Error("dataset csv: weight=" + wishes.weight + " names the column of the label or group; name another");
 }
 
-/// By column of the file: whether `names` has it. Label and group cannot be among them.
+/// By column of the file: whether `names` has it. Label, group and weight cannot be among them.
 std::vector<bool> marked(const std::vector<std::string>& names, const char* parameter, const TableColumns& found,
                          const TextTable& table) {
   std::vector<bool> marks(found.columns, false);
   for (const std::string& name : names) {
     const std::size_t at = at_of(name, table);
-    if (at == found.label_at || at == found.group_at)
+    if (found.is_label(at) || at == found.group_at || at == found.weight_at)
       throw Error(std::string("dataset csv: ") + parameter + "=" + name + " names the column of the " +
-                  (at == found.label_at ? "label" : "group") + ", which is no feature; leave it out there");
+                  (found.is_label(at)     ? "label"
+                   : at == found.group_at ? "group"
+                                          : "weight") +
+                  ", which is no feature; leave it out there");
     marks[at] = true;
   }
   return marks;
@@ -85,18 +106,28 @@ void add_feature(TableColumns& found, std::size_t at, bool categorical, const Co
 
 bool ColumnWishes::grouped() const { return group != kNone; }
 
+std::vector<std::string> ColumnWishes::label_columns() const {
+  return labels == LabelKind::binary ? split(label, '|') : std::vector{label};
+}
+
 std::vector<std::string> ColumnWishes::named() const {
   std::vector<std::string> names;
-  if (label != kLast) names.push_back(label);
+  if (label != kLast) names = label_columns();
   if (grouped()) names.push_back(group);
+  if (weight != kNone) names.push_back(weight);
   for (const auto* list : {&ignore, &features, &categorical}) names.insert(names.end(), list->begin(), list->end());
   return names;
 }
 
 ColumnWishes read_column_wishes(Params& params, const DatasetRequest& request) {
   ColumnWishes wishes;
-  wishes.label = params.text("label", kLast, "label column, a name of the header or a number from 1");
+  wishes.label = params.text("label", kLast,
+                             "label column, a name of the header or a number from 1; with --loss logistic "
+                             "a|b|c, each 0 or 1");
   wishes.group = params.text("group", kNone, "column that is no feature: for by-column partitions, and test-by=group");
+  wishes.weight = params.text("weight", kNone,
+                              "column of the rows' weights, 0 or more: of each row's loss in training, and in all "
+                              "measures");
   wishes.ignore = split(params.text("ignore", "", "columns to leave out: a|b|c"), '|');
   wishes.features = split(params.text("features", "", "only these columns are features: a|b|c"), '|');
   const std::string categorical = params.text(
@@ -123,8 +154,9 @@ std::string TableColumns::Feature::handle() const {
 
 /// Two columns of one name, of which one is used: a model finds its columns by name.
 static void refuse_namesakes(const TableColumns& found, const std::string& path) {
-  std::vector<std::size_t> used = {found.label_at};
+  std::vector<std::size_t> used = found.labels_at;
   if (found.group_at) used.push_back(*found.group_at);
+  if (found.weight_at) used.push_back(*found.weight_at);
   for (const auto& feature : found.features) used.push_back(feature.at);
   for (const std::size_t at : used)
     for (std::size_t other = 0; other < found.header.size(); ++other)
@@ -139,13 +171,13 @@ TableColumns find_columns(const ColumnWishes& wishes, const TextTable& table) {
   found.columns = table.columns(), found.header = table.header();
   const std::string& path = table.lines().path();
   if (found.columns < 2) throw Error("'" + path + "' has one column; it needs features and a label", Exit::io);
-  find_label_and_group(found, wishes, table);
+  find_others(found, wishes, table);
   const std::vector<bool> ignored = marked(wishes.ignore, "ignore", found, table),
                           wanted = marked(wishes.features, "features", found, table),
                           categorical = marked(wishes.categorical, "categorical", found, table);
   for (std::size_t at = 0; at < found.columns; ++at) {
-    const bool used =
-        at != found.label_at && at != found.group_at && !ignored[at] && (wishes.features.empty() || wanted[at]);
+    const bool other = found.is_label(at) || at == found.group_at || at == found.weight_at;
+    const bool used = !other && !ignored[at] && (wishes.features.empty() || wanted[at]);
     if (used) add_feature(found, at, categorical[at], wishes, table);
     if (!used && categorical[at])
       throw Error("dataset csv: column '" + table.name(at) +

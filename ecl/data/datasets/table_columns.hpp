@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -14,14 +15,16 @@ namespace ecl {
 
 /// What the parameters say, as the user wrote it.
 struct ColumnWishes {
-  std::string label, group;
+  std::string label, group, weight;
   std::vector<std::string> ignore, features, categorical;
   bool text_is_categorical = false;  ///< categorical=auto
   Missing missing = Missing::refuse;
-  bool numeric_label = false;  ///< a number to be predicted, and no class
-  bool numbers_only = false;   ///< a file of numbers is made of it: neither levels nor gaps can be kept
+  LabelKind labels = LabelKind::any;
+  bool numbers_only = false;  ///< a file of numbers is made of it: neither levels nor gaps can be kept
 
   bool grouped() const;
+  /// The label's column; of labels that are 0 or 1 all.
+  std::vector<std::string> label_columns() const;
   /// The columns that are named.
   std::vector<std::string> named() const;
 };
@@ -40,10 +43,15 @@ struct TableColumns {
     /// What to write for it in a list a|b|c: its number where the name would be cut.
     std::string handle() const;
   };
-  std::size_t columns = 0, label_at = 0;
-  std::optional<std::size_t> group_at;
+  std::size_t columns = 0;
+  std::vector<std::size_t> labels_at;  ///< one; of labels that are 0 or 1 any number
+  std::optional<std::size_t> group_at, weight_at;
   std::vector<Feature> features;
   std::vector<std::string> header;  ///< all names; empty without a header
+
+  bool is_label(std::size_t at) const { return std::ranges::find(labels_at, at) != labels_at.end(); }
+  /// What a column is called: its name, or its number from 1.
+  std::string name(std::size_t at) const { return header.empty() ? std::to_string(at + 1) : header[at]; }
 };
 /// Throws Error for a column that is not there, or is asked for what it cannot be.
 TableColumns find_columns(const ColumnWishes& wishes, const TextTable& table);

@@ -13,6 +13,10 @@ namespace ecl {
 std::vector<std::vector<std::int32_t>> rows_by_class(const Dataset& data, const std::string& partition) {
   if (data.classes() == 0)
     throw Error("partition " + partition + ": this data set has no classes; use iid or quantity");
+  if (data.multi_label())
+    throw Error("partition " + partition +
+                " deals samples by their class, and these have several labels, or one that " +
+                "is 0 or 1; use iid, quantity, or by-column:NAME with group=NAME");
   std::vector<std::vector<std::int32_t>> rows(data.classes());
   for (std::size_t n = 0; n < data.size(); ++n) rows[data.labels()[n]].push_back(static_cast<std::int32_t>(n));
   return rows;

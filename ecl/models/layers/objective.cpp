@@ -29,24 +29,43 @@ Objective<T>::Objective(const std::string& who, const Architecture& architecture
 }
 
 template <class T>
-typename Objective<T>::Sum Objective<T>::softmax(std::span<const std::int32_t> labels, bool weighted) {
-  using Row = Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>>;
+typename Objective<T>::Sum Objective<T>::softmax(T* outputs, std::int32_t label, bool weighted) const {
+  Eigen::Map<Eigen::Array<T, 1, Eigen::Dynamic>> row(outputs, outputs_);
+  int best = 0;
+  const T top = row.maxCoeff(&best);
+  const T at_label = row[label];
+  row = (row - top).exp();
+  const T total = row.sum();
+  const double loss = std::log(total) + top - at_label;
+  row /= total;
+  row[label] -= 1;
+  if (weighted) row *= static_cast<T>(class_weights_[label]);
+  return {weighted ? class_weights_[label] * loss : loss, best == label ? 1.0 : 0.0};
+}
+
+/// -log sigmoid(z) = log(1 + e^-z), written so that no exponential is large.
+template <class T>
+typename Objective<T>::Sum Objective<T>::logistic(T* outputs, const float* targets, bool weighted) const {
   Sum sum;
-  for (std::size_t r = 0; r < labels.size(); ++r) {
-    Row row(values_.data() + r * outputs_, outputs_);
-    int best = 0;
-    const T top = row.maxCoeff(&best);
-    sum.hits += best == labels[r];
-    const T at_label = row[labels[r]];
-    row = (row - top).exp();
-    const T total = row.sum();
-    const double loss = std::log(total) + top - at_label;
-    row /= total;
-    row[labels[r]] -= 1;
-    if (weighted) row *= static_cast<T>(class_weights_[labels[r]]);
-    sum.loss += weighted ? class_weights_[labels[r]] * loss : loss;
+  for (int k = 0; k < outputs_; ++k) {
+    const T z = outputs[k], small = std::exp(-std::abs(z)), sigmoid = (z >= 0 ? 1 : small) / (1 + small);
+    const bool present = targets[k] > 0;
+    const T weight = present && weighted ? static_cast<T>(class_weights_[k]) : T(1);
+    sum.loss += weight * (std::max(present ? -z : z, T(0)) + std::log1p(small));
+    sum.hits += (z > 0) == present;
+    outputs[k] = weight * (sigmoid - static_cast<T>(present));
   }
+  sum.hits /= outputs_;
   return sum;
+}
+
+template <class T>
+typename Objective<T>::Sum Objective<T>::residual(T* output, float target) const {
+  const T e = *output - static_cast<T>(target);
+  const bool square = loss_ == Loss::mse || (loss_ == Loss::huber && std::abs(e) < 1);
+  const T weight = loss_ == Loss::huber ? T(0.5) : T(1);  // of e^2
+  *output = square ? 2 * weight * e : static_cast<T>((e > 0) - (e < 0));
+  return {square ? weight * e * e : std::abs(e) - (loss_ == Loss::huber ? T(0.5) : T(0)), 0};
 }
 
 template <class T>
@@ -60,24 +79,21 @@ void Objective<T>::outputs(const T* w, SparseSamples x, std::size_t samples, T* 
 }
 
 template <class T>
-typename Objective<T>::Sum Objective<T>::residuals(std::span<const float> targets) {
-  Sum sum;
-  for (std::size_t r = 0; r < targets.size(); ++r) {
-    const T e = values_[r] - static_cast<T>(targets[r]);
-    const bool square = loss_ == Loss::mse || (loss_ == Loss::huber && std::abs(e) < 1);
-    const T weight = loss_ == Loss::huber ? T(0.5) : T(1);  // of e^2
-    sum.loss += square ? weight * e * e : std::abs(e) - (loss_ == Loss::huber ? T(0.5) : T(0));
-    values_[r] = square ? 2 * weight * e : static_cast<T>((e > 0) - (e < 0));
-  }
-  return sum;
-}
-
-template <class T>
 template <class Samples>
 typename Objective<T>::Sum Objective<T>::compare(const T* w, Samples x, const Truth& truth, bool weighted) {
   if (values_.size() < truth.size() * outputs_) values_.resize(truth.size() * outputs_);
   outputs(w, x, truth.size(), values_.data());
-  return is_regression(loss_) ? residuals(truth.targets) : softmax(truth.labels, weighted);
+  Sum sum;
+  for (std::size_t r = 0; r < truth.size(); ++r) {
+    T* const row = values_.data() + r * outputs_;
+    const Sum one = loss_ == Loss::cross_entropy ? softmax(row, truth.labels[r], weighted)
+                    : loss_ == Loss::logistic    ? logistic(row, &truth.targets[r * outputs_], weighted)
+                                                 : residual(row, truth.targets[r]);
+    const double weight = truth.weights.empty() ? 1 : truth.weights[r];
+    sum.loss += weight * one.loss, sum.hits += weight * one.hits;
+    if (!truth.weights.empty()) Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>(row, outputs_) *= static_cast<T>(weight);
+  }
+  return sum;
 }
 
 template <class T>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -14,15 +15,19 @@ namespace ecl::layers {
 /// What the outputs for samples should be.
 struct Truth {
   std::span<const std::int32_t> labels;  ///< classes; of regression as many, without a meaning
-  std::span<const float> targets = {};   ///< of regression, scaled
+  std::span<const float> targets = {};   ///< of regression, scaled; or 1 and 0 for each of a sample's labels
+  std::span<const float> weights = {};   ///< of the samples; empty: 1
 
   std::size_t size() const { return labels.size(); }
   Truth subspan(std::size_t first, std::size_t count) const {
-    return {labels.subspan(first, count), targets.empty() ? targets : targets.subspan(first, count)};
+    const std::size_t width = targets.size() / std::max<std::size_t>(1, size());
+    return {labels.subspan(first, count), targets.subspan(first * width, count * width),
+            weights.empty() ? weights : weights.subspan(first, count)};
   }
 };
 
-/// Layers with a loss on top: one output (logit) for each class under softmax cross-entropy, or one number.
+/// Layers with a loss on top: one output (logit) for each class under softmax cross-entropy, for each label under
+/// logistic loss, or one number.
 ///
 /// A batch goes through the layers in parts whose activations stay in the cache. Everything between the layers is the
 /// objective's memory, allocated in the first pass.
@@ -39,9 +44,9 @@ class Objective {
 
   struct Sum {
     double loss = 0;  ///< over the samples
-    int hits = 0;     ///< samples whose largest logit is their class
+    double hits = 0;  ///< samples whose largest logit is their class; of labels the share that is right
   };
-  /// Mean loss over samples (x: truth.size() rows), each times its class's weight; its gradient goes to dw,
+  /// Mean loss over samples (x: truth.size() rows), each times its weight and its class's; its gradient goes to dw,
   /// overwritten.
   double gradient(const T* w, const T* x, const Truth& truth, T* dw);
   double gradient(const T* w, const SparseRows& x, const Truth& truth, T* dw);
@@ -49,7 +54,7 @@ class Objective {
   void meanwhile(std::function<void()> work) { meanwhile_ = std::move(work); }
   /// What evaluate is about to use.
   void load(const T* w) { layers_.load(w); }
-  /// Without weights.
+  /// Without the weights of classes.
   Sum evaluate(const T* w, const T* x, const Truth& truth);
   Sum evaluate(const T* w, SparseSamples x, const Truth& truth);
   /// The outputs for so many samples, to `out`.
@@ -72,8 +77,10 @@ class Objective {
   /// The derivatives of each sample's loss by the outputs are in values_ then.
   template <class Samples>
   Sum compare(const T* w, Samples x, const Truth& truth, bool weighted);
-  Sum softmax(std::span<const std::int32_t> labels, bool weighted);
-  Sum residuals(std::span<const float> targets);
+  /// The same of one sample, whose outputs become the derivatives.
+  Sum softmax(T* outputs, std::int32_t label, bool weighted) const;
+  Sum logistic(T* outputs, const float* targets, bool weighted) const;
+  Sum residual(T* output, float target) const;
 
   Sequential<T> layers_;
   std::size_t dim_, part_;
