@@ -194,8 +194,9 @@ TEST_F(Export, OfSitesThatScaleByThemselvesSaysWhose) {
   for (int site = 0; site < 3; ++site) write_table("site" + std::to_string(site) + ".csv", 50 + 20 * site);
   const std::string directory = trained("--dataset csv:label=outcome,standardise=own --data " + path("site{node}.csv"));
   expect_error("export " + directory + " --format onnx", "--node");
-  exported(directory + " --format onnx --node 0"), exported(directory + " --format onnx --node 1");
-  EXPECT_NE(read_file(directory + "/model/model-0.onnx"), read_file(directory + "/model/model-1.onnx"));
+  exported(directory + " --format onnx --scaling-of 0"), exported(directory + " --format onnx --scaling-of 1");
+  EXPECT_NE(read_file(directory + "/model/model-scaled-as-0.onnx"),
+            read_file(directory + "/model/model-scaled-as-1.onnx"));
 }
 
 TEST_F(Export, WritesWhereItIsToldAndTheSameBytesAgain) {

@@ -327,13 +327,15 @@ TEST_F(Predict, AnEarlierModelKeepsItsLevelsAndItsUnit) {
 TEST_F(Predict, OfSitesThatScaleByThemselvesSaysWhose) {
   for (int site = 0; site < 3; ++site) write_table("site" + std::to_string(site) + ".csv", 50 + 20 * site);
   const std::string directory = trained("--dataset csv:label=outcome,standardise=own --data " + path("site{node}.csv"));
-  expect_error("predict " + directory + " --data " + path("site0.csv"), "--node");
-  const Outcome first = run(tool("predict " + directory + " --node 0 --data " + path("site0.csv"))),
-                other = run(tool("predict " + directory + " --node 1 --data " + path("site0.csv")));
+  expect_error("predict " + directory + " --data " + path("site0.csv"), "--scaling-of NODE");
+  const Outcome first = run(tool("predict " + directory + " --scaling-of 0 --data " + path("site0.csv"))),
+                other = run(tool("predict " + directory + " --scaling-of 1 --data " + path("site0.csv")));
   EXPECT_EQ(first.exit_code, 0) << first.err;
   EXPECT_EQ(count(first.out, "\n"), 51u);
   EXPECT_NE(first.out, other.out);
-  expect_error("predict " + directory + " --node 7 --data " + path("site0.csv"), "there is no file");
+  expect_error("predict " + directory + " --scaling-of 7 --data " + path("site0.csv"), "no node 7 (0 .. 2)");
+  expect_error("predict " + directory + " --node 1 --data " + path("site0.csv"),
+               "--scaling-of 1 is the average model with its scaling");
   EXPECT_EQ(evaluated(directory)["accuracy"], summary_of(directory)["test_accuracy_consensus"]) << "each by its own";
 
   const std::string again = trained(

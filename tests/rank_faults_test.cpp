@@ -65,7 +65,7 @@ TEST_P(Killed, TheOthersFinishAndSaySo) {
   const int victim = GetParam();
   const std::string slow = std::to_string(victim) + ":1000";
   Job job({ECL_MPIEXEC, "--enable-recovery"},
-          "train --steps 4000 --eval-every 0 --quiet --record --node-speed " + slow);
+          "train --steps 4000 --eval-every 0 --quiet --record --node-models --node-speed " + slow);
   if (!job.has_ranks()) GTEST_SKIP() << "the ranks' processes are not to be found";
   ASSERT_TRUE(job.process().wait_until([&] { return all_train(job.out()); }, kLimit_s)) << job.process().err();
   job.signal(victim, SIGKILL);
@@ -84,6 +84,13 @@ TEST_P(Killed, TheOthersFinishAndSaySo) {
   const auto rows = lines_of(read_file(job.out() + "/metrics.csv"));
   EXPECT_EQ(rows.size(), 1u + kRanks - 1) << "the header, and a row of every survivor";
   EXPECT_EQ(count(read_file(job.out() + "/status.json"), "\"partial\""), 1u);
+
+  const std::string measures = job.out() + ".json", evaluate = "evaluate " + job.out() + " --out " + measures;
+  EXPECT_EQ(run(tool(evaluate)).exit_code, 0);
+  EXPECT_EQ(Json::parse(read_file(measures))["accuracy"], summary["test_accuracy_consensus"]);
+  EXPECT_EQ(run(tool(evaluate + " --node 1")).exit_code, 0) << "a survivor";
+  EXPECT_NEAR(Json::parse(read_file(measures))["accuracy"].get<double>(), summary["test_accuracy_mean"], 2);
+  EXPECT_EQ(run(tool(evaluate + " --node " + std::to_string(victim))).exit_code, 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(RankFaults, Killed, testing::Values(0, 2), testing::PrintToStringParamName());

@@ -1,6 +1,7 @@
 #include "ecl/base/archive.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/checksum.hpp"
@@ -13,7 +14,7 @@ namespace {
 constexpr std::string_view kMagic =
     "ecl\x89"
     "ckp\n";
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;
 
 struct Header {
   char magic[8];
@@ -27,7 +28,10 @@ std::string_view next_line(std::string_view& text) {
   return line;
 }
 
-[[noreturn]] void other_run(const std::string& path, std::string_view theirs, std::string_view ours) {
+}  // namespace
+
+void require_fingerprint(const std::string& path, std::string_view theirs, std::string_view ours) {
+  if (theirs == ours) return;
   while (!theirs.empty() || !ours.empty()) {
     const std::string_view there = next_line(theirs), here = next_line(ours);
     if (there != here)
@@ -36,8 +40,6 @@ std::string_view next_line(std::string_view& text) {
   }
   throw Error(path + " belongs to another run");
 }
-
-}  // namespace
 
 void Archive::finish() const {
   if (loading_ && at_ != bytes_.size()) fail("holds more than belongs there");
@@ -76,7 +78,7 @@ void save_archive(const std::string& path, std::string_view fingerprint, const A
   write_atomically(path, pieces, durable);
 }
 
-Archive parse_archive(std::string_view file, const std::string& path, std::string_view fingerprint) {
+StoredArchive parse_archive(std::string_view file, const std::string& path) {
   Header header;
   std::uint64_t length = 0;
   if (file.size() < sizeof header + sizeof length) throw Error(path + " is truncated", Exit::io);
@@ -92,14 +94,24 @@ Archive parse_archive(std::string_view file, const std::string& path, std::strin
   std::memcpy(&length, file.data(), sizeof length);
   file.remove_prefix(sizeof length);
   if (length > file.size()) throw Error(path + " is damaged: it ends too early", Exit::io);
-  const std::string_view theirs = file.substr(0, length);
-  if (theirs != fingerprint) other_run(path, theirs, fingerprint);
-  return {std::string(file.substr(length)), path};
+  return {std::string(file.substr(0, length)), {std::string(file.substr(length)), path}};
+}
+
+Archive parse_archive(std::string_view file, const std::string& path, std::string_view fingerprint) {
+  StoredArchive stored = parse_archive(file, path);
+  require_fingerprint(path, stored.fingerprint, fingerprint);
+  return std::move(stored.state);
+}
+
+StoredArchive read_archive(const std::string& path) {
+  const Bytes file = read_file(path, "a checkpoint needs the files of all nodes");
+  return parse_archive({reinterpret_cast<const char*>(file.data()), file.size()}, path);
 }
 
 Archive load_archive(const std::string& path, std::string_view fingerprint) {
-  const Bytes file = read_file(path, "a checkpoint needs the files of all nodes");
-  return parse_archive({reinterpret_cast<const char*>(file.data()), file.size()}, path, fingerprint);
+  StoredArchive stored = read_archive(path);
+  require_fingerprint(path, stored.fingerprint, fingerprint);
+  return std::move(stored.state);
 }
 
 }  // namespace ecl

@@ -115,11 +115,23 @@ class Archive {
 /// fingerprint (lines of text that say what the state belongs to), the bytes. Throws Error (io).
 void save_archive(const std::string& path, std::string_view fingerprint, const Archive& archive, bool durable = true);
 
-/// Reads it back. Throws Error: (usage) if there is no such file, or its fingerprint is another one, naming the first
-/// line that differs; (io) if it is no archive, of another format version, truncated, too long or damaged.
+/// What such a file holds.
+struct StoredArchive {
+  std::string fingerprint;
+  Archive state;
+};
+
+/// Reads it back. Throws Error: (usage) if there is no such file; (io) if it is no archive, of another format version,
+/// truncated, too long or damaged.
+StoredArchive read_archive(const std::string& path);
+/// The same, if it has this fingerprint; else throws Error (usage), as require_fingerprint() does.
 Archive load_archive(const std::string& path, std::string_view fingerprint);
 
-/// The content of an archive file, as load_archive() reads it; `path` is for messages.
+/// The content of an archive file, as read_archive() and load_archive() read it; `path` is for messages.
+StoredArchive parse_archive(std::string_view file, const std::string& path);
 Archive parse_archive(std::string_view file, const std::string& path, std::string_view fingerprint);
+
+/// Throws Error (usage) that names the first line in which `theirs`, of the file `path`, is not `ours`.
+void require_fingerprint(const std::string& path, std::string_view theirs, std::string_view ours);
 
 }  // namespace ecl

@@ -30,8 +30,8 @@ std::int32_t Predictor::class_number(std::string_view name) const {
 void Predictor::require_scale() const {
   if (!trained_.scale)
     throw Error(
-        "the model has no scaling: each node of its run scaled the features by itself (standardise=own); say "
-        "whose rows these are like with --node");
+        "the average model has no scaling: each node of its run scaled the features by itself (standardise=own); say "
+        "whose rows these are like with --scaling-of NODE, or take that node's own model with --node");
 }
 
 const float* Predictor::outputs(Dataset samples) {
@@ -66,10 +66,6 @@ void Predictor::measure(Measures& measures, Dataset samples) {
 void Predictor::measure_scaled(Measures& measures, const Dataset& samples) {
   ECL_CHECK(samples.features() == features());
   measures.add(*model_, trained_.parameters, samples);
-}
-
-Predictor load_predictor(const std::string& run, std::optional<NodeId> node) {
-  return Predictor(read_model(model_folder(run), node));
 }
 
 }  // namespace ecl

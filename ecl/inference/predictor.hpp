@@ -50,7 +50,4 @@ class Predictor {
   std::unordered_map<std::string, std::int32_t> numbers_;  ///< of the classes, by name
 };
 
-/// The model that a run's directory holds; `node`: with that node's own scaling. Throws Error.
-Predictor load_predictor(const std::string& run, std::optional<NodeId> node);
-
 }  // namespace ecl

@@ -17,11 +17,19 @@
 namespace ecl {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr int kFormat = 1;  // of model.json
-constexpr const char *kModelJson = "/model.json", *kParameters = "/model.safetensors";
+constexpr const char *kJson = ".json", *kParameters = ".safetensors";
 constexpr std::array kMissing = {"refuse", "drop", "mean", "indicator"};  // by Missing
+
+/// A file of the folder: the average model's, or a node's.
+std::string file_of(const std::string& folder, std::optional<NodeId> node, const char* ending) {
+  std::string path = folder + "/model";
+  if (node) (path += '-') += std::to_string(*node);
+  return path += ending;
+}
 
 Json to_json(const Column& column) {
   Json json = {{"column", column.name}, {"kind", column.levels.empty() ? "number" : "category"}};
@@ -92,7 +100,7 @@ bool consistent(const TrainedModel& trained) {
 }
 
 TrainedModel read_json(const std::string& path) {
-  const Bytes text = read_file(path, "a run leaves it in the model/ of its --out DIR when it ends");
+  const Bytes text = read_file(path, "a run leaves it in the model/ of its --out DIR");
   const auto fail = [&](const std::string& what) -> Error {
     return Error("'" + path + "' " + what + "; it is damaged, or of another version of ecl", Exit::io);
   };
@@ -161,46 +169,60 @@ std::string model_json(const TrainedModel& trained) {
   return json.dump(1) + "\n";
 }
 
-void write_model(const std::string& folder, const TrainedModel& trained, const std::vector<Slice>& slices) {
-  make_folder(folder);
-  const auto values = std::as_bytes(std::span(trained.parameters));
-  const std::string header =
-      safetensors_header(to_tensors(slices, trained.parameters.size()), {{"format", "pt"}, {"ecl", trained.model}});
-  const std::string_view pieces[] = {header, {reinterpret_cast<const char*>(values.data()), values.size()}};
-  write_atomically(folder + kParameters, pieces);
-  write_atomically(folder + kModelJson, model_json(trained));
+void write_model_json(const std::string& folder, const TrainedModel& trained, std::optional<NodeId> node) {
+  write_atomically(file_of(folder, node, kJson), model_json(trained));
 }
 
-void write_own_model_json(const std::string& folder, const TrainedModel& trained, NodeId node) {
-  write_atomically(folder + "/model-" + std::to_string(node) + ".json", model_json(trained));
+void write_parameters(const std::string& folder, const std::string& model, CVec x, const std::vector<Slice>& slices,
+                      std::optional<NodeId> node) {
+  make_folder(folder);
+  const auto values = std::as_bytes(x);
+  const std::string header = safetensors_header(to_tensors(slices, x.size()), {{"format", "pt"}, {"ecl", model}});
+  const std::string_view pieces[] = {header, {reinterpret_cast<const char*>(values.data()), values.size()}};
+  write_atomically(file_of(folder, node, kParameters), pieces);
 }
 
 std::string model_folder(const std::string& run) {
-  namespace fs = std::filesystem;
   std::error_code ignored;
   if (!fs::is_directory(run, ignored))
     throw Error("there is no directory '" + run + "'; name that of a run, its --out");
-  std::string folder = fs::exists(run + kModelJson, ignored) ? run : run + "/model";
-  if (!fs::exists(folder + kModelJson, ignored))
-    throw Error("'" + run + "' holds no model yet: a run writes it when it ends, or is stopped by a signal" +
-                (fs::exists(run + "/config.ini", ignored) ? "; go on with it: --resume " + run : ""));
+  std::string folder = fs::exists(file_of(run, std::nullopt, kJson), ignored) ? run : run + "/model";
+  if (!fs::exists(file_of(folder, std::nullopt, kJson), ignored))
+    throw Error("'" + run + "' holds no model yet; name the directory of a run that has begun to train, its --out");
   return folder;
 }
 
-TrainedModel read_model(const std::string& folder, std::optional<NodeId> node) {
-  TrainedModel trained = read_json(folder + kModelJson);
-  if (!trained.scale && node) trained = read_json(folder + "/model-" + std::to_string(*node) + ".json");
-  const Safetensors file = read_safetensors(folder + kParameters);
+bool has_parameters(const std::string& folder, std::optional<NodeId> node) {
+  std::error_code ignored;
+  return fs::exists(file_of(folder, node, kParameters), ignored);
+}
+
+TrainedModel read_model_json(const std::string& folder, std::optional<NodeId> scaling_of) {
+  TrainedModel trained = read_json(file_of(folder, std::nullopt, kJson));
+  if (!trained.scale && scaling_of) trained = read_json(file_of(folder, scaling_of, kJson));
+  return trained;
+}
+
+TrainedModel read_model(const std::string& folder, std::optional<NodeId> scaling_of) {
+  TrainedModel trained = read_model_json(folder, scaling_of);
+  if (!has_parameters(folder))
+    throw Error("'" + folder + "' holds no model yet: a run writes it when it ends, or is stopped by a signal");
+  read_parameters(trained, folder);
+  return trained;
+}
+
+void read_parameters(TrainedModel& trained, const std::string& folder, std::optional<NodeId> node) {
+  const std::string path = file_of(folder, node, kParameters);
+  const Safetensors file = read_safetensors(path);
   const auto model = make_model(trained.model, trained.setup);
   const std::vector<Tensor> expected = to_tensors(model->slices(), model->dim());
   const bool same = std::equal(expected.begin(), expected.end(), file.tensors.begin(), file.tensors.end(),
                                [](const Tensor& a, const Tensor& b) { return a.name == b.name && a.shape == b.shape; });
   if (!same)
-    throw Error("'" + folder + kParameters + "' holds other arrays than model " + trained.model +
+    throw Error("'" + path + "' holds other arrays than model " + trained.model +
                     " of its model.json has; the two belong to different runs",
                 Exit::io);
   trained.parameters.assign(file.values.begin(), file.values.end());
-  return trained;
 }
 
 std::unique_ptr<Model> make_model(const std::string& model, const ModelSetup& setup) {

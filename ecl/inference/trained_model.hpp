@@ -35,19 +35,28 @@ std::vector<Column> input_columns(const Schema& schema);
 /// model.json: all but the parameters.
 std::string model_json(const TrainedModel& trained);
 
-/// Writes model.safetensors (the parameters, with PyTorch's names and shapes) and model.json (all the rest) into
-/// `folder`. Throws Error (io).
-void write_model(const std::string& folder, const TrainedModel& trained, const std::vector<Slice>& slices);
-/// model-<node>.json alone: of a node that scales its features by itself.
-void write_own_model_json(const std::string& folder, const TrainedModel& trained, NodeId node);
+/// Writes model.json into `folder`; or model-<node>.json, of a node that scales its features by itself. Throws Error
+/// (io), as write_parameters() does.
+void write_model_json(const std::string& folder, const TrainedModel& trained,
+                      std::optional<NodeId> node = std::nullopt);
+/// Writes model.safetensors: the parameters x of a model of that name, with PyTorch's names and shapes; or
+/// model-<node>.safetensors, a node's own.
+void write_parameters(const std::string& folder, const std::string& model, CVec x, const std::vector<Slice>& slices,
+                      std::optional<NodeId> node = std::nullopt);
 
 /// The folder model/ of a run's directory `run`; or `run`, where that is such a folder itself. Throws Error if there is
 /// none.
 std::string model_folder(const std::string& run);
+/// Whether it holds parameters: those that the run has ended with, or of that node.
+bool has_parameters(const std::string& folder, std::optional<NodeId> node = std::nullopt);
 
-/// Reads the folder again; `node`: where each node has its own scaling, that one's. Throws Error if there is no model,
-/// it is damaged, or of another version of ecl that kept it otherwise.
-TrainedModel read_model(const std::string& folder, std::optional<NodeId> node = std::nullopt);
+/// Reads model.json; `scaling_of`: where each node has its own scaling, that one's. No parameters yet. Throws Error if
+/// it is damaged, or of another version of ecl that kept it otherwise, as the following do.
+TrainedModel read_model_json(const std::string& folder, std::optional<NodeId> scaling_of = std::nullopt);
+/// Reads the parameters that belong to it: the average model's, or that node's.
+void read_parameters(TrainedModel& trained, const std::string& folder, std::optional<NodeId> node = std::nullopt);
+/// Reads the average model. Throws Error too if the run has not ended yet.
+TrainedModel read_model(const std::string& folder, std::optional<NodeId> scaling_of = std::nullopt);
 
 /// The model of such a name, for such samples, without parameters. Throws Error.
 std::unique_ptr<Model> make_model(const std::string& model, const ModelSetup& setup);

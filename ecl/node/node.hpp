@@ -53,8 +53,10 @@ class Node {
   /// After the last step: a server goes on answering. False if this node is none.
   bool serve() { return optimizer_.serve(x_); }
 
-  /// Saves or loads all that changes after construction.
-  void archive(Archive& archive) { archive(x_, batches_, optimizer_); }
+  /// Saves or loads x(), by itself: a model is of use without the rest.
+  void archive_model(Archive& archive) { archive(x_); }
+  /// All else that changes after construction.
+  void archive(Archive& archive) { archive(batches_, optimizer_); }
   /// After a load, if the port is a new one.
   void restart_port() { optimizer_.restart_port(x_); }
 

@@ -20,6 +20,7 @@ template <Port P>
 class LocalRun {
  public:
   const std::vector<double>& mean() const { return evaluations_.mean(); }
+  CVec model_of(NodeId i) const { return nodes_[i].x(); }
 
  protected:
   explicit LocalRun(Experiment& experiment)

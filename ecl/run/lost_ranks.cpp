@@ -69,6 +69,7 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::vector<No
   const RunDirectory directory(spec, experiment.nodes());
   const std::string metrics = directory.path("metrics.csv");
   Recorder(metrics, whole_rows(metrics, experiment.nodes())).write(summary.rows);
+  for (std::size_t s = 0; s < models.size(); ++s) write_node_model(experiment, summary.rows[s].node, models[s]);
   directory.finish(summary, experiment, mean, 0);
 }
 

@@ -325,12 +325,14 @@ Exit run_replay(const Spec& spec, const std::string& directory) {
   check_origins(recording, experiment, directory);
   ReplayRun run(experiment, recording);
   const RunDirectory out(spec, recording.nodes());  // last of all: whatever is refused leaves nothing behind
+  out.begin(experiment);
+  write_own_inputs(experiment);
   Recorder recorder(out.path("metrics.csv"));
   run.run(recorder);
   const auto [comparison, code] = run.comparison();
   const Summary summary = run.summary();
+  for (NodeId i = 0; i < experiment.nodes(); ++i) write_node_model(experiment, i, run.model_of(i));
   out.finish(summary, experiment, run.mean(), 0);
-  write_own_inputs(experiment);
   print(std::cout, std::cerr, summary, experiment);
   run.report().print(std::cout, experiment.graph);
   if (code != Exit::ok) throw Error(comparison, code);

@@ -23,6 +23,7 @@
 #include "ecl/run/directory/rank_checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/directory/run_lock.hpp"
+#include "ecl/run/directory/saved_models.hpp"
 #include "ecl/run/lost_ranks.hpp"
 #include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
@@ -155,6 +156,7 @@ class RankRun {
   }
 
   const std::vector<double>& mean() const { return evaluations_.mean(); }
+  CVec model() const { return node_.x(); }
   /// Throws Error (io) if something could not be written.
   void check_written() const {
     if (log_) log_->check();
@@ -312,6 +314,7 @@ class RankRun {
   void archive(Archive& archive, std::uint64_t complete) {
     // In lock step the neighbours' messages of the round must be in the state: mailboxes are not saved.
     if (!archive.loading()) node_.begin();
+    archive_models<MpiPort>(archive, {&node_, 1}, rank_, experiment_.epochs_per_step);
     double seconds = now();
     archive(seconds, trained_s_, step_seconds_, loss_, budget_, node_);
     evaluations_.archive(archive, complete);
@@ -553,8 +556,12 @@ Exit carry_out(Job& job, const Spec& spec) {
 
   if (!spec.resume) job.open_directories(spec);  // last of all: whatever is refused leaves nothing behind
   run.keep_by(job.keepers);
+  comm.together([&] {
+    if (job.directory) job.directory->begin(*experiment);
+  });
   std::unique_ptr<Recorder> recorder;
   comm.together([&] {
+    write_own_inputs(*experiment);
     if (comm.rank() != 0) return;
     recorder = std::make_unique<Recorder>(job.directory->path("metrics.csv"), run.rows_written());
     run.write_to(*recorder, *job.directory);
@@ -564,6 +571,9 @@ Exit carry_out(Job& job, const Spec& spec) {
   const Summary summary = run.summary(sites);
   comm.together([&] {
     run.check_written();
+    write_node_model(*experiment, comm.rank(), run.model());
+  });
+  comm.together([&] {
     if (comm.rank() != 0) {
       if (job.directory) job.directory->write_model(*experiment, run.mean());
       return;
@@ -571,7 +581,6 @@ Exit carry_out(Job& job, const Spec& spec) {
     job.directory->finish(summary, *experiment, run.mean(), run.checkpoint());
     print(std::cout, std::cerr, summary, *experiment);
   });
-  comm.together([&] { write_own_inputs(*experiment); });
   return summary.exit_code();
 }
 

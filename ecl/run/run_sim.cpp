@@ -8,6 +8,7 @@
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/directory/run_lock.hpp"
+#include "ecl/run/directory/saved_models.hpp"
 #include "ecl/run/local_run.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/settling.hpp"
@@ -87,6 +88,7 @@ class SimRun final : public LocalRun<SimPort> {
 
   /// Saves or loads all that changes in run(), between two events.
   void archive(Archive& archive) {
+    archive_models<SimPort>(archive, nodes_, 0, experiment_.epochs_per_step);
     archive(network_, next_evaluation_, computing_, step_ends_, exchange_at_, evaluations_, last_step_s_, steps_done_);
     archive(settling_, settled_, settling_since_s_, agreeing_);
     for (auto& node : nodes_) archive(node);
@@ -333,11 +335,13 @@ Exit run_sim(const Spec& spec) {
   }
   const RunDirectory directory(spec, spec.nodes);  // last of all: whatever is refused leaves nothing behind
   if (!lock) lock.emplace(spec.out);
+  directory.begin(experiment);
+  write_own_inputs(experiment);
   Recorder recorder(directory.path("metrics.csv"), run.rows_written());
   run.run(recorder, directory);
   const Summary summary = run.summary();
+  for (NodeId i = 0; i < experiment.nodes(); ++i) write_node_model(experiment, i, run.model_of(i));
   directory.finish(summary, experiment, run.mean(), run.checkpoint());
-  write_own_inputs(experiment);
   print(std::cout, std::cerr, summary, experiment);
   return summary.exit_code();
 }

@@ -66,6 +66,7 @@ struct Spec {
   bool dry_run = false;        ///< build everything, say what a node holds, train nothing
   bool record = false;         ///< train only: the delivery order, for ecl replay
   bool compare_local = false;  ///< at the end each node trains once more, alone
+  bool node_models = false;    ///< each node's own model is kept, too
 
   // train only
   double stall_warn_s = 60;       ///< a neighbour silent for longer is named; 0: never

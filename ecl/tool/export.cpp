@@ -6,6 +6,7 @@
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/inference/exports.hpp"
+#include "ecl/tool/chosen_model.hpp"
 #include "ecl/tool/parse.hpp"
 
 namespace ecl {
@@ -13,30 +14,30 @@ namespace {
 
 namespace po = boost::program_options;
 
-struct ExportOptions {
-  std::string run, format, out;
-  std::optional<NodeId> node;
+struct ExportOptions : ModelOptions {
+  std::string format, out;
 };
 
-/// Nothing if it was --help, which is then printed.
+/// Nothing if it was --help or --checkpoint list, which is then printed.
 std::optional<ExportOptions> read_export_options(const std::vector<std::string>& arguments) {
   ExportOptions wanted;
-  NodeId node = 0;
   po::options_description options("Options");
-  options.add_options()("run", po::value(&wanted.run), "directory of a run: what it gave to --out")(
-      "format", po::value(&wanted.format), "onnx: a graph that scores samples as they are; npz: arrays for NumPy")(
-      "out", po::value(&wanted.out), "file to write; else model.onnx or model.npz beside the model")(
-      "node", po::value(&node), "whose scaling, after standardise=own: each node has its own")("help", "this text");
+  wanted.add_to(options);
+  options.add_options()("format", po::value(&wanted.format),
+                        "onnx: a graph that scores samples as they are; npz: arrays for NumPy")(
+      "out", po::value(&wanted.out), "file to write; else model.onnx or model.npz beside the model")("help",
+                                                                                                     "this text");
   po::variables_map values;
   parse_arguments(arguments, options, {"run"}, "ecl export", values);
   po::notify(values);
   if (values.count("help")) {
-    std::cout << "ecl export RUN --format onnx|npz [--out FILE]: the average model of a run, for other programs\n\n"
+    std::cout << "ecl export RUN --format onnx|npz [--out FILE]: the average model of a run, or a node's own, for "
+                 "other programs\n\n"
               << options;
     return std::nullopt;
   }
-  if (values.count("node")) wanted.node = node;
   if (wanted.run.empty()) throw Error("ecl export needs the directory of a run, as in ecl export runs/a --format onnx");
+  if (wanted.listed()) return std::nullopt;
   if (wanted.format.empty()) throw Error("ecl export needs --format onnx, or npz");
   return wanted;
 }
@@ -53,15 +54,18 @@ void check_format(const ExportOptions& wanted) {
 }  // namespace
 
 void export_command(const std::vector<std::string>& arguments) {
-  const auto wanted = read_export_options(arguments);
+  auto wanted = read_export_options(arguments);
   if (!wanted) return;
   check_format(*wanted);
-  const Predictor predictor = load_predictor(wanted->run, wanted->node);
+  const Predictor predictor = wanted->load();
   predictor.require_scale();
   std::string out = wanted->out;
   if (out.empty()) {
     out = model_folder(wanted->run) + "/model";
-    if (wanted->node) (out += "-") += std::to_string(*wanted->node);
+    const ModelChoice& choice = wanted->choice;
+    if (choice.node) (out += "-") += std::to_string(*choice.node);
+    if (choice.scaling_of) (out += "-scaled-as-") += std::to_string(*choice.scaling_of);
+    if (wanted->checkpoint > 0) (out += "-checkpoint-") += std::to_string(wanted->checkpoint);
     (out += ".") += wanted->format;
   }
   if (wanted->format == "onnx") {

@@ -117,6 +117,8 @@ Group evaluation_options(Spec& spec) {
     ("eval-every", field(spec.eval_every), "epochs between evaluations; 0: only at the end")
     ("checkpoint-every", field(spec.checkpoint_every),
      "epochs between checkpoints in --out; 0: only when a signal stops the run")
+    ("node-models", po::bool_switch(&spec.node_models),
+     "at the end keep each node's own model in --out, too, for ecl predict --node")
     ("compare-local", po::bool_switch(&spec.compare_local),
      "with own data: at the end each node trains once more, alone, for sites.csv");
   return group;

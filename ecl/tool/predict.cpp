@@ -20,6 +20,7 @@
 #include "ecl/inference/predictor.hpp"
 #include "ecl/inference/samples.hpp"
 #include "ecl/run/run_data.hpp"
+#include "ecl/tool/chosen_model.hpp"
 #include "ecl/tool/options.hpp"
 #include "ecl/tool/parse.hpp"
 
@@ -29,20 +30,18 @@ namespace {
 namespace po = boost::program_options;
 
 /// What both commands take.
-struct UseOptions {
-  std::string run, data, out;
-  std::optional<NodeId> node;
+struct UseOptions : ModelOptions {
+  std::string data, out;
 };
 
-/// Nothing if it was --help, which is then printed. `does`: what the command does; `out`: what --out is.
+/// Nothing if it was --help or --checkpoint list, which is then printed. `does`: what the command does; `out`: what
+/// --out is.
 std::optional<UseOptions> read_use_options(const std::vector<std::string>& arguments, const std::string& command,
                                            const char* does, const char* data, const char* out) {
   UseOptions use;
-  NodeId node = 0;
   po::options_description options("Options");
-  options.add_options()("run", po::value(&use.run), "directory of a run: what it gave to --out")(
-      "data", po::value(&use.data), data)("out", po::value(&use.out), out)(
-      "node", po::value(&node), "whose scaling, after standardise=own: each node has its own")("help", "this text");
+  use.add_to(options);
+  options.add_options()("data", po::value(&use.data), data)("out", po::value(&use.out), out)("help", "this text");
   po::variables_map values;
   parse_arguments(arguments, options, {"run"}, command, values);
   po::notify(values);
@@ -50,8 +49,8 @@ std::optional<UseOptions> read_use_options(const std::vector<std::string>& argum
     std::cout << command << does << options;
     return std::nullopt;
   }
-  if (values.count("node")) use.node = node;
   if (use.run.empty()) throw Error(command + " needs the directory of a run, as in " + command + " runs/a");
+  if (use.listed()) return std::nullopt;
   return use;
 }
 
@@ -146,9 +145,10 @@ void say_notes(const Samples& samples) {
   for (const std::string& note : samples.notes()) std::cerr << "ecl: note: " + note + "\n";
 }
 
-/// The run's own test samples, as its config.ini says: scaled, and numbered as the model does.
-Measures measure_own_tests(Predictor& predictor, const std::string& run) {
-  const Spec spec = read_begun(run);
+/// The run's own test samples, as its config.ini says: scaled, and numbered as the model does. Of a node's own model
+/// that node's, where each has some of its own.
+Measures measure_own_tests(Predictor& predictor, const ModelOptions& use) {
+  const Spec spec = read_begun(use.run);
   const bool each_host = (spec.data + spec.test).find("{host}") != std::string::npos;
   if (spec.own_data() && spec.nodes > 1 && (each_host || spec.data.find("{node}") == std::string::npos))
     throw Error(
@@ -158,9 +158,8 @@ Measures measure_own_tests(Predictor& predictor, const std::string& run) {
   const RunData data(spec, spec.nodes, sites, std::nullopt);
   Measures measures = predictor.measures(data.own_tests() ? ClassifierMeasures::kBinsBetweenSites
                                                           : ClassifierMeasures::kBins);  // as the run counts
-  for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i) {
-    predictor.measure_scaled(measures, data.test_of(i));
-  }
+  for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i)
+    if (!data.own_tests() || use.choice.node.value_or(i) == i) predictor.measure_scaled(measures, data.test_of(i));
   return measures;
 }
 
@@ -292,16 +291,17 @@ void print(std::ostream& out, const RegressionMeasures& measures, const Predicto
 }  // namespace
 
 void predict_command(const std::vector<std::string>& arguments) {
-  const auto use = read_use_options(
+  auto use = read_use_options(
       arguments, "ecl predict",
-      " RUN --data FILE [--out FILE.csv]: class and probabilities, or the number, of each row, by the average model of "
-      "a run\n\n",
+      " RUN --data FILE [--out FILE.csv]: class and probabilities, or the number, of each row, by a model of a run: "
+      "the "
+      "nodes' average, or one's own\n\n",
       "rows to predict, of the format that the run's data had; a table's columns are found by name, and may have no "
       "label",
       "file for the predictions; else they go to standard output");
   if (!use) return;
   if (use->data.empty()) throw Error("ecl predict needs the rows to predict: --data FILE");
-  Predictor predictor = load_predictor(use->run, use->node);
+  Predictor predictor = use->load();
   const auto samples = open_samples(predictor, use->data, false);
   PredictionTable table(predictor, use->out);
   for (Samples::Block block; samples->next(block);) {
@@ -317,15 +317,15 @@ void predict_command(const std::vector<std::string>& arguments) {
 }
 
 void evaluate_command(const std::vector<std::string>& arguments) {
-  const auto use = read_use_options(
+  auto use = read_use_options(
       arguments, "ecl evaluate",
-      " RUN [--data FILE] [--out FILE.json]: how good the average model of a run is on labelled samples\n\n",
+      " RUN [--data FILE] [--out FILE.json]: how good a model of a run is on labelled samples: the nodes' average, or "
+      "one's own\n\n",
       "labelled samples, of the format that the run's data had; else the run's own test samples",
       "file for the measures, as JSON, too");
   if (!use) return;
-  Predictor predictor = load_predictor(use->run, use->node);
-  const Measures measures =
-      use->data.empty() ? measure_own_tests(predictor, use->run) : measure_file(predictor, use->data);
+  Predictor predictor = use->load();
+  const Measures measures = use->data.empty() ? measure_own_tests(predictor, *use) : measure_file(predictor, use->data);
   if (const auto* classes = measures.classifier()) print(std::cout, *classes, predictor);
   if (const auto* labels = measures.labels()) print(std::cout, *labels, predictor);
   if (const auto* numbers = measures.regression()) print(std::cout, *numbers, predictor);

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <limits>
 #include <utility>
-#include <vector>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/files.hpp"
@@ -61,6 +60,13 @@ std::uint64_t Checkpoints::latest() const {
     throw Error(file + " is damaged: it should hold the number of a checkpoint, the name of a folder beside it",
                 Exit::io);
   return number;
+}
+
+std::vector<std::uint64_t> Checkpoints::whole() const {
+  std::vector<std::uint64_t> all = numbers(folder_);
+  std::erase_if(all, [last = latest()](std::uint64_t number) { return number > last; });
+  std::sort(all.begin(), all.end());
+  return all;
 }
 
 std::uint64_t Checkpoints::before(std::uint64_t number) const {

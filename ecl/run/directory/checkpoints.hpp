@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "ecl/base/archive.hpp"
 
@@ -32,6 +33,9 @@ class Checkpoints {
   /// The number of the newest whole checkpoint; 0 if there is none yet. Throws Error (io) if `latest` is garbled.
   std::uint64_t latest() const;
   const std::string& folder() const { return folder_; }
+  std::string path(std::uint64_t number) const { return folder_ + "/" + std::to_string(number); }
+  /// Those that are whole and still there, the oldest first.
+  std::vector<std::uint64_t> whole() const;
   /// The newest one before `number`; 0 if there is none.
   std::uint64_t before(std::uint64_t number) const;
   LastTwo last_two() const;
@@ -42,7 +46,6 @@ class Checkpoints {
   void go_on_from(std::uint64_t number) const;
 
  private:
-  std::string path(std::uint64_t number) const { return folder_ + "/" + std::to_string(number); }
   template <class Condition>
   void remove(Condition old) const;
 

@@ -80,8 +80,8 @@ void RankCheckpoints::follow() {
 bool RankCheckpoints::due(std::uint64_t step) const { return kept() && step == next_ && step < experiment_.steps; }
 
 void RankCheckpoints::archive(Archive& archive, std::uint64_t complete) {
+  state_(archive, complete);  // first: it begins with the model
   archive(stood_);
-  state_(archive, complete);
 }
 
 /// `stood`: a step that no rank's state is beyond, the same on all. `durable`: on disk when this returns, else soon to

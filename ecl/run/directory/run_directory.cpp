@@ -23,9 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-/// The model with all that a prediction needs; with node `i`'s scaling, or all nodes'.
-TrainedModel trained_model(const Experiment& experiment, const std::vector<double>& parameters,
-                           std::optional<NodeId> i) {
+/// All that a prediction needs but the parameters; with node `i`'s scaling, or all nodes'.
+TrainedModel trained_model(const Experiment& experiment, std::optional<NodeId> i = std::nullopt) {
   const Dataset& example = experiment.data.example();
   TrainedModel trained{.dataset = experiment.spec.dataset,
                        .model = model_name(experiment.spec),
@@ -34,7 +33,7 @@ TrainedModel trained_model(const Experiment& experiment, const std::vector<doubl
                        .scale = {},
                        .channels = example.channels(),
                        .target = experiment.data.target_scale(),
-                       .parameters = {parameters.begin(), parameters.end()},
+                       .parameters = {},
                        .origin = {.command = experiment.spec.command,
                                   .version = version(),
                                   .nodes = experiment.nodes(),
@@ -130,13 +129,29 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
 
 void RunDirectory::write_model(const Experiment& experiment, const std::vector<double>& mean) const {
   if (directory_.empty()) return;
-  ecl::write_model(path("model"), trained_model(experiment, mean, std::nullopt), experiment.model->slices());
+  const Floats x(mean.begin(), mean.end());
+  write_parameters(path("model"), model_name(experiment.spec), x, experiment.model->slices());
+}
+
+void RunDirectory::begin(const Experiment& experiment) const {
+  if (directory_.empty()) return;
+  make_folder(path("model"));
+  std::error_code ignored;
+  for (fs::directory_iterator at(path("model"), ignored), end; !ignored && at != end; at.increment(ignored))
+    if (at->path().extension() == ".safetensors") fs::remove(at->path(), ignored);
+  write_model_json(path("model"), trained_model(experiment));
 }
 
 void write_own_inputs(const Experiment& experiment) {
   if (experiment.spec.out.empty() || !experiment.data.own_scaling()) return;
   for (NodeId i = experiment.first_here(); i < experiment.first_here() + experiment.nodes_here(); ++i)
-    write_own_model_json(experiment.spec.out + "/model", trained_model(experiment, {}, i), i);
+    write_model_json(experiment.spec.out + "/model", trained_model(experiment, i), i);
+}
+
+void write_node_model(const Experiment& experiment, NodeId i, CVec x) {
+  const Spec& spec = experiment.spec;
+  if (!spec.out.empty() && spec.node_models)
+    write_parameters(spec.out + "/model", model_name(spec), x, experiment.model->slices(), i);
 }
 
 StartedRun begun_run(const std::string& directory) {
@@ -155,6 +170,7 @@ StartedRun begun_run(const std::string& directory) {
         Exit::io);
   run.command_line = first.substr(2);
   run.command = command_of(run.command_line);
+  run.config = {std::istreambuf_iterator<char>(lines), {}};
   return run;
 }
 
@@ -186,11 +202,16 @@ std::optional<std::string> resume_command(const Experiment& experiment) {
   return command == "train" ? "mpirun -n " + std::to_string(experiment.nodes()) + " " + arguments : arguments;
 }
 
+std::string fingerprint_of_options(const std::string& command, NodeId nodes, const std::string& config) {
+  std::string text = "ecl " + command + "\nnodes = " + std::to_string(nodes) + '\n';
+  for (const std::string& line : split(config, '\n'))
+    if (line.rfind("data = ", 0) != 0 && line.rfind("test = ", 0) != 0) (text += line) += '\n';
+  return text;
+}
+
 std::string fingerprint(const Experiment& experiment) {
   std::ostringstream text;
-  text << "ecl " << command_of(experiment.spec.command) << "\nnodes = " << experiment.nodes() << '\n';
-  for (const std::string& line : split(experiment.spec.config, '\n'))
-    if (line.rfind("data = ", 0) != 0 && line.rfind("test = ", 0) != 0) text << line << '\n';
+  text << fingerprint_of_options(command_of(experiment.spec.command), experiment.nodes(), experiment.spec.config);
   char checksum[16];
   if (!experiment.spec.init.empty()) {
     std::snprintf(checksum, sizeof checksum, "%08x", ecl::checksum(std::as_bytes(std::span(experiment.initial))));

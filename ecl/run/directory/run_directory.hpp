@@ -29,7 +29,10 @@ class RunDirectory {
   std::string path(const std::string& file) const;
   /// Replaces status.json, for people and scripts that look at a run from outside. Throws Error (io).
   void write_status(const Status& status, const Experiment& experiment) const;
-  /// Writes model/: the nodes' average model, and what a prediction needs. Throws Error (io).
+  /// Before the first step: writes model/model.json, with which the models of a checkpoint can be used. Those that a
+  /// resumed run ended with before are removed. Throws Error (io).
+  void begin(const Experiment& experiment) const;
+  /// Writes the nodes' average model into model/. Throws Error (io).
   void write_model(const Experiment& experiment, const std::vector<double>& mean) const;
   /// Writes the model, summary.json and the last status.json.
   void finish(const Summary& summary, const Experiment& experiment, const std::vector<double>& mean,
@@ -39,9 +42,11 @@ class RunDirectory {
   std::string directory_;
 };
 
-/// Where each node's features are scaled by its own: model/model-<node>.json of the nodes of this process, once there
-/// is a model/ on its host. Throws Error (io).
+/// Where each node's features are scaled by its own: model/model-<node>.json of the nodes of this process, after
+/// begin() on its host. Throws Error (io).
 void write_own_inputs(const Experiment& experiment);
+/// With --node-models: model/model-<node>.safetensors, node i's own model x. Throws Error (io).
+void write_node_model(const Experiment& experiment, NodeId i, CVec x);
 
 /// What a run directory says about how its run was started, for --resume.
 struct StartedRun {
@@ -49,6 +54,7 @@ struct StartedRun {
   std::string command;       ///< train, simulate or replay
   NodeId nodes = 0;
   std::string config_path;
+  std::string config;  ///< its options, an ini text
 };
 
 /// Reads it. Throws Error if no run was begun in `directory`.
@@ -56,6 +62,9 @@ StartedRun begun_run(const std::string& directory);
 /// For --resume: throws Error, too, if `directory` holds no run of `command` ("train" or "simulate"), or one that has
 /// ended.
 StartedRun started_run(const std::string& directory, const std::string& command);
+
+/// What a fingerprint begins with: of a run of `command` on `nodes` nodes, with these options (an ini text).
+std::string fingerprint_of_options(const std::string& command, NodeId nodes, const std::string& config);
 
 /// The command line that goes on with a run; nothing if there is no directory, or it is a replay.
 std::optional<std::string> resume_command(const Experiment& experiment);
