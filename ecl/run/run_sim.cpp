@@ -10,8 +10,8 @@
 #include "ecl/run/directory/run_lock.hpp"
 #include "ecl/run/local_run.hpp"
 #include "ecl/run/run.hpp"
-#include "ecl/run/settling.hpp"
 #include "ecl/simulator/sim_port.hpp"
+#include "ecl/termination/settling.hpp"
 
 namespace ecl {
 namespace {
@@ -29,7 +29,7 @@ class SimRun final : public LocalRun<SimPort> {
         computing_(experiment.nodes(), 0),
         step_ends_(experiment.nodes(), 0),
         exchange_at_(experiment.nodes(), 0),
-        settling_(experiment),
+        settling_(experiment.settling_rule()),
         settled_(!settling_.wanted()),
         paces_(experiment.nodes()),
         agreeing_(experiment.nodes(), 0),
