@@ -1,5 +1,5 @@
-/* Four ranks, each with a quadratic of its own: rank i wants x = i in all places, with weight 1 + i. Together they want
- * the weighted mean. mpirun -n 4 example [key=value ...] */
+/* Four ranks, each with a quadratic of its own: rank i wants x[d] = i + d / DIM, with weight 1 + i. Together they want the
+ * weighted mean. mpirun -n 4 example [key=value ...] */
 #include <ecl.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,8 +14,8 @@ static void must(int code) {
 }
 
 int main(int argc, char **argv) {
-  const char *options[MOST_OPTIONS + 1] = {"topology=ring", "lr=0.1", "local_steps=2"};
-  for (int i = 1; i < argc && i + 2 < MOST_OPTIONS; ++i) options[i + 2] = argv[i];
+  const char *options[MOST_OPTIONS + 1] = {"topology=ring", "lr=0.1", "total_steps=2000", "schedule=linear:0.5"};
+  for (int i = 1; i < argc && i + 3 < MOST_OPTIONS; ++i) options[i + 3] = argv[i];
 
   must(ecl_init());
   const double target = ecl_rank(), weight = 1 + ecl_rank();
@@ -27,17 +27,18 @@ int main(int argc, char **argv) {
   must(ecl_open(ECL_COMM_WORLD, options, x, DIM, &node));
   for (int step = 0; step < STEPS; ++step) {
     must(ecl_begin(node));
-    for (int d = 0; d < DIM; ++d) gradient[d] = (float)(weight * (x[d] - target) / weights * ecl_size());
+    for (int d = 0; d < DIM; ++d)
+      gradient[d] = (float)(weight * (x[d] - target - (double)d / DIM) / weights * ecl_size());
     must(ecl_step(node, gradient));
   }
   must(ecl_settle(node, &error));
   must(ecl_figure(node, "bytes_sent", &bytes));
 
   double worst = 0;
-  for (int d = 0; d < DIM; ++d) worst = fmax(worst, fabs(x[d] - sum / weights));
-  printf("rank %d: x = %.4f, optimum %.4f, off by %.1e, consensus error %.1e, sent %.0f bytes\n", ecl_rank(), x[0],
-         sum / weights, worst, error, bytes);
+  for (int d = 0; d < DIM; ++d) worst = fmax(worst, fabs(x[d] - sum / weights - (double)d / DIM));
+  printf("rank %d: x = %.9g .. %.9g, off by %.1e, consensus error %.1e, sent %.0f bytes\n", ecl_rank(), x[0], x[DIM - 1],
+         worst, error, bytes);
   must(ecl_close(node));
   must(ecl_finalise());
-  return worst < 1e-3 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return worst < 0.05 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -140,9 +140,10 @@ void RankNode::poke() {
 /// Throws if one has died or failed.
 void RankNode::look_at_others() {
   milestones_.poke();
-  for (const int rank : roster_.newly_dead())
-    if (!milestones_.of(rank, left))
-      throw Error(name_of(rank) + " has died, and the run ends with it", Exit::rank_lost);
+  for (const int rank : roster_.newly_dead()) {
+    const bool may_be_gone = milestones_.of(rank, left) && milestones_.of(comm_.rank(), left);
+    if (!may_be_gone) throw Error(name_of(rank) + " has died, and the run ends with it", Exit::rank_lost);
+  }
   for (int rank = 0; rank < comm_.size(); ++rank)
     if (const auto step = milestones_.of(rank, failed); step && rank != comm_.rank())
       throw Error(name_of(rank) + " has failed after step " + std::to_string(*step) + ", and the run ends with it; " +
@@ -262,6 +263,15 @@ void RankNode::wait_for_the_end() {
   });
 }
 
+/// Those who settle need all ranks.
+void RankNode::require_settlers() const {
+  for (int rank = 0; rank < comm_.size(); ++rank)
+    if (const auto settled = milestones_.of(rank, left); settled && *settled == 0)
+      throw Error(name_of(rank) + " has closed its node after step " + std::to_string(*milestones_.of(rank, ended)) +
+                      " and does not settle; all ranks settle, or none",
+                  Exit::rank_lost);
+}
+
 double RankNode::settle() {
   if (has_settled_) throw Error("this run has settled already");
   return guarded([&] {
@@ -288,7 +298,10 @@ double RankNode::agree() {
     optimizer_->begin(x_);
     consensus_.begin(x_, now() - start_s);
     std::optional<ConsensusCheck::Result> result;
-    wait([&] { return (result = consensus_.poke()).has_value(); });
+    wait([&] {
+      require_settlers();
+      return (result = consensus_.poke()).has_value();
+    });
     pace.plan(settling.next(result->error, result->seconds), now());
     if (pace.left() == 0) return result->error;
     while (pace.left() > 0) {
@@ -394,8 +407,8 @@ double RankNode::figure(std::string_view name) const {
 void RankNode::leave() {
   guarded([&] {
     end();
+    milestones_.pass(left, has_settled_ ? 1 : 0);
     wait_for_the_end();
-    milestones_.pass(left, 0);
     wait([this] { return milestones_.passed_by_all(left) && milestones_.delivered(); });
   });
 }

@@ -41,7 +41,11 @@ class RankNode {
   void leave();
 
  private:
-  enum Milestone { ended, left, failed };
+  enum Milestone {
+    ended,  ///< made its last step; the number is its steps
+    left,   ///< closes; 1 if it has settled, else 0
+    failed  ///< cannot go on; its steps
+  };
 
   /// Runs a call; an error that the ranks cannot go on from is passed on to the others.
   template <class Call>
@@ -51,6 +55,7 @@ class RankNode {
   void poke();
   void look_at_others();
   void require_company() const;
+  void require_settlers() const;
   void require_training() const;
   void wait_until_ready();
   void finish_exchanges();

@@ -1,6 +1,7 @@
 """Consensus: one rank's part in a training run, over an array of floats."""
 
 import ctypes
+import warnings
 from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
@@ -30,8 +31,8 @@ class Consensus:
                  lr: float = 0.05, local_steps: int = 1, exchanges: Union[int, str] = "usual", comm: Any = None,
                  **options: Any) -> None:
         """
-        x:           float32, C-contiguous, of any shape: this rank's model, first values alike on all ranks (checked).
-                     It is worked on in place, until close() or the end of the program
+        x:           float32, C-contiguous, of any shape: this rank's model, first values alike on all ranks (checked);
+                     worked on in place, until close() or the end of the program
         topology:    the graph, as "ring", "torus", "random_regular:4"
         solver:      the algorithm, with its parameters, as "ecl:theta=0.5", "dpsgd"
         mode:        "async": nobody waits; "lock-step": each round needs the neighbours' messages of the one before
@@ -39,12 +40,10 @@ class Consensus:
         local_steps: K, steps of a round
         exchanges:   R, exchanges after each round; "usual": the solver's own number
         comm:        a communicator of mpi4py; without it all ranks
-        options:     any other option of ecl.h: momentum, weight_decay, total_steps, schedule, patience, overlap, settle,
-                     settle_s, consensus_error, exchange, seed, same
+        options:     any other option of ecl.h: momentum, weight_decay, total_steps, schedule, patience, overlap,
+                     settle, settle_s, consensus_error, exchange, seed, same
         """
-        if not isinstance(x, np.ndarray) or x.dtype != np.float32 or not x.flags.c_contiguous or not x.flags.writeable:
-            raise TypeError("x: a writable C-contiguous numpy array of float32 is needed, which is worked on in place; "
-                            f"this is {_kind(x)}")
+        _require_floats(x, "x")
         options = {"topology": topology, "solver": solver, "mode": mode, "lr": lr, "local_steps": local_steps,
                    "exchanges": exchanges, "consensus_error": 0.01, **options}
         texts = [f"{key}={_text(value)}".encode() for key, value in options.items()]
@@ -73,8 +72,8 @@ class Consensus:
         must(lib.ecl_begin(self._handle()))
 
     def step(self, gradient: np.ndarray) -> None:
-        """One step along minus `gradient`: float32, as many values as x. Raises Diverged, and makes no step, if it holds
-        an infinity or a NaN."""
+        """One step along minus `gradient`: float32, as many values as x. Raises Diverged, and makes no step, if it
+        holds an infinity or a NaN."""
         gradient = np.ascontiguousarray(gradient, np.float32)
         if gradient.size != self.x.size:
             raise ValueError(f"the gradient has {gradient.size} values, x has {self.x.size}")
@@ -86,23 +85,20 @@ class Consensus:
 
     def settle(self) -> float:
         """The end of this rank's steps, wherever the others are: waits for them, and answers those that still train;
-        then all exchange without gradients until they agree. Returns the consensus error, the root mean square over the
-        ranks of |x - mean| / |mean|; warns where it is above consensus_error."""
+        then all exchange without gradients until they agree. Returns the consensus error, the root mean square over
+        the ranks of |x - mean| / |mean|; warns where it is above consensus_error."""
         error = ctypes.c_double()
         must(lib.ecl_settle(self._handle(), ctypes.byref(error)))
         if not error.value <= self.consensus_error:
-            import warnings
-
             warnings.warn(f"the ranks' models differ by {error.value:.2g} of their norm (consensus_error="
-                          f"{self.consensus_error:g}): more exchanges or seconds to settle, a smaller learning rate at the "
-                          "end, or local_steps fewer may help", stacklevel=2)
+                          f"{self.consensus_error:g}): settle for longer (settle=, settle_s=), or end with a smaller "
+                          "learning rate", stacklevel=2)
         return error.value
 
     def average(self, values: Optional[np.ndarray] = None) -> None:
         """`values` (float32, C-contiguous; x without it) become their means over the ranks, in place."""
         values = self.x if values is None else values
-        if values.dtype != np.float32 or not values.flags.c_contiguous or not values.flags.writeable:
-            raise TypeError(f"average: a writable C-contiguous array of float32 is needed; this is {_kind(values)}")
+        _require_floats(values, "values")
         must(lib.ecl_average(self._handle(), _floats(values), values.size))
 
     def save(self) -> bytes:
@@ -112,8 +108,8 @@ class Consensus:
         return ctypes.string_at(state, size.value)
 
     def load(self, state: bytes) -> None:
-        """What save() returned, into a Consensus made alike that has made no step yet. In lock step the run then goes on
-        bit for bit; asynchronously messages that were on their way are lost, which does no harm."""
+        """What save() returned, into a Consensus made alike that has made no step yet. In lock step the run then goes
+        on bit for bit; asynchronously messages that were on their way are lost, which does no harm."""
         must(lib.ecl_load(self._handle(), state, len(state)))
 
     def figures(self) -> Dict[str, float]:
@@ -146,8 +142,13 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _kind(value: Any) -> str:
+def _require_floats(value: Any, name: str) -> None:
     if not isinstance(value, np.ndarray):
-        return f"a {type(value).__name__}"
-    layout = "C-contiguous" if value.flags.c_contiguous else "not C-contiguous"
-    return f"{value.dtype}, {layout}, {'writable' if value.flags.writeable else 'read-only'}"
+        kind = f"a {type(value).__name__}"
+    elif value.dtype == np.float32 and value.flags.c_contiguous and value.flags.writeable:
+        return
+    else:
+        layout = "C-contiguous" if value.flags.c_contiguous else "not C-contiguous"
+        kind = f"{value.dtype}, {layout}, {'writable' if value.flags.writeable else 'read-only'}"
+    raise TypeError(f"{name}: a writable C-contiguous numpy array of float32 is needed, which is worked on in place; "
+                    f"this is {kind}")

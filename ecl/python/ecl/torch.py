@@ -22,9 +22,9 @@ class Consensus(torch.optim.Optimizer):
             optimizer.step()                  # moves the parameters, sends
         optimizer.settle()                    # until all ranks agree
 
-    The parameters become views of one flat array, their gradients of another. They stay on the CPU, in float32. Learning
-    rate schedulers work: the lr of param_groups[0] is read at every step. Making one, settle, load_state_dict and close
-    are collective: all ranks call them, in the same order.
+    The parameters become views of one flat array, their gradients of another. They stay on the CPU, in float32.
+    Learning rate schedulers work: the lr of param_groups[0] is read at every step. Making one, settle, load_state_dict
+    and close are collective: all ranks call them, in the same order.
     """
 
     def __init__(self, model: torch.nn.Module, *, lr: float = 0.05, buffers: str = "refuse", **options: Any) -> None:
@@ -36,8 +36,11 @@ class Consensus(torch.optim.Optimizer):
                  until settle(), which averages them
         options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, comm, momentum, ...
         """
+        self._model = model
         self._named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self._refuse_parameters()
+        owners = {p: (module._parameters, key) for module in model.modules() for key, p in module._parameters.items()}
+        self._owners = [owners[p] for _, p in self._named]
         self._buffers = _running_statistics(model, buffers)
         parameters = [p for _, p in self._named]
         self._flat = torch.empty(sum(p.numel() for p in parameters))
@@ -54,16 +57,16 @@ class Consensus(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr})
 
     def zero_grad(self, set_to_none: bool = False) -> None:
-        """Before a gradient is taken: zeroes the last one, and moves the parameters to where the next is wanted. In lock
-        step it waits for the neighbours. `set_to_none` makes no difference: gradients stay where they are."""
+        """Before a gradient is taken: zeroes the last one, and moves the parameters to where the next is wanted. In
+        lock step it waits for the neighbours. `set_to_none` makes no difference: gradients stay where they are."""
         self._gradient.zero_()
         for (_, p), gradient in zip(self._named, self._gradients):
             p.grad = gradient
         self.consensus.begin()
 
     def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
-        """One step along minus the gradients. Raises ecl.Diverged, and makes no step, if one holds an infinity or a NaN.
-        Returns what `closure`, which may compute them, returns."""
+        """One step along minus the gradients. Raises ecl.Diverged, and makes no step, if one holds an infinity or a
+        NaN. Returns what `closure`, which may compute them, returns."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -76,8 +79,9 @@ class Consensus(torch.optim.Optimizer):
         return loss
 
     def settle(self) -> float:
-        """The end of this rank's steps, wherever the others are: waits for them; then all exchange without gradients until
-        their models agree. Returns the consensus error; warns where they do not."""
+        """The end of this rank's steps, wherever the others are: waits for them; then all exchange without gradients
+        until their models agree. Returns the consensus error; warns where they do not."""
+        self._require_same_parameters()
         error = self.consensus.settle()
         for buffer in self._buffers:
             values = buffer.detach().to(torch.float32).contiguous().numpy().copy()
@@ -94,14 +98,15 @@ class Consensus(torch.optim.Optimizer):
         self.consensus.close()
 
     def state_dict(self) -> Dict[str, Any]:
-        """All that load_state_dict() needs to go on from here, the parameters included. In lock step all ranks save after
-        the same step."""
-        return {**super().state_dict(), "consensus": torch.frombuffer(bytearray(self.consensus.save()),
-                                                                      dtype=torch.uint8)}
+        """All that load_state_dict() needs to go on from here, the parameters included. In lock step all ranks save
+        after the same step."""
+        self._require_same_parameters()
+        saved = torch.frombuffer(bytearray(self.consensus.save()), dtype=torch.uint8)
+        return {**super().state_dict(), "consensus": saved}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """Into a Consensus made alike, of as many ranks, that has made no step yet: parameters, too. In lock step training
-        then goes on bit for bit."""
+        """Into a Consensus made alike, of as many ranks, that has made no step yet: parameters, too. In lock step
+        training then goes on bit for bit."""
         state = dict(state_dict)
         if "consensus" not in state:
             raise ecl.Error("this state_dict is of another optimizer: it has no 'consensus'")
@@ -121,9 +126,9 @@ class Consensus(torch.optim.Optimizer):
 
     def _gather(self) -> None:
         """Gradients are where they belong, unless somebody put others in their place."""
-        for (name, p), place, gradient in zip(self._named, self._places, self._gradients):
-            if p.data_ptr() != place or not p.requires_grad or p.shape != gradient.shape:
-                self._explain(name, p, gradient)
+        for (name, p), (owner, key), place, gradient in zip(self._named, self._owners, self._places, self._gradients):
+            if owner[key] is not p or p.data_ptr() != place or not p.requires_grad or p.shape != gradient.shape:
+                self._explain(name, owner[key], gradient)
             if p.grad is gradient:
                 continue
             if p.grad is None:
@@ -134,8 +139,16 @@ class Consensus(torch.optim.Optimizer):
                 gradient.copy_(p.grad)
             p.grad = gradient
 
-    def _explain(self, name: str, p: torch.nn.Parameter, gradient: torch.Tensor) -> None:
-        if not p.requires_grad:
+    def _require_same_parameters(self) -> None:
+        self._gather()
+        if [id(p) for p in self._model.parameters() if p.requires_grad] != [id(p) for _, p in self._named]:
+            raise ecl.Error("the model has other parameters than when the Consensus was made; change the model first, "
+                            "then make the Consensus")
+
+    def _explain(self, name: str, p: Optional[torch.nn.Parameter], gradient: torch.Tensor) -> None:
+        if p is None:
+            what = "was removed"
+        elif not p.requires_grad:
             what = "was frozen (requires_grad=False)"
         elif p.device.type != "cpu":
             what = f"was moved to {p.device}; ecl works on the CPU"
@@ -144,7 +157,7 @@ class Consensus(torch.optim.Optimizer):
         elif p.shape != gradient.shape:
             what = f"changed its shape from {tuple(gradient.shape)} to {tuple(p.shape)}"
         else:
-            what = "was given other memory (p.data = ...); copy into it instead: p.data.copy_(...)"
+            what = "was replaced, or given other memory (p.data = ...; p.data.copy_(...) does no harm),"
         raise ecl.Error(f"parameter {name} {what} after the Consensus was made; change the model first, then make the "
                         "Consensus")
 
@@ -177,10 +190,10 @@ def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tens
 
 
 def _layout(model: torch.nn.Module) -> str:
-    """What must be alike on all ranks besides the trained values: names and shapes of all parameters, and frozen values."""
+    """What must be alike on all ranks besides the trained values: names and shapes of parameters, frozen values."""
     text, frozen = "", 0
     for name, p in model.named_parameters():
         text += f"{name}{tuple(p.shape)}{'' if p.requires_grad else '='} "
         if not p.requires_grad:
             frozen = zlib.crc32(p.detach().cpu().contiguous().numpy().tobytes(), frozen)
-    return f"model {zlib.crc32(text.encode()):08x} frozen {frozen:08x}"
+    return f"parameters {zlib.crc32(text.encode()):08x}, frozen values {frozen:08x}"
