@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DIM = 1000, STEPS = 2000, MOST_OPTIONS = 20 };
+enum { DIM = 1000, STEPS = 500, MOST_OPTIONS = 20 };
 
 static void must(int code) {
   if (code == ECL_OK) return;
@@ -14,7 +14,7 @@ static void must(int code) {
 }
 
 int main(int argc, char **argv) {
-  const char *options[MOST_OPTIONS + 1] = {"topology=ring", "lr=0.1", "total_steps=2000", "schedule=linear:0.5"};
+  const char *options[MOST_OPTIONS + 1] = {"topology=ring", "lr=0.1", "total_steps=500", "schedule=linear:0.5"};
   for (int i = 1; i < argc && i + 3 < MOST_OPTIONS; ++i) options[i + 3] = argv[i];
 
   must(ecl_init());

@@ -142,6 +142,8 @@ def test_topology_tells_the_neighbours(size):
 
 
 def test_a_communicator_of_mpi4py_is_taken(rank, size):
+    if not ecl.mpi().startswith("Open MPI"):
+        pytest.skip("Debian's mpi4py is of Open MPI")
     mpi4py = pytest.importorskip("mpi4py.MPI", reason="no mpi4py")
     half = mpi4py.COMM_WORLD.Split(rank % 2, rank)
     x = np.zeros(10, np.float32)

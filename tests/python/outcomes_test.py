@@ -1,17 +1,21 @@
 """How jobs of several ranks end, whatever happens to one of them: in a named outcome, and never in a wait. This starts
 mpirun itself; the time limit below fails a test, nothing depends on it."""
 
+import importlib.util
 import os
+import pathlib
 import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
 
 MPIEXEC = os.environ.get("ECL_MPIEXEC", "mpirun")
-HANGS_S = 60
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HANGS_S = 100
 
 LOOP = """
 import os, signal, sys, time
@@ -179,9 +183,9 @@ def test_c_and_python_give_the_same_bits(tmp_path):
     in_c = subprocess.run([MPIEXEC, "-n", "4", os.environ["ECL_EXAMPLE"], "mode=lock-step"], capture_output=True,
                           text=True, timeout=HANGS_S)
     code, out, err = run(tmp_path, """
-c = consensus(mode="lock-step", total_steps=2000, schedule="linear:0.5")
+c = consensus(mode="lock-step", total_steps=500, schedule="linear:0.5")
 d, weights = np.arange(1000) / 1000, sum(range(1, 1 + ecl.size()))
-for _ in range(2000):
+for _ in range(500):
     c.begin()
     c.step(((1 + ecl.rank()) * (c.x.astype(float) - ecl.rank() - d) / weights * ecl.size()).astype(np.float32))
 error = c.settle()
@@ -191,6 +195,23 @@ print(f"rank {ecl.rank()}: x = {c.x[0]:.9g} .. {c.x[-1]:.9g}, sent {c.figures()[
     ours = sorted(out.splitlines())
     theirs = sorted(re.sub(r"off by .* sent", "sent", line) for line in in_c.stdout.splitlines())
     assert ours == theirs and len(ours) == 4
+
+
+@pytest.mark.parametrize("readme", ["README.md", "ecl/python/README.md"])
+def test_the_readmes_example_runs_from_an_empty_folder(readme, tmp_path):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("no PyTorch")
+    text = (ROOT / readme).read_text()
+    example = re.search(r"^ *import ecl, torch.*?^ *torch.save.*?$", text, re.DOTALL | re.MULTILINE).group()
+    code, out, err = run(tmp_path, f"""
+import torch
+Net = lambda: torch.nn.Linear(3, 2)
+criterion = torch.nn.CrossEntropyLoss()
+loader = [(torch.randn(8, 3), torch.randint(0, 2, (8,))) for _ in range(20)]
+{textwrap.dedent(example)}
+""", ranks=2)
+    assert (code, out, lines_of_ecl(err)) == (0, "", []), err
+    assert {path.name for path in tmp_path.iterdir()} == {"train.py", "site0.pt", "site1.pt"}
 
 
 def python(code, **environment):

@@ -139,14 +139,17 @@ def _finalise() -> None:
 
 
 def _abort_on_exceptions() -> None:
-    """An exception that ends one rank ends the job: the others would wait for it."""
+    """An exception that ends one rank ends the job: the others would wait for it. Those that notice do not show where."""
     before = sys.excepthook
 
     def hook(kind: Any, value: BaseException, trace: Any) -> None:
-        before(kind, value, trace)
-        line = traceback.format_exception_only(kind, value)[-1].strip().splitlines()[0]
-        _say(f"rank {lib.ecl_rank()} ended by {line}; the job ends with it")
-        lib.ecl_abort(getattr(value, "code", 1) if isinstance(value, Error) else 1)
+        if isinstance(value, RankLost):
+            _say(f"rank {lib.ecl_rank()}: {value}")
+        else:
+            before(kind, value, trace)
+            line = traceback.format_exception_only(kind, value)[-1].strip().splitlines()[0]
+            _say(f"rank {lib.ecl_rank()} ended by {line}; the job ends with it")
+        lib.ecl_abort(value.code if isinstance(value, Error) else 1)
 
     sys.excepthook = hook
 
