@@ -14,6 +14,8 @@
 #include <thread>
 #include <unistd.h>
 
+#include "ecl/base/check.hpp"
+#include "ecl/mpi/comm.hpp"
 #include "ecl/mpi/error.hpp"
 
 namespace ecl::mpi {
@@ -71,9 +73,19 @@ void hand_over_output() {
   }
 }
 
+/// Whether MPI was started, by whomever. It cannot be started twice.
+bool runs() {
+  int started = 0, ended = 0;
+  check(MPI_Initialized(&started), "MPI_Initialized");
+  check(MPI_Finalized(&ended), "MPI_Finalized");
+  if (ended) throw ecl::Error("MPI has ended in this process, and cannot be started again");
+  return started != 0;
+}
+
 }  // namespace
 
-Session::Session() : exceptions_(std::uncaught_exceptions()) {
+Session::Session() : guest_(runs()), exceptions_(std::uncaught_exceptions()) {
+  if (guest_) return;
   prepare_environment();
   int provided = 0;
   check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
@@ -81,9 +93,26 @@ Session::Session() : exceptions_(std::uncaught_exceptions()) {
 }
 
 Session::~Session() {
+  if (guest_) return;
   if (launched()) hand_over_output();
   if (std::uncaught_exceptions() > exceptions_) MPI_Abort(MPI_COMM_WORLD, 1);
   MPI_Finalize();
+}
+
+Comm comm_of_fortran(int handle) {
+  const MPI_Comm comm = MPI_Comm_f2c(handle);
+  int joins_two = 0;
+  if (comm != MPI_COMM_NULL) check(MPI_Comm_test_inter(comm, &joins_two), "MPI_Comm_test_inter");
+  if (comm == MPI_COMM_NULL || joins_two)
+    throw ecl::Error("the communicator handed over is " + std::string(joins_two ? "one of two groups" : "none") +
+                     "; hand over one of a group of ranks, as MPI_COMM_WORLD is");
+  return Comm(comm);
+}
+
+void abort_job(int code) {
+  if (launched()) hand_over_output();
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::_Exit(code);
 }
 
 double ranks_per_core() {

@@ -4,11 +4,15 @@
 
 namespace ecl::mpi {
 
+class Comm;
+
 /// MPI from here to the end of the scope, set up so that the user never types an MCA parameter.
 ///
 /// The constructor sets what Open MPI reads at start, unless the user has set it: the shared-memory window component on
 /// one host, a component that works over TCP between hosts, no copying through the kernel (which containers forbid,
 /// loudly), and yielding while it waits. Then MPI_Init_thread(MPI_THREAD_FUNNELED).
+///
+/// Where MPI runs already, as a host language's binding started it, it is taken as it is and left running at the end.
 ///
 /// The destructor waits until the launcher has read what this rank printed, then finalises, after which ranks may end
 /// with any exit code and nothing that was said is lost. While an exception unwinds it aborts the job, because the
@@ -21,8 +25,16 @@ class Session {
   Session& operator=(const Session&) = delete;
 
  private:
+  bool guest_;  ///< somebody else started MPI
   int exceptions_;
 };
+
+/// A duplicate of the communicator whose Fortran handle this is: the form in which any language hands one over.
+/// Collective. Throws ecl::Error for a handle that is none, or joins two groups.
+Comm comm_of_fortran(int handle);
+
+/// Ends the job at once, on all ranks, but not before the launcher has read what this rank printed.
+[[noreturn]] void abort_job(int code);
 
 /// The rank of this process before MPI_Init, as the launcher tells it; 0 without a launcher.
 int launch_rank();

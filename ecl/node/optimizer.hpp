@@ -153,6 +153,18 @@ class Optimizer {
       observer_->received(steps_, Taking::settle);
     end_round(x, 0);
   }
+  /// From the next step on. What the solver was made with stays what it is made with.
+  void set_learning_rate(double rate) { rule_.learning_rate = rate; }
+
+  /// The loop ends here, maybe before StepRule::total_steps: a round that was begun ends with the steps that it has,
+  /// and the neighbours hear what they hear of a node that has made them all. Exchanges that are left, settle() and
+  /// serve() may follow.
+  void end(Vec x) {
+    ended_ = true;
+    if (local_ == 0) return;
+    if (receives_before_last_step()) receive(Taking::round);
+    end_round(x, rule_.step_size(steps_ - 1));
+  }
   /// How often settle() was called.
   std::uint64_t settled() const { return settled_; }
   /// Rounds done, those of settle() among them: exchanges with every neighbour.
@@ -328,7 +340,7 @@ class Optimizer {
     for (int e = 0; e < edge_count(); ++e) {
       if (!edges_[e].sends) continue;
       solver_->send(e, x, port_.outbox(e));
-      port_.post(e, SentAt{steps_, left_}.stamp());
+      port_.post(e, SentAt{ended_ ? rule_.total_steps : steps_, left_}.stamp());
     }
   }
 
@@ -345,6 +357,7 @@ class Optimizer {
   int left_ = 0;           ///< exchanges of the finished round that are to be made
   std::uint64_t settled_ = 0;
   bool begun_ = false;  ///< begin() was called for the round under way
+  bool ended_ = false;  ///< end() was called
   Staleness staleness_;
   Traffic before_;  ///< of a port before this one
   DeliveryObserver* observer_ = nullptr;

@@ -14,6 +14,7 @@
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/run_data.hpp"
 #include "ecl/run/spec.hpp"
+#include "ecl/termination/settling.hpp"
 
 namespace ecl {
 
@@ -42,6 +43,9 @@ class Experiment {
   std::uint64_t rounds() const { return (steps + round_steps() - 1) / round_steps(); }
   /// False if no node ever sends a message: there is one node, or the solver does not communicate.
   bool exchanges() const { return message_floats_ > 0 && graph.edge_count() > 0; }
+  SettlingRule settling_rule() const {
+    return {spec.consensus_error, exchanges() ? spec.settle : 0, spec.settle_s, rounds() == 1};
+  }
   int exchanges_a_round() const { return exchanges_; }  ///< R; with --exchanges auto at first
   /// Whose number of exchanges it is that node i makes. `turns`: so many nodes share a core, and each needs its turn.
   ExchangeBudget exchange_budget(NodeId i, double turns = 1) const;

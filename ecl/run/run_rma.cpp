@@ -28,8 +28,8 @@
 #include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
-#include "ecl/run/settling.hpp"
 #include "ecl/run/summary.hpp"
+#include "ecl/termination/settling.hpp"
 #include "ecl/termination/survivors.hpp"
 
 namespace ecl {
@@ -71,7 +71,7 @@ class RankRun {
         evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
                      [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
         budget_(experiment.exchange_budget(rank_, turns())),
-        settling_(experiment),
+        settling_(experiment.settling_rule()),
         settled_(!settling_.wanted()),
         consensus_(comm, experiment.model->dim()),
         checkpoints_(comm, experiment,

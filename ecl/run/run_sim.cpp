@@ -11,8 +11,8 @@
 #include "ecl/run/directory/saved_models.hpp"
 #include "ecl/run/local_run.hpp"
 #include "ecl/run/run.hpp"
-#include "ecl/run/settling.hpp"
 #include "ecl/simulator/sim_port.hpp"
+#include "ecl/termination/settling.hpp"
 
 namespace ecl {
 namespace {
@@ -30,7 +30,7 @@ class SimRun final : public LocalRun<SimPort> {
         computing_(experiment.nodes(), 0),
         step_ends_(experiment.nodes(), 0),
         exchange_at_(experiment.nodes(), 0),
-        settling_(experiment),
+        settling_(experiment.settling_rule()),
         settled_(!settling_.wanted()),
         paces_(experiment.nodes()),
         agreeing_(experiment.nodes(), 0),

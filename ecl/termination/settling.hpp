@@ -3,28 +3,35 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "ecl/run/experiment.hpp"
+#include "ecl/base/archive.hpp"
 
 namespace ecl {
+
+/// When nodes agree, and for how long they try to.
+struct SettlingRule {
+  double consensus_error;  ///< below it they agree
+  std::uint64_t most;      ///< exchanges of each node; 0: none
+  double most_s;           ///< seconds
+  bool unheard;            ///< of an only round: its messages have not been read
+};
 
 /// What follows when all nodes have made their steps: they exchange, without new gradients, until they agree. This says
 /// how often, the same on all nodes: it is asked with the consensus error, then again after as many exchanges as it
 /// said. After an only round, whose messages nobody has read, there are some in any case.
 class Settling {
  public:
-  explicit Settling(const Experiment& experiment);
+  explicit Settling(const SettlingRule& rule) : rule_(rule) {}
 
-  /// Whether there is anything to settle: several nodes that exchange, and --settle is not 0.
-  bool wanted() const { return most_ > 0; }
+  /// Whether there is anything to settle.
+  bool wanted() const { return rule_.most > 0; }
   /// How many exchanges each node makes next; 0: the nodes agree, or have tried for long enough. `error`: the consensus
   /// error now; `seconds`: since this was first asked.
   int next(double error, double seconds);
   void archive(Archive& archive) { archive(done_); }
 
  private:
-  double limit_, most_s_;
-  std::uint64_t most_, done_ = 0;
-  bool unheard_;  ///< of an only round: its messages have not been read
+  SettlingRule rule_;
+  std::uint64_t done_ = 0;
 };
 
 /// When one node makes its next exchange: as soon as it has heard from all neighbours, or in its usual rhythm.

@@ -1,0 +1,212 @@
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ecl/base/build.hpp"
+#include "ecl/base/check.hpp"
+#include "ecl/c/ecl.h"
+#include "ecl/c/rank_node.hpp"
+#include "ecl/mpi/session.hpp"
+
+/// The functions of ecl.h: what C knows, turned into what C++ knows, and exceptions into codes.
+
+struct ecl_node {
+  ecl::RankNode part;
+};
+
+namespace {
+
+thread_local std::string last_error;
+
+/// MPI and the open nodes of this process: its host language has only one.
+struct Process {
+  std::optional<ecl::mpi::Session> session;
+  std::optional<ecl::mpi::Comm> world;
+  std::vector<std::unique_ptr<ecl_node>> nodes;  ///< in the order of opening, which is that of all ranks
+  bool broken = false;                           ///< the ranks cannot leave MPI together any more
+};
+
+Process& process() {
+  static Process* const the_one = new Process;  // never destroyed: MPI has ended by then, or is not to be touched
+  return *the_one;
+}
+
+int fail(const std::string& what, ecl::Exit code) {
+  last_error = what;
+  if (code == ecl::Exit::rank_lost || code == ecl::Exit::internal) process().broken = true;
+  return static_cast<int>(code);
+}
+
+template <class Call>
+int guarded(Call call) {
+  try {
+    call();
+    return ECL_OK;
+  } catch (const ecl::Error& error) {
+    return fail(error.what(), error.code());
+  } catch (const std::bad_alloc&) {
+    return fail("there is not enough memory", ecl::Exit::io);
+  } catch (const std::exception& error) {
+    return fail(std::string("internal error: ") + error.what(), ecl::Exit::internal);
+  } catch (...) {
+    return fail("internal error: an exception of no known type", ecl::Exit::internal);
+  }
+}
+
+/// A call on an open node.
+template <class Call>
+int on(const ecl_node* node, Call call) {
+  return guarded([&] {
+    if (!node) throw ecl::Error("the node is a null pointer; ecl_open() makes one");
+    call();
+  });
+}
+
+template <class T>
+T& given(T* pointer, const char* what) {
+  if (!pointer) throw ecl::Error(std::string(what) + " is a null pointer");
+  return *pointer;
+}
+
+const ecl::mpi::Comm& world() {
+  if (!process().world) throw ecl::Error("MPI does not run yet; call ecl_init() first");
+  return *process().world;
+}
+
+void close(std::vector<std::unique_ptr<ecl_node>>::iterator node) {
+  if (process().broken) {
+    static_cast<void>(node->release());  // freeing is collective, and others may never come
+    process().nodes.erase(node);
+    return;
+  }
+  (*node)->part.leave();
+  process().nodes.erase(node);
+}
+
+}  // namespace
+
+const char* ecl_error(void) { return last_error.c_str(); }
+
+const char* ecl_version(void) {
+  static const std::string text = ecl::version();
+  return text.c_str();
+}
+
+int ecl_c_version(void) { return ECL_C_VERSION_MAJOR << 16 | ECL_C_VERSION_MINOR; }
+
+const char* ecl_mpi(void) {
+  static const std::string text = ecl::mpi::library_version();
+  return text.c_str();
+}
+
+int ecl_init(void) {
+  return guarded([] {
+    if (process().world) return;
+    if (!process().session) process().session.emplace();
+    process().world.emplace(ecl::mpi::Comm::world());
+  });
+}
+
+int ecl_finalise(void) {
+  return guarded([] {
+    Process& all = process();
+    if (!all.world) return;
+    while (!all.nodes.empty() && !all.broken) close(all.nodes.begin());
+    if (all.broken) throw ecl::Error("this rank cannot leave in good order: " + last_error, ecl::Exit::rank_lost);
+    all.world.reset();
+    all.session.reset();
+  });
+}
+
+void ecl_abort(int code) { ecl::mpi::abort_job(code); }
+
+int ecl_rank(void) { return process().world ? process().world->rank() : 0; }
+int ecl_size(void) { return process().world ? process().world->size() : 1; }
+
+int ecl_neighbours(const char* topology, int nodes, uint64_t seed, int node, int* neighbours, size_t room,
+                   size_t* count) {
+  return guarded([&] {
+    if (nodes < 1 || node < 0 || node >= nodes)
+      throw ecl::Error("node " + std::to_string(node) + " is none of " + std::to_string(nodes) + " nodes");
+    const ecl::Graph graph = ecl::make_graph(ecl::Choice::parse(&given(topology, "topology")), nodes, seed);
+    std::size_t found = 0;
+    for (const ecl::HalfEdge& edge : graph.edges(node)) {
+      if (!edge.receives) continue;
+      if (found < room) (&given(neighbours, "neighbours"))[found] = edge.peer;
+      ++found;
+    }
+    given(count, "count") = found;
+  });
+}
+
+int ecl_open(int comm, const char* const* options, float* x, size_t dim, ecl_node** node) {
+  return guarded([&] {
+    ecl_node*& result = given(node, "node");
+    result = nullptr;
+    const ecl::mpi::Comm& all = world();
+    std::vector<std::string> settings;
+    for (; options && *options; ++options) settings.emplace_back(*options);
+    const ecl::Vec model = x ? ecl::Vec(x, dim) : ecl::Vec();
+    std::optional<ecl::mpi::Comm> handed_over;
+    if (comm != ECL_COMM_WORLD) handed_over.emplace(ecl::mpi::comm_of_fortran(comm));
+    process().nodes.push_back(
+        std::unique_ptr<ecl_node>(new ecl_node{ecl::RankNode(handed_over ? *handed_over : all, settings, model)}));
+    result = process().nodes.back().get();
+  });
+}
+
+int ecl_begin(ecl_node* node) {
+  return on(node, [&] { node->part.begin(); });
+}
+
+int ecl_step(ecl_node* node, const float* gradient) {
+  return on(node, [&] { node->part.step({&given(gradient, "gradient"), node->part.dim()}); });
+}
+
+int ecl_exchange(ecl_node* node) {
+  return on(node, [&] { node->part.exchange(); });
+}
+
+int ecl_set_lr(ecl_node* node, double lr) {
+  return on(node, [&] { node->part.set_learning_rate(lr); });
+}
+
+int ecl_settle(ecl_node* node, double* error) {
+  return on(node, [&] {
+    const double found = node->part.settle();
+    if (error) *error = found;
+  });
+}
+
+int ecl_average(ecl_node* node, float* values, size_t count) {
+  return on(node, [&] { node->part.average(count ? ecl::Vec(&given(values, "values"), count) : ecl::Vec()); });
+}
+
+int ecl_save(ecl_node* node, const void** state, size_t* bytes) {
+  return on(node, [&] {
+    const std::string& saved = node->part.save();
+    given(state, "state") = saved.data();
+    given(bytes, "bytes") = saved.size();
+  });
+}
+
+int ecl_load(ecl_node* node, const void* state, size_t bytes) {
+  return on(node, [&] { node->part.load({static_cast<const char*>(state), state ? bytes : 0}); });
+}
+
+int ecl_figure(const ecl_node* node, const char* name, double* value) {
+  return on(node, [&] { given(value, "value") = node->part.figure(&given(name, "name")); });
+}
+
+int ecl_close(ecl_node* node) {
+  return guarded([&] {
+    auto& nodes = process().nodes;
+    const auto found = std::find_if(nodes.begin(), nodes.end(), [&](const auto& one) { return one.get() == node; });
+    if (node && found == nodes.end()) throw ecl::Error("this node is not open");
+    if (node) close(found);
+  });
+}

@@ -1,0 +1,157 @@
+/* ecl from C, and from any language that calls C: decentralised training by edge-consensus learning over MPI.
+ *
+ * Each rank holds its own data and a model of d floats, and owns the training loop. It hands over its gradients; ecl
+ * makes the steps and exchanges messages with the rank's neighbours in a graph, until all agree on one model:
+ *
+ *     ecl_node *node;
+ *     ecl_init();
+ *     ecl_open(ECL_COMM_WORLD, (const char *[]){"topology=ring", "lr=0.1", NULL}, x, d, &node);
+ *     for (...) {
+ *       ecl_begin(node);          // takes what the neighbours sent, which may move x
+ *       my_gradient(x, gradient); // of this rank's own data, at x
+ *       ecl_step(node, gradient); // moves x, sends
+ *     }
+ *     ecl_settle(node, &error);   // until the ranks agree
+ *     ecl_close(node);
+ *     ecl_finalise();
+ *
+ * Functions that can fail return a code below; ecl_error() then has one line: what is wrong, where, what to do. After
+ * an error in a node's calls all other ranks' next calls fail too, and name this one; ecl_abort() ends them all at once.
+ * "Collective": all ranks of the communicator call it, in the same order. All calls of a process are made by one thread,
+ * the one that calls ecl_init(). Nobody waits where nothing is said of waiting. */
+#ifndef ECL_H
+#define ECL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of this interface. Within a major number functions are only added. */
+#define ECL_C_VERSION_MAJOR 0
+#define ECL_C_VERSION_MINOR 1
+
+#if defined(__GNUC__)
+#define ECL_API __attribute__((visibility("default")))
+#else
+#define ECL_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ecl_code {
+  ECL_OK = 0,
+  ECL_INTERNAL = 1,  /* a fault of ecl, or of MPI */
+  ECL_USAGE = 2,     /* an argument or an option is wrong */
+  ECL_RANK_LOST = 3, /* another rank has died, has failed, or left while this one needs it */
+  ECL_DIVERGED = 4,  /* a gradient holds an infinity or a NaN */
+  ECL_IO = 5         /* a saved state is damaged or of another node; no memory, or no shared memory */
+};
+
+/* One line on the last call of this thread that failed; empty before. Valid until the next such call. */
+ECL_API const char *ecl_error(void);
+
+/* "0.1.0". */
+ECL_API const char *ecl_version(void);
+/* ECL_C_VERSION_MAJOR << 16 | ECL_C_VERSION_MINOR of the library that is loaded. */
+ECL_API int ecl_c_version(void);
+/* "Open MPI v4.1.4" or the like: the MPI that the library was built with. Needs no ecl_init(). */
+ECL_API const char *ecl_mpi(void);
+
+/* Starts MPI, with what ecl needs of it set; MPI that runs already is taken as it is. Again and again: does nothing. */
+ECL_API int ecl_init(void);
+/* The end of it, before the process ends: collective over all ranks, whose nodes are closed. Ends MPI if ecl_init()
+ * started it. */
+ECL_API int ecl_finalise(void);
+/* Ends all ranks at once; this one with exit code `code`. What was printed before is not lost. */
+ECL_API void ecl_abort(int code);
+
+/* In MPI_COMM_WORLD, after ecl_init(); 0 and 1 before. */
+ECL_API int ecl_rank(void);
+ECL_API int ecl_size(void);
+
+/* The neighbours of `node`, ascending, in a graph over `nodes` nodes, as "ring", "torus" or "random_regular:4" (ecl list
+ * names them all): writes up to `room` of them, and how many there are. Those that it hears, on one-way edges. */
+ECL_API int ecl_neighbours(const char *topology, int nodes, uint64_t seed, int node, int *neighbours, size_t room,
+                           size_t *count);
+
+/* One rank's part in a training run. */
+typedef struct ecl_node ecl_node;
+
+#define ECL_COMM_WORLD (-1)
+
+/* Begins a run over the ranks of a communicator, given by its Fortran handle (MPI_Comm_c2f; mpi4py: comm.py2f()), or
+ * ECL_COMM_WORLD. Collective; duplicates the communicator. Waits for all ranks.
+ *
+ * x: this rank's model, `dim` floats, first values alike on all ranks, which is checked. It stays the caller's and must
+ * outlive the node, which works in place: between calls the caller may read it, and nobody else writes it. Floats that
+ * begin on a cache line (64 bytes) give the same bits everywhere.
+ *
+ * options: texts "key=value", after the last a null pointer; alike on all ranks, which is checked:
+ *
+ *     topology      ring                   the graph: ecl list
+ *     solver        ecl                    the algorithm, with its parameters, as ecl:theta=0.5
+ *     mode          async                  or lock-step: each round needs the neighbours' messages of the one before
+ *     lr            0.05                   learning rate. Open with the largest: it sets how firmly the edges couple
+ *     momentum      0                      heavy ball, of solvers that have no momentum of their own
+ *     weight_decay  0                      lambda of lambda/2 |x|^2
+ *     local_steps   1                      K: steps of a round
+ *     exchanges     usual                  R: exchanges after each round; usual: the solver's own number
+ *     patience      1                      how long each but the first waits for the neighbours, in rounds' own time
+ *     overlap       0                      1: they come while the next gradients are computed (ecl_exchange)
+ *     total_steps   0                      of each rank; 0: unknown, the end is where a rank settles
+ *     schedule      constant               how lr falls over total_steps: constant, cosine, linear:FROM, step:AT,FACTOR
+ *     settle        1000                   most exchanges of ecl_settle()
+ *     settle_s      60                     and most seconds
+ *     consensus_error 0.01                 below it the ranks agree
+ *     exchange      auto                   what carries messages: auto, shared, window, messages
+ *     seed          1                      of random graphs and solvers
+ *     same          (empty)                any text that must be alike on all ranks, a model's layout for example */
+ECL_API int ecl_open(int comm, const char *const *options, float *x, size_t dim, ecl_node **node);
+
+/* Before a gradient is taken: x is then where it is wanted. In lock step it waits for the neighbours' messages. A second
+ * call before the step does nothing. */
+ECL_API int ecl_begin(ecl_node *node);
+
+/* One step along minus `gradient` (dim floats). After a round's last it exchanges with the neighbours: R times, between
+ * which it waits for their answers, at most `patience` (in lock step until they come). ECL_DIVERGED, and no step, if
+ * the gradient holds an infinity or a NaN. */
+ECL_API int ecl_step(ecl_node *node, const float *gradient);
+
+/* Within a long gradient, every millisecond or so: moves messages, and answers those of faster neighbours. x stays. */
+ECL_API int ecl_exchange(ecl_node *node);
+
+/* From the next step on; above 0. */
+ECL_API int ecl_set_lr(ecl_node *node, double lr);
+
+/* The end of this rank's steps, wherever the others are. Collective: waits until all ranks have come here, answering
+ * neighbours that still train; then all exchange without gradients until their models agree, or as long as options say.
+ * *error: the consensus error, the root mean square over the ranks of |x - mean| / |mean|. The ranks agree if it is
+ * below the option consensus_error; the caller looks. In lock step all ranks have made the same number of steps; if
+ * not, that is an error on all. */
+ECL_API int ecl_settle(ecl_node *node, double *error);
+
+/* Collective: `values` become their means over the ranks. */
+ECL_API int ecl_average(ecl_node *node, float *values, size_t count);
+
+/* x and all else that a later node needs to go on from here; valid until the node's next call. In lock step all ranks
+ * save after the same step; each first takes its neighbours' messages, as ecl_begin() does. */
+ECL_API int ecl_save(ecl_node *node, const void **state, size_t *bytes);
+/* Into a node that has made no step yet, opened alike, over as many ranks. Collective. In lock step the run then goes on
+ * bit for bit; asynchronously messages that were on their way are lost, which costs no more than lost messages do. */
+ECL_API int ecl_load(ecl_node *node, const void *state, size_t bytes);
+
+/* A figure of this rank so far: steps, rounds (exchanges with the neighbours), bytes_sent (payload), messages_sent,
+ * messages_taken, messages_overwritten (replaced by a newer one before they were read), messages_refused (they held an
+ * infinity or a NaN), exchange_seconds, staleness_p50, staleness_p99 (how old messages were, in own steps). */
+ECL_API int ecl_figure(const ecl_node *node, const char *name, double *value);
+
+/* Frees the node. Collective: waits until all ranks close theirs; one that has not settled answers neighbours that
+ * still train meanwhile. After an error it frees what it can and waits for nobody. NULL is fine. */
+ECL_API int ecl_close(ecl_node *node);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

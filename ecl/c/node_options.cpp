@@ -1,0 +1,64 @@
+#include "ecl/c/node_options.hpp"
+
+#include <limits>
+
+#include "ecl/base/check.hpp"
+#include "ecl/base/params.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr std::uint64_t kNever = std::uint64_t{1} << 53;  // steps; a message's stamp has room for as many
+constexpr std::int64_t kMany = std::int64_t{1} << 40;
+constexpr double kSmallest = std::numeric_limits<float>::min(), kLargest = std::numeric_limits<float>::max();
+
+Mode mode_named(const std::string& name) {
+  if (name == "async") return Mode::async;
+  if (name == "lock-step") return Mode::lock_step;
+  throw Error("mode '" + name + "' is none of async, lock-step");
+}
+
+/// 0: the solver's own number.
+int exchanges_of(const std::string& text) {
+  if (text == "usual") return 0;
+  const std::int64_t number = to_integer(text, "exchanges");
+  if (number < 1 || number > 1000) throw Error("exchanges=" + text + " is neither usual nor a number in 1 .. 1000");
+  return static_cast<int>(number);
+}
+
+}  // namespace
+
+NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
+  Params params("ecl_open", {}, settings);
+  NodeOptions options;
+  StepRule& rule = options.rule;
+  options.topology = params.text("topology", "ring", "the graph");
+  options.solver = params.text("solver", "ecl", "the algorithm");
+  options.mode = mode_named(params.text("mode", "async", "async, lock-step"));
+  rule.learning_rate = params.number("lr", 0.05, kSmallest, kLargest, "learning rate");
+  rule.momentum = params.number("momentum", 0, 0, 0.999999, "heavy ball");
+  rule.weight_decay = params.number("weight_decay", 0, 0, kLargest, "lambda");
+  rule.local_steps = static_cast<int>(params.integer("local_steps", 1, 1, 1'000'000, "K"));
+  rule.exchanges = exchanges_of(params.text("exchanges", "usual", "R: usual, or a number"));
+  options.patience = params.number("patience", 1, 0, 1000, "in rounds' own time");
+  rule.overlap = params.integer("overlap", 0, 0, 1, "1: exchanges while gradients are computed") != 0;
+  rule.total_steps = static_cast<std::uint64_t>(params.integer("total_steps", 0, 0, kMany, "0: unknown"));
+  const std::string schedule = params.text("schedule", "constant", "how the learning rate falls");
+  rule.schedule = Schedule::parse(schedule);
+  options.settle = static_cast<std::uint64_t>(params.integer("settle", 1000, 0, kMany, "most exchanges at the end"));
+  options.settle_s = params.number("settle_s", 60, 0, kLargest, "and most seconds");
+  options.consensus_error = params.number("consensus_error", 0.01, 0, kLargest, "below it ranks agree");
+  options.exchange = exchange_named(params.text("exchange", "auto", "auto, shared, window, messages"));
+  options.seed = static_cast<std::uint64_t>(params.integer("seed", 1, 0, kMany, "of random graphs and solvers"));
+  options.same = params.text("same", "", "what must be alike on all ranks");
+  params.finish();
+  options.total_known = rule.total_steps > 0;
+  if (!options.total_known && schedule != "constant")
+    throw Error("schedule=" + schedule + " falls over total_steps; say how many there are, or set the rate yourself");
+  if (!options.total_known) rule.total_steps = kNever;
+  if (rule.total_steps < static_cast<std::uint64_t>(rule.local_steps))
+    rule.local_steps = static_cast<int>(rule.total_steps);
+  return options;
+}
+
+}  // namespace ecl

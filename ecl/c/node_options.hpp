@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "ecl/contracts/port.hpp"
+#include "ecl/exchange/transports.hpp"
+#include "ecl/node/step_rule.hpp"
+
+namespace ecl {
+
+/// What ecl_open() is told; ecl.h says what each means.
+struct NodeOptions {
+  std::string topology, solver, same;
+  Mode mode = Mode::async;
+  Exchange exchange = Exchange::automatic;
+  StepRule rule;            ///< its exchanges: 0 where the solver's own number is meant
+  bool total_known = true;  ///< else rule.total_steps is a number that is never reached
+  double patience = 1;
+  double settle_s = 60, consensus_error = 0.01;
+  std::uint64_t settle = 1000, seed = 1;
+
+  /// Of texts "key=value". Throws Error.
+  static NodeOptions parse(std::span<const std::string> settings);
+};
+
+}  // namespace ecl

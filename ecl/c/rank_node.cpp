@@ -1,0 +1,416 @@
+#include "ecl/c/rank_node.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "ecl/base/archive.hpp"
+#include "ecl/base/checksum.hpp"
+#include "ecl/base/host.hpp"
+#include "ecl/mpi/mean.hpp"
+#include "ecl/mpi/session.hpp"
+#include "ecl/termination/settling.hpp"
+
+namespace ecl {
+namespace {
+
+constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
+constexpr double kSettle_s = 1e-3;  // least time between two exchanges after the last step, if messages stay away
+constexpr int kMilestones = 3;
+
+/// Waits that grow: a few looks that only give the core away, then short sleeps.
+class Pause {
+ public:
+  void wait() {
+    if (++looks_ < 200)
+      std::this_thread::yield();
+    else
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+
+ private:
+  int looks_ = 0;
+};
+
+/// Parses on every rank, so that a mistake is the same error on all, and compares.
+NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> settings, CVec x) {
+  NodeOptions options;
+  comm.together([&] {
+    options = NodeOptions::parse(settings);
+    if (x.empty()) throw Error("the model has no floats: there is nothing to train");
+    if (!all_finite(x)) throw Error("the model's first values hold an infinity or a NaN");
+  });
+  std::string text = "dim=" + std::to_string(x.size()) + '\n';
+  for (const std::string& setting : settings) text += setting + '\n';
+  const auto texts = comm.gather_all(text);
+  const auto sums = comm.gather_all(std::to_string(checksum(std::as_bytes(x))));
+  const auto hosts = comm.gather_all(host_name());
+  for (int rank = 1; rank < comm.size(); ++rank) {
+    const std::string who = "rank " + std::to_string(rank) + " on " + hosts[rank];
+    const auto theirs = split(texts[rank], '\n'), ours = split(texts[0], '\n');
+    for (std::size_t l = 0; l < std::max(theirs.size(), ours.size()); ++l) {
+      const auto line = [l](const auto& lines) { return l < lines.size() ? "'" + lines[l] + "'" : "nothing"; };
+      if (line(theirs) != line(ours))
+        throw Error(who + " was given " + line(theirs) + " where rank 0 has " + line(ours) +
+                    "; all ranks take the same");
+    }
+    if (sums[rank] != sums[0])
+      throw Error(who + " starts from other values than rank 0; make the first model alike on all ranks, by the same " +
+                  "seed or from the same file");
+  }
+  return options;
+}
+
+}  // namespace
+
+RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings, Vec x)
+    : comm_(comm.duplicate()),
+      options_(agreed_options(comm_, settings, x)),
+      x_(x),
+      host_names_(comm_.gather_all(host_name())),
+      hosts_(comm_),
+      roster_(comm_, hosts_),
+      milestones_(comm_, kMilestones),
+      consensus_(comm_, x.size()),
+      first_rate_(options_.rule.learning_rate),
+      share_cores_(mpi::oversubscribed()) {
+  comm_.watch([this] { look_at_others(); });
+  StepRule& rule = options_.rule;
+  std::unique_ptr<Solver> solver;
+  comm_.together([&] {
+    graph_ = make_graph(Choice::parse(options_.topology), comm_.size(), options_.seed);
+    SolverSetup setup{graph_,        comm_.rank(), x, rule.initial_step_size(), rule.local_steps,
+                      rule.momentum, options_.seed};
+    const int wanted = setup.exchanges = std::max(1, rule.exchanges);
+    setup.proximal_step = [this]() -> ProximalStep {
+      throw Error("solver " + options_.solver + " takes exact steps on a model that ecl knows; use solver ecl");
+    };
+    solver = make_solver(Choice::parse(options_.solver), setup);
+    if (rule.exchanges == 0) rule.exchanges = solver->usual_exchanges();
+    if (rule.exchanges != wanted) {
+      setup.exchanges = rule.exchanges;
+      solver = make_solver(Choice::parse(options_.solver), setup);
+    }
+    if (rule.exchanges > 1 && !solver->exchanges_again())
+      throw Error("solver " + options_.solver + " exchanges once a round; leave out exchanges=" +
+                  std::to_string(rule.exchanges) + ", or use solver ecl");
+    if (rule.overlap && (lock_step() || !solver->overlaps()))
+      throw Error("overlap=1 needs mode=async, two exchanges or more, and a solver whose exchanges leave the model " +
+                  std::string("alone: ecl"));
+  });
+  MpiPort port(comm_, graph_, solver->message_size(), options_.mode, options_.exchange);
+  optimizer_.emplace(std::move(port), std::move(solver), graph_, comm_.rank(), rule, options_.mode);
+  const double turns = std::max(1.0, mpi::ranks_per_core());
+  budget_.emplace(Patience(options_.patience * turns, rule.local_steps, graph_.degree(comm_.rank())), 0,
+                  rule.exchanges);
+}
+
+template <class Call>
+auto RankNode::guarded(Call call) {
+  const auto give_up = [this] { milestones_.pass(failed, optimizer_->steps()); };
+  try {
+    return call();
+  } catch (const Error& error) {
+    if (error.code() == Exit::rank_lost || error.code() == Exit::internal) give_up();
+    throw;
+  } catch (...) {
+    give_up();
+    throw;
+  }
+}
+
+template <class Done>
+void RankNode::wait(Done done) {
+  for (Pause pause; !done(); pause.wait()) {
+    last_poke_s_ = 0;  // nothing else to do: poke at every look
+    poke();
+  }
+}
+
+void RankNode::poke() {
+  const double now_s = now();
+  if (now_s - last_poke_s_ < kPoke_s) return;
+  last_poke_s_ = now_s;
+  comm_.poke();
+  optimizer_->port().poke();
+  look_at_others();
+}
+
+/// Throws if one has died or failed.
+void RankNode::look_at_others() {
+  milestones_.poke();
+  for (const int rank : roster_.newly_dead()) {
+    const bool may_be_gone = milestones_.of(rank, left) && milestones_.of(comm_.rank(), left);
+    if (!may_be_gone) throw Error(name_of(rank) + " has died, and the run ends with it", Exit::rank_lost);
+  }
+  for (int rank = 0; rank < comm_.size(); ++rank)
+    if (const auto step = milestones_.of(rank, failed); step && rank != comm_.rank())
+      throw Error(name_of(rank) + " has failed after step " + std::to_string(*step) + ", and the run ends with it; " +
+                      "it says why",
+                  Exit::rank_lost);
+}
+
+/// In lock step, before waiting for a neighbour: all take the same number of steps.
+void RankNode::require_company() const {
+  for (int rank = 0; rank < comm_.size(); ++rank) {
+    const auto& theirs = milestones_.of(rank, ended);
+    const std::uint64_t mine = optimizer_->steps();
+    if (theirs && (has_ended_ ? *theirs != mine : *theirs < mine))
+      throw Error(name_of(rank) + " has ended after step " + std::to_string(*theirs) + ", and rank " +
+                      std::to_string(comm_.rank()) + " is at step " + std::to_string(mine) +
+                      "; in lock step all ranks take the same number: leave out what some have too much, or use "
+                      "mode=async",
+                  Exit::rank_lost);
+  }
+}
+
+void RankNode::require_training() const {
+  if (has_ended_) throw Error("this run has settled, and takes no further steps; open another one to train on");
+  if (optimizer_->steps() == options_.rule.total_steps)
+    throw Error("all total_steps=" + std::to_string(options_.rule.total_steps) + " steps are made: settle");
+}
+
+void RankNode::wait_until_ready() {
+  wait([this] {
+    if (optimizer_->ready()) return true;
+    require_company();
+    return false;
+  });
+}
+
+/// The round's further exchanges, each once the neighbours have answered the one before.
+void RankNode::finish_exchanges() {
+  while (optimizer_->exchanging()) {
+    if (lock_step())
+      wait_until_ready();
+    else
+      wait([this] { return budget_->over(now(), *optimizer_); });
+    optimizer_->exchange(x_);
+    budget_->begin(now(), *optimizer_);
+  }
+}
+
+void RankNode::begin() {
+  require_training();
+  guarded([&] {
+    poke();
+    if (optimizer_->begun()) return;
+    if (!options_.rule.overlap) finish_exchanges();
+    wait_until_ready();
+    optimizer_->begin(x_);
+    begun_s_ = now();
+  });
+}
+
+void RankNode::step(CVec gradient) {
+  require_training();
+  if (!all_finite(gradient))
+    throw Error("the gradient of step " + std::to_string(optimizer_->steps() + 1) +
+                    " holds an infinity or a NaN; no step was made. Is the learning rate too large?",
+                Exit::diverged);
+  const double start_s = begun_s_.value_or(idle_since_s_);
+  begin();
+  guarded([&] {
+    optimizer_->step(x_, gradient);
+    budget_->add_step(now() - start_s);
+    if (optimizer_->exchanging()) budget_->begin(now(), *optimizer_);
+    if (share_cores_ && !optimizer_->begun()) std::this_thread::yield();
+    poke();
+    if (!options_.rule.overlap) finish_exchanges();
+  });
+  begun_s_.reset();
+  idle_since_s_ = now();
+}
+
+void RankNode::exchange() {
+  guarded([&] {
+    poke();
+    if (options_.rule.overlap && optimizer_->exchanging() && budget_->over(now(), *optimizer_)) {
+      optimizer_->exchange(x_);
+      budget_->begin(now(), *optimizer_);
+    }
+    if (optimizer_->outpaced()) optimizer_->exchange(x_);
+  });
+}
+
+void RankNode::set_learning_rate(double rate) {
+  if (!(rate > 0) || !std::isfinite(rate))
+    throw Error("a learning rate is above 0, not " + std::to_string(rate) +
+                "; let a schedule end at a small one, and settle where the training ends");
+  optimizer_->set_learning_rate(options_.rule.learning_rate = rate);
+}
+
+void RankNode::end() {
+  if (has_ended_) return;
+  finish_exchanges();
+  optimizer_->end(x_);
+  finish_exchanges();
+  has_ended_ = true;
+  milestones_.pass(ended, optimizer_->steps());
+}
+
+/// Neighbours that still train are answered once a round.
+void RankNode::answer() {
+  if (lock_step()) return require_company();
+  if (!optimizer_->serve(x_) && optimizer_->heard_from_training()) optimizer_->settle(x_);
+}
+
+void RankNode::wait_for_the_end() {
+  wait([this] {
+    answer();
+    return milestones_.passed_by_all(ended);
+  });
+}
+
+/// Those who settle need all ranks.
+void RankNode::require_settlers() const {
+  for (int rank = 0; rank < comm_.size(); ++rank)
+    if (const auto settled = milestones_.of(rank, left); settled && *settled == 0)
+      throw Error(name_of(rank) + " has closed its node after step " + std::to_string(*milestones_.of(rank, ended)) +
+                      " and does not settle; all ranks settle, or none",
+                  Exit::rank_lost);
+}
+
+double RankNode::settle() {
+  if (has_settled_) throw Error("this run has settled already");
+  return guarded([&] {
+    end();
+    wait_for_the_end();
+    const double error = agree();
+    has_settled_ = true;
+    return error;
+  });
+}
+
+/// All ranks are here: they exchange, and look at the consensus error, until it is small or they have tried enough.
+double RankNode::agree() {
+  bool one_round = false;
+  for (int rank = 0; rank < comm_.size(); ++rank)
+    one_round |= *milestones_.of(rank, ended) <= static_cast<std::uint64_t>(options_.rule.local_steps);
+  const bool exchanges = comm_.size() > 1 && optimizer_->rounds() > 0;
+  Settling settling({options_.consensus_error, exchanges ? options_.settle : 0, options_.settle_s, one_round});
+  const double start_s = now();
+  SettlingPace pace;
+  pace.start(optimizer_->rounds(), start_s, kSettle_s);
+  for (;;) {
+    if (lock_step()) wait_until_ready();
+    optimizer_->begin(x_);
+    consensus_.begin(x_, now() - start_s);
+    std::optional<ConsensusCheck::Result> result;
+    wait([&] {
+      require_settlers();
+      return (result = consensus_.poke()).has_value();
+    });
+    pace.plan(settling.next(result->error, result->seconds), now());
+    if (pace.left() == 0) return result->error;
+    while (pace.left() > 0) {
+      wait([&] { return lock_step() ? optimizer_->ready() : pace.due(optimizer_->heard_from_all(), now()); });
+      optimizer_->settle(x_);
+      pace.made(now());
+      if (share_cores_) std::this_thread::yield();
+    }
+  }
+}
+
+void RankNode::average(Vec values) {
+  guarded([&] { mpi::mean_over(comm_, values); });
+}
+
+/// What a state belongs to.
+std::string RankNode::fingerprint() const {
+  const StepRule& rule = options_.rule;
+  std::string text = "ecl node 1";
+  const auto add = [&text](const char* key, auto value) { text += std::string("\n") + key + "=" + value; };
+  add("rank", std::to_string(comm_.rank()));
+  add("size", std::to_string(comm_.size()));
+  add("dim", std::to_string(x_.size()));
+  add("topology", options_.topology);
+  add("solver", options_.solver);
+  add("mode", std::string(lock_step() ? "lock-step" : "async"));
+  add("lr", std::to_string(first_rate_));
+  add("momentum", std::to_string(rule.momentum));
+  add("local_steps", std::to_string(rule.local_steps));
+  add("exchanges", std::to_string(rule.exchanges));
+  add("seed", std::to_string(options_.seed));
+  return text;
+}
+
+const std::string& RankNode::save() {
+  if (has_ended_) throw Error("this run has settled: its model is all that is left to save");
+  if (lock_step() && optimizer_->steps() != options_.rule.total_steps) begin();
+  Archive archive;
+  std::string name = fingerprint();
+  Floats x(x_.begin(), x_.end());
+  archive.reserve(4 * std::as_bytes(x_).size());
+  archive(name, x, options_.rule.learning_rate, *budget_, *optimizer_);
+  const std::uint32_t sum = checksum(std::as_bytes(std::span(archive.bytes())));
+  state_ = archive.bytes();
+  state_.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+  return state_;
+}
+
+void RankNode::load(std::string_view state) {
+  comm_.together([&] {
+    if (optimizer_->rounds() > 0 || optimizer_->steps() > 0)
+      throw Error("a state is loaded before the first step; this run has made " + std::to_string(optimizer_->steps()) +
+                  ": open a new one");
+    std::uint32_t sum = 0;
+    const std::string_view content = state.substr(0, state.size() - std::min(state.size(), sizeof sum));
+    if (state.size() > sizeof sum) std::copy_n(state.end() - sizeof sum, sizeof sum, reinterpret_cast<char*>(&sum));
+    if (state.size() <= sizeof sum || checksum(std::as_bytes(std::span(content))) != sum)
+      throw Error("the state is damaged, or none of an ecl node: its checksum is not that of its content", Exit::io);
+    Archive archive(std::string(content), "the state");
+    std::string name;
+    archive(name);
+    const auto theirs = split(name, '\n'), ours = split(fingerprint(), '\n');
+    for (std::size_t l = 0; l < ours.size(); ++l)
+      if (l >= theirs.size() || theirs[l] != ours[l])
+        throw Error("the state is of another run: '" + (l < theirs.size() ? theirs[l] : "") + "' there, '" + ours[l] +
+                    "' here; open the run as it was opened");
+    Floats x(x_.size());
+    archive(x, options_.rule.learning_rate, *budget_, *optimizer_);
+    archive.finish();
+    std::copy(x.begin(), x.end(), x_.begin());
+  });
+  optimizer_->set_learning_rate(options_.rule.learning_rate);
+  const auto steps = comm_.gather_all(std::to_string(optimizer_->steps()));
+  for (int rank = 1; rank < comm_.size() && lock_step(); ++rank)
+    if (steps[rank] != steps[0])
+      throw Error(name_of(rank) + " loads a state of step " + steps[rank] + ", rank 0 one of step " + steps[0] +
+                  "; in lock step all ranks are saved after the same step");
+  optimizer_->restart_port(x_);
+  budget_->restart_port();
+}
+
+double RankNode::figure(std::string_view name) const {
+  const Traffic traffic = optimizer_->traffic();
+  const std::pair<std::string_view, double> figures[] = {
+      {"steps", static_cast<double>(optimizer_->steps())},
+      {"rounds", static_cast<double>(optimizer_->rounds())},
+      {"bytes_sent", static_cast<double>(traffic.bytes_sent)},
+      {"messages_sent", static_cast<double>(traffic.messages_sent)},
+      {"messages_taken", static_cast<double>(traffic.messages_taken)},
+      {"messages_overwritten", static_cast<double>(traffic.messages_overwritten)},
+      {"messages_refused", static_cast<double>(optimizer_->messages_refused())},
+      {"exchange_seconds", traffic.exchange_seconds},
+      {"staleness_p50", optimizer_->staleness().quantile(0.5)},
+      {"staleness_p99", optimizer_->staleness().quantile(0.99)}};
+  std::vector<std::string> known;
+  for (const auto& [key, value] : figures) {
+    if (key == name) return value;
+    known.emplace_back(key);
+  }
+  throw Error("no figure is named '" + std::string(name) + "'" + suggestion(name, known));
+}
+
+void RankNode::leave() {
+  guarded([&] {
+    end();
+    milestones_.pass(left, has_settled_ ? 1 : 0);
+    wait_for_the_end();
+    wait([this] { return milestones_.passed_by_all(left) && milestones_.delivered(); });
+  });
+}
+
+}  // namespace ecl

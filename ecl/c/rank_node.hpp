@@ -1,0 +1,92 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ecl/c/node_options.hpp"
+#include "ecl/contracts/graph.hpp"
+#include "ecl/exchange/mpi_port.hpp"
+#include "ecl/metrics/consensus_check.hpp"
+#include "ecl/mpi/comm.hpp"
+#include "ecl/mpi/hosts.hpp"
+#include "ecl/mpi/roster.hpp"
+#include "ecl/node/exchange_budget.hpp"
+#include "ecl/node/optimizer.hpp"
+#include "ecl/termination/milestones.hpp"
+
+namespace ecl {
+
+/// One rank's part in a run whose training loop is the caller's: the calls of ecl.h, which says what they promise. All
+/// throw Error; what the ranks cannot go on from makes the calls of all others fail, too.
+class RankNode {
+ public:
+  /// Collective. `settings`: texts "key=value"; `x` outlives this.
+  RankNode(const mpi::Comm& comm, std::span<const std::string> settings, Vec x);
+  RankNode(const RankNode&) = delete;
+  RankNode& operator=(const RankNode&) = delete;
+
+  void begin();
+  void step(CVec gradient);
+  void exchange();
+  void set_learning_rate(double rate);
+  double settle();
+  void average(Vec values);
+  const std::string& save();
+  void load(std::string_view state);
+  double figure(std::string_view name) const;
+  std::size_t dim() const { return x_.size(); }
+  /// Waits until all ranks are here: this is then destroyed, which is collective.
+  void leave();
+
+ private:
+  enum Milestone {
+    ended,  ///< made its last step; the number is its steps
+    left,   ///< closes; 1 if it has settled, else 0
+    failed  ///< cannot go on; its steps
+  };
+
+  /// Runs a call; an error that the ranks cannot go on from is passed on to the others.
+  template <class Call>
+  auto guarded(Call call);
+  template <class Done>
+  void wait(Done done);
+  void poke();
+  void look_at_others();
+  void require_company() const;
+  void require_settlers() const;
+  void require_training() const;
+  void wait_until_ready();
+  void finish_exchanges();
+  void end();
+  void wait_for_the_end();
+  void answer();
+  double agree();
+  std::string fingerprint() const;
+
+  bool lock_step() const { return options_.mode == Mode::lock_step; }
+  double now() const { return optimizer_->port().now(); }
+  std::string name_of(int rank) const { return "rank " + std::to_string(rank) + " on " + host_names_[rank]; }
+
+  mpi::Comm comm_;
+  NodeOptions options_;
+  Vec x_;
+  std::vector<std::string> host_names_;
+  mpi::Hosts hosts_;
+  mpi::Roster roster_;
+  Milestones milestones_;
+  Graph graph_;
+  std::optional<Optimizer<MpiPort>> optimizer_;
+  std::optional<ExchangeBudget> budget_;
+  ConsensusCheck consensus_;
+  std::string state_;  ///< what save() made
+  double first_rate_;  ///< that the solver was made with
+  double last_poke_s_ = 0;
+  double idle_since_s_ = 0;        ///< the end of the last step
+  std::optional<double> begun_s_;  ///< when the gradient under way was asked for
+  bool has_ended_ = false, has_settled_ = false;
+  bool share_cores_;
+};
+
+}  // namespace ecl

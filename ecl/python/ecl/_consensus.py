@@ -1,0 +1,154 @@
+"""Consensus: one rank's part in a training run, over an array of floats."""
+
+import ctypes
+import warnings
+from typing import Any, Dict, List, Optional, Union
+
+import numpy as np
+
+from ecl._library import Error, init, lib, must
+
+FIGURES = ("steps", "rounds", "bytes_sent", "messages_sent", "messages_taken", "messages_overwritten",
+           "messages_refused", "exchange_seconds", "staleness_p50", "staleness_p99")
+
+_open: List["Consensus"] = []  # what libecl works on stays until it is closed
+
+
+class Consensus:
+    """This rank's model, trained together with the other ranks'.
+
+        x = np.zeros(d, np.float32)
+        consensus = ecl.Consensus(x, topology="ring", lr=0.1)
+        for ...:
+            consensus.begin()                    # takes what the neighbours sent, which may move x
+            consensus.step(gradient(x))          # of this rank's own data; moves x, sends
+        error = consensus.settle()               # until all ranks agree
+
+    Making one, settle, average, load and close are collective: all ranks call them, in the same order.
+    """
+
+    def __init__(self, x: np.ndarray, *, topology: str = "ring", solver: str = "ecl", mode: str = "async",
+                 lr: float = 0.05, local_steps: int = 1, exchanges: Union[int, str] = "usual", comm: Any = None,
+                 **options: Any) -> None:
+        """
+        x:           float32, C-contiguous, of any shape: this rank's model, first values alike on all ranks (checked);
+                     worked on in place, until close() or the end of the program
+        topology:    the graph, as "ring", "torus", "random_regular:4"
+        solver:      the algorithm, with its parameters, as "ecl:theta=0.5", "dpsgd"
+        mode:        "async": nobody waits; "lock-step": each round needs the neighbours' messages of the one before
+        lr:          learning rate; start with the largest, as it sets how firmly the edges couple
+        local_steps: K, steps of a round
+        exchanges:   R, exchanges after each round; "usual": the solver's own number
+        comm:        a communicator of mpi4py; without it all ranks
+        options:     any other option of ecl.h: momentum, weight_decay, total_steps, schedule, patience, overlap,
+                     settle, settle_s, consensus_error, exchange, seed, same
+        """
+        _require_floats(x, "x")
+        options = {"topology": topology, "solver": solver, "mode": mode, "lr": lr, "local_steps": local_steps,
+                   "exchanges": exchanges, "consensus_error": 0.01, **options}
+        texts = [f"{key}={_text(value)}".encode() for key, value in options.items()]
+        init()
+        self.x = x
+        self.consensus_error = float(options["consensus_error"])
+        self._lr = float(lr)
+        self._node = ctypes.c_void_p()
+        handle = -1 if comm is None else comm.py2f()
+        must(lib.ecl_open(handle, (ctypes.c_char_p * (len(texts) + 1))(*texts), _floats(x), x.size,
+                          ctypes.byref(self._node)))
+        _open.append(self)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step; set it to change it."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        must(lib.ecl_set_lr(self._handle(), value))
+        self._lr = float(value)
+
+    def begin(self) -> None:
+        """Before a gradient is taken: x is then where it is wanted. In lock step this waits for the neighbours."""
+        must(lib.ecl_begin(self._handle()))
+
+    def step(self, gradient: np.ndarray) -> None:
+        """One step along minus `gradient`: float32, as many values as x. Raises Diverged, and makes no step, if it
+        holds an infinity or a NaN."""
+        gradient = np.ascontiguousarray(gradient, np.float32)
+        if gradient.size != self.x.size:
+            raise ValueError(f"the gradient has {gradient.size} values, x has {self.x.size}")
+        must(lib.ecl_step(self._handle(), gradient.ctypes.data))
+
+    def exchange(self) -> None:
+        """Now and then within a long gradient: moves messages, and answers faster neighbours. Leaves x alone."""
+        must(lib.ecl_exchange(self._handle()))
+
+    def settle(self) -> float:
+        """The end of this rank's steps, wherever the others are: waits for them, and answers those that still train;
+        then all exchange without gradients until they agree. Returns the consensus error, the root mean square over
+        the ranks of |x - mean| / |mean|; warns where it is above consensus_error."""
+        error = ctypes.c_double()
+        must(lib.ecl_settle(self._handle(), ctypes.byref(error)))
+        if not error.value <= self.consensus_error:
+            warnings.warn(f"the ranks' models differ by {error.value:.2g} of their norm (consensus_error="
+                          f"{self.consensus_error:g}): settle for longer (settle=, settle_s=), or end with a smaller "
+                          "learning rate", stacklevel=2)
+        return error.value
+
+    def average(self, values: Optional[np.ndarray] = None) -> None:
+        """`values` (float32, C-contiguous; x without it) become their means over the ranks, in place."""
+        values = self.x if values is None else values
+        _require_floats(values, "values")
+        must(lib.ecl_average(self._handle(), _floats(values), values.size))
+
+    def save(self) -> bytes:
+        """x and all else that load() needs to go on from here. In lock step all ranks save after the same step."""
+        state, size = ctypes.c_void_p(), ctypes.c_size_t()
+        must(lib.ecl_save(self._handle(), ctypes.byref(state), ctypes.byref(size)))
+        return ctypes.string_at(state, size.value)
+
+    def load(self, state: bytes) -> None:
+        """What save() returned, into a Consensus made alike that has made no step yet. In lock step the run then goes
+        on bit for bit; asynchronously messages that were on their way are lost, which does no harm."""
+        must(lib.ecl_load(self._handle(), state, len(state)))
+
+    def figures(self) -> Dict[str, float]:
+        """Of this rank so far: steps, rounds, bytes and messages sent, how old messages were (in own steps), ..."""
+        value = ctypes.c_double()
+        found = {}
+        for name in FIGURES:
+            must(lib.ecl_figure(self._handle(), name.encode(), ctypes.byref(value)))
+            found[name] = value.value
+        return found
+
+    def close(self) -> None:
+        """Waits until all ranks close theirs. The end of the program does it, too."""
+        if self in _open:
+            must(lib.ecl_close(self._handle()))
+            _open.remove(self)
+        self._node = None
+
+    def _handle(self) -> ctypes.c_void_p:
+        if self._node is None:
+            raise Error("this Consensus is closed; make another one to train on")
+        return self._node
+
+
+def _floats(values: np.ndarray) -> Any:
+    return values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _require_floats(value: Any, name: str) -> None:
+    if not isinstance(value, np.ndarray):
+        kind = f"a {type(value).__name__}"
+    elif value.dtype == np.float32 and value.flags.c_contiguous and value.flags.writeable:
+        return
+    else:
+        layout = "C-contiguous" if value.flags.c_contiguous else "not C-contiguous"
+        kind = f"{value.dtype}, {layout}, {'writable' if value.flags.writeable else 'read-only'}"
+    raise TypeError(f"{name}: a writable C-contiguous numpy array of float32 is needed, which is worked on in place; "
+                    f"this is {kind}")

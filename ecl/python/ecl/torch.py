@@ -1,0 +1,199 @@
+"""Consensus as a torch.optim.Optimizer over the parameters of a module."""
+
+import threading
+import zlib
+from typing import Any, Callable, Dict, List, Optional
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError("ecl.torch needs PyTorch: apt install python3-torch, or pip install torch") from error
+
+import ecl._consensus
+
+
+class Consensus(torch.optim.Optimizer):
+    """This rank's module, trained together with the other ranks': put it where torch.optim.SGD stands.
+
+        optimizer = ecl.torch.Consensus(model, lr=0.1, topology="ring")
+        for x, y in loader:                   # this rank's own data
+            optimizer.zero_grad()             # takes what the neighbours sent, which may move the parameters
+            criterion(model(x), y).backward()
+            optimizer.step()                  # moves the parameters, sends
+        optimizer.settle()                    # until all ranks agree
+
+    The parameters become views of one flat array, their gradients of another. They stay on the CPU, in float32.
+    Learning rate schedulers work: the lr of param_groups[0] is read at every step. Making one, settle, load_state_dict
+    and close are collective: all ranks call them, in the same order.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, lr: float = 0.05, buffers: str = "refuse", **options: Any) -> None:
+        """
+        model:   its parameters that require a gradient are trained; first values alike on all ranks (checked). Frozen
+                 ones stay as they are
+        lr:      learning rate; start with the largest
+        buffers: running means and variances of normalisation layers: "refuse" them, or "mean": they are each rank's own
+                 until settle(), which averages them
+        options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, comm, momentum, ...
+        """
+        self._model = model
+        self._named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        self._refuse_parameters()
+        owners = {p: (module._parameters, key) for module in model.modules() for key, p in module._parameters.items()}
+        self._owners = [owners[p] for _, p in self._named]
+        self._buffers = _running_statistics(model, buffers)
+        parameters = [p for _, p in self._named]
+        self._flat = torch.empty(sum(p.numel() for p in parameters))
+        self._gradient = torch.zeros_like(self._flat)
+        views, self._gradients = _views(self._flat, parameters), _views(self._gradient, parameters)
+        for p, view, gradient in zip(parameters, views, self._gradients):
+            view.copy_(p.detach())
+            p.data, p.grad = view, gradient
+            p.register_hook(self._meanwhile)
+        self._places = [p.data_ptr() for p in parameters]
+        self._gradient_values = self._gradient.numpy()
+        self._thread = threading.get_ident()
+        self.consensus = ecl._consensus.Consensus(self._flat.numpy(), lr=lr, same=_layout(model), **options)
+        super().__init__(parameters, {"lr": lr})
+
+    def zero_grad(self, set_to_none: bool = False) -> None:
+        """Before a gradient is taken: zeroes the last one, and moves the parameters to where the next is wanted. In
+        lock step it waits for the neighbours. `set_to_none` makes no difference: gradients stay where they are."""
+        self._gradient.zero_()
+        for (_, p), gradient in zip(self._named, self._gradients):
+            p.grad = gradient
+        self.consensus.begin()
+
+    def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
+        """One step along minus the gradients. Raises ecl.Diverged, and makes no step, if one holds an infinity or a
+        NaN. Returns what `closure`, which may compute them, returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._gather()
+        lr = float(self.param_groups[0]["lr"])
+        if lr != self.consensus.lr:
+            self.consensus.lr = lr
+        self.consensus.step(self._gradient_values)
+        return loss
+
+    def settle(self) -> float:
+        """The end of this rank's steps, wherever the others are: waits for them; then all exchange without gradients
+        until their models agree. Returns the consensus error; warns where they do not."""
+        self._require_same_parameters()
+        error = self.consensus.settle()
+        for buffer in self._buffers:
+            values = buffer.detach().to(torch.float32).contiguous().numpy().copy()
+            self.consensus.average(values)
+            buffer.copy_(torch.from_numpy(values))
+        return error
+
+    def average(self) -> None:
+        """The parameters become their means over the ranks: the same bits on all. After settle()."""
+        self.consensus.average()
+
+    def close(self) -> None:
+        """Waits until all ranks close theirs. The end of the program does it, too."""
+        self.consensus.close()
+
+    def state_dict(self) -> Dict[str, Any]:
+        """All that load_state_dict() needs to go on from here, the parameters included. In lock step all ranks save
+        after the same step."""
+        self._require_same_parameters()
+        saved = torch.frombuffer(bytearray(self.consensus.save()), dtype=torch.uint8)
+        return {**super().state_dict(), "consensus": saved}
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Into a Consensus made alike, of as many ranks, that has made no step yet: parameters, too. In lock step
+        training then goes on bit for bit."""
+        state = dict(state_dict)
+        if "consensus" not in state:
+            raise ecl.Error("this state_dict is of another optimizer: it has no 'consensus'")
+        consensus = state.pop("consensus")
+        super().load_state_dict(state)
+        self.consensus.load(consensus.cpu().numpy().tobytes())
+
+    def add_param_group(self, param_group: Dict[str, Any]) -> None:
+        if self.param_groups:
+            raise ecl.Error("a Consensus has one group of parameters: those of the model that it was made with")
+        super().add_param_group(param_group)
+
+    def _meanwhile(self, gradient: torch.Tensor) -> None:
+        """Within backward(): messages move on, and faster neighbours get their answers."""
+        if threading.get_ident() == self._thread and self.consensus._node is not None:
+            self.consensus.exchange()
+
+    def _gather(self) -> None:
+        """Gradients are where they belong, unless somebody put others in their place."""
+        for (name, p), (owner, key), place, gradient in zip(self._named, self._owners, self._places, self._gradients):
+            if owner[key] is not p or p.data_ptr() != place or not p.requires_grad or p.shape != gradient.shape:
+                self._explain(name, owner[key], gradient)
+            if p.grad is gradient:
+                continue
+            if p.grad is None:
+                gradient.zero_()
+            elif p.grad.is_sparse:
+                raise ecl.Error(f"parameter {name} has a sparse gradient; make the layer with sparse=False")
+            else:
+                gradient.copy_(p.grad)
+            p.grad = gradient
+
+    def _require_same_parameters(self) -> None:
+        self._gather()
+        if [id(p) for p in self._model.parameters() if p.requires_grad] != [id(p) for _, p in self._named]:
+            raise ecl.Error("the model has other parameters than when the Consensus was made; change the model first, "
+                            "then make the Consensus")
+
+    def _explain(self, name: str, p: Optional[torch.nn.Parameter], gradient: torch.Tensor) -> None:
+        if p is None:
+            what = "was removed"
+        elif not p.requires_grad:
+            what = "was frozen (requires_grad=False)"
+        elif p.device.type != "cpu":
+            what = f"was moved to {p.device}; ecl works on the CPU"
+        elif p.dtype != torch.float32:
+            what = f"became {p.dtype}; ecl works in float32"
+        elif p.shape != gradient.shape:
+            what = f"changed its shape from {tuple(gradient.shape)} to {tuple(p.shape)}"
+        else:
+            what = "was replaced, or given other memory (p.data = ...; p.data.copy_(...) does no harm),"
+        raise ecl.Error(f"parameter {name} {what} after the Consensus was made; change the model first, then make the "
+                        "Consensus")
+
+    def _refuse_parameters(self) -> None:
+        if not self._named:
+            raise ecl.Error("the model has no parameters that require a gradient: there is nothing to train")
+        for name, p in self._named:
+            if p.device.type != "cpu":
+                raise ecl.Error(f"parameter {name} is on {p.device}; ecl works on the CPU: model.cpu() first")
+            if p.dtype != torch.float32:
+                raise ecl.Error(f"parameter {name} is {p.dtype}; ecl works in float32: model.float() first")
+
+
+def _views(flat: torch.Tensor, parameters: List[torch.nn.Parameter]) -> List[torch.Tensor]:
+    return [part.view(p.shape) for part, p in zip(flat.split([p.numel() for p in parameters]), parameters)]
+
+
+def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tensor]:
+    """The buffers that settle() averages."""
+    if buffers not in ("refuse", "mean"):
+        raise ecl.Error(f"buffers={buffers!r} is none of 'refuse', 'mean'")
+    layers = [(name, m) for name, m in model.named_modules() if getattr(m, "running_mean", None) is not None]
+    if buffers == "refuse" and layers:
+        name, layer = layers[0]
+        raise ecl.Error(
+            f"layer {name} ({type(layer).__name__}) keeps running means of this rank's own data, which differ from the "
+            "other ranks' and are not exchanged; use torch.nn.GroupNorm, or buffers='mean': settle() then averages them"
+        )
+    return [b for b in model.buffers() if buffers == "mean" and b.is_floating_point()]
+
+
+def _layout(model: torch.nn.Module) -> str:
+    """What must be alike on all ranks besides the trained values: names and shapes of parameters, frozen values."""
+    text, frozen = "", 0
+    for name, p in model.named_parameters():
+        text += f"{name}{tuple(p.shape)}{'' if p.requires_grad else '='} "
+        if not p.requires_grad:
+            frozen = zlib.crc32(p.detach().cpu().contiguous().numpy().tobytes(), frozen)
+    return f"parameters {zlib.crc32(text.encode()):08x}, frozen values {frozen:08x}"

@@ -1,0 +1,157 @@
+"""ecl.Consensus over numpy arrays, on all ranks of an mpirun."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import ecl
+
+
+def quadratic(rank, d=100):
+    """Hessian (diagonal) and optimum of this rank's part: f(x) = h (x - b)^2 / 2."""
+    draw = np.random.default_rng(rank)
+    return draw.uniform(0.5, 1.5, d).astype(np.float32), draw.normal(size=d).astype(np.float32)
+
+
+def optimum(size):
+    parts = [quadratic(rank) for rank in range(size)]
+    return sum(h.astype(float) * b for h, b in parts) / sum(h.astype(float) for h, _ in parts)
+
+
+def train(consensus, steps, rank):
+    h, b = quadratic(rank)
+    for _ in range(steps):
+        consensus.begin()
+        consensus.step(h * (consensus.x - b))
+
+
+@pytest.mark.parametrize("mode, off", [("async", 0.2), ("lock-step", 1e-3)])  # async: who is last trains alone
+def test_all_ranks_reach_the_optimum_over_all_data(mode, off, rank, size):
+    x = np.zeros(100, np.float32)
+    consensus = ecl.Consensus(x, topology="ring", mode=mode, lr=0.1)
+    train(consensus, 1500, rank)
+    assert consensus.settle() <= 0.01
+    np.testing.assert_allclose(x, optimum(size), atol=off)
+    mine = x.copy()
+    consensus.average()
+    assert np.linalg.norm(x - mine) <= 0.05 * np.linalg.norm(x)
+    consensus.close()
+
+
+def test_gossip_is_this_recursion_in_lock_step(rank, size):
+    """dpsgd: x <- sum_j W_ij x_j at each begin, then a step; W of Metropolis weights, 1/3 each on a ring. In floats the
+    sum may round otherwise, so to a few units in the last place."""
+    parts = [quadratic(node) for node in range(size)]
+    w = np.zeros((size, size))
+    for node, heard in enumerate(ecl.topology("ring", size)):
+        w[node, heard] = w[node, node] = 1 / 3
+    models = np.zeros((size, 100))
+    x = np.zeros(100, np.float32)
+    consensus = ecl.Consensus(x, solver="dpsgd", mode="lock-step", lr=0.1)
+    for step in range(20):
+        models = w @ models if step > 0 else models
+        consensus.begin()
+        np.testing.assert_allclose(x, models[rank], rtol=1e-5, atol=1e-6)
+        models -= 0.1 * np.array([h * (m - b) for (h, b), m in zip(parts, models)])
+        consensus.step(parts[rank][0] * (x - parts[rank][1]))
+    consensus.close()
+
+
+@pytest.mark.parametrize("saved_at", [7, 8, 9])
+def test_saved_and_loaded_goes_on_bit_for_bit(saved_at, rank):
+    def fresh():
+        x = np.zeros(100, np.float32)
+        return ecl.Consensus(x, mode="lock-step", lr=0.1, local_steps=3)
+
+    whole, first, second = fresh(), fresh(), fresh()
+    train(whole, 30, rank)
+    train(first, saved_at, rank)
+    second.load(first.save())
+    train(second, 30 - saved_at, rank)
+    np.testing.assert_array_equal(second.x, whole.x)
+    for consensus in (whole, first, second):
+        consensus.close()
+
+
+def test_ranks_may_take_unlike_numbers_of_steps(rank):
+    x = np.zeros(100, np.float32)
+    consensus = ecl.Consensus(x, lr=0.1)
+    train(consensus, 11 if rank == 1 else 200, rank)
+    assert consensus.settle() <= 0.01
+    figures = consensus.figures()
+    assert figures["steps"] == (11 if rank == 1 else 200)
+    assert figures["bytes_sent"] == 400 * figures["messages_sent"] > 0
+    with pytest.raises(ecl.Error, match="this run has settled, and takes no further steps"):
+        consensus.begin()
+    consensus.close()
+    with pytest.raises(ecl.Error, match="this Consensus is closed"):
+        consensus.begin()
+
+
+def test_models_that_do_not_agree_are_warned_of(rank):
+    consensus = ecl.Consensus(np.zeros(100, np.float32), solver="local", lr=0.1)
+    train(consensus, 10, rank)
+    with pytest.warns(UserWarning, match=r"the ranks' models differ by \d.*consensus_error=0.01"):
+        assert consensus.settle() > 0.01
+    consensus.close()
+
+
+def test_a_gradient_that_is_no_number_makes_no_step():
+    x = np.zeros(3, np.float32)
+    consensus = ecl.Consensus(x, solver="local", lr=0.5)
+    with pytest.raises(ecl.Diverged, match="gradient of step 1 holds an infinity or a NaN; no step was made") as caught:
+        consensus.step(np.array([1, np.inf, 1]))
+    assert caught.value.code == 4
+    assert not x.any()
+    consensus.step(np.ones(3))
+    consensus.lr = 0.25
+    consensus.step(np.ones(3))
+    np.testing.assert_array_equal(x, np.full(3, -0.75, np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        consensus.settle()
+    consensus.close()
+
+
+def test_mistakes_are_named(rank):
+    with pytest.raises(TypeError, match="x: a writable C-contiguous numpy array of float32 .* this is float64"):
+        ecl.Consensus(np.zeros(3))
+    with pytest.raises(TypeError, match="this is a list"):
+        ecl.Consensus([0.0])
+    with pytest.raises(ecl.Error, match="unknown parameter 'toplogy', did you mean 'topology'?"):
+        ecl.Consensus(np.zeros(3, np.float32), toplogy="ring")
+    with pytest.raises(ecl.Error, match="rank 1 on .* starts from other values than rank 0"):
+        ecl.Consensus(np.full(3, float(rank == 1), np.float32))
+    consensus = ecl.Consensus(np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="the gradient has 4 values, x has 3"):
+        consensus.step(np.zeros(4, np.float32))
+    with pytest.raises(ecl.Error, match="a learning rate is above 0"):
+        consensus.lr = 0
+    with pytest.raises(ecl.Error, match="the state is damaged, or none of an ecl node"):
+        consensus.load(b"something else")
+    consensus.close()
+
+
+def test_topology_tells_the_neighbours(size):
+    assert ecl.topology("ring", 5) == [[1, 4], [0, 2], [1, 3], [2, 4], [0, 3]]
+    assert ecl.topology("star", 4) == [[1, 2, 3], [0], [0], [0]]
+    assert len(ecl.topology()) == size
+    with pytest.raises(ecl.Error, match="did you mean 'ring'"):
+        ecl.topology("rink", 5)
+
+
+def test_a_communicator_of_mpi4py_is_taken(rank, size):
+    if not ecl.mpi().startswith("Open MPI"):
+        pytest.skip("Debian's mpi4py is of Open MPI")
+    mpi4py = pytest.importorskip("mpi4py.MPI", reason="no mpi4py")
+    half = mpi4py.COMM_WORLD.Split(rank % 2, rank)
+    x = np.zeros(10, np.float32)
+    consensus = ecl.Consensus(x, comm=half, lr=0.1, mode="lock-step")
+    for _ in range(600):
+        consensus.begin()
+        consensus.step(x - rank)
+    consensus.settle()
+    members = range(rank % 2, size, 2)
+    np.testing.assert_allclose(x, sum(members) / len(members), atol=1e-3)
+    consensus.close()

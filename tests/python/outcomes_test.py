@@ -1,0 +1,259 @@
+"""How jobs of several ranks end, whatever happens to one of them: in a named outcome, and never in a wait. This starts
+mpirun itself; the time limit below fails a test, nothing depends on it."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+MPIEXEC = os.environ.get("ECL_MPIEXEC", "mpirun")
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HANGS_S = 100
+
+LOOP = """
+import os, signal, sys, time
+import numpy as np
+import ecl
+
+def consensus(**options):
+    return ecl.Consensus(np.zeros(1000, np.float32), lr=0.1, **options)
+
+def train(consensus, steps):
+    for _ in range(steps):
+        consensus.begin()
+        consensus.step(consensus.x - ecl.rank())
+"""
+
+
+def start(tmp_path, script, ranks=4, launcher=()):
+    """Whatever the script says after the loop above."""
+    path = tmp_path / "train.py"
+    path.write_text(LOOP + script)
+    job = [MPIEXEC, *launcher, "-n", str(ranks)] if ranks else []
+    return subprocess.Popen([*job, sys.executable, "-B", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, cwd=tmp_path)
+
+
+def run(tmp_path, script, **kind):
+    process = start(tmp_path, script, **kind)
+    try:
+        out, err = process.communicate(timeout=HANGS_S)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        out, err = process.communicate()
+        pytest.fail(f"this hangs; {out} {err}")
+    return process.returncode, out, err
+
+
+def lines_of_ecl(err):
+    return [line for line in err.splitlines() if line.startswith("ecl: ")]
+
+
+@pytest.mark.parametrize("mode", ["async", "lock-step"])
+def test_an_exception_on_one_rank_ends_the_job(mode, tmp_path):
+    code, _, err = run(tmp_path, f"""
+c = consensus(mode="{mode}")
+train(c, 20)
+if ecl.rank() == 1:
+    raise ValueError("no such label")
+train(c, 10**9)
+""")
+    assert code == 1
+    assert "ecl: rank 1 ended by ValueError: no such label; the job ends with it" in lines_of_ecl(err)
+    assert err.count("Traceback") == 1
+
+
+def test_a_gradient_that_is_no_number_ends_the_job(tmp_path):
+    code, _, err = run(tmp_path, """
+c = consensus()
+train(c, 20)
+c.step(np.full(1000, np.nan) if ecl.rank() == 2 else np.zeros(1000))
+train(c, 10**9)
+""")
+    assert code == 4
+    assert any(re.match(r"ecl: rank 2 ended by ecl.*Diverged: the gradient of step 21 holds an infinity or a NaN", line)
+               for line in lines_of_ecl(err)), err
+
+
+def test_in_lock_step_a_rank_that_ends_early_is_named(tmp_path):
+    code, _, err = run(tmp_path, """
+c = consensus(mode="lock-step")
+train(c, 12 if ecl.rank() == 3 else 15)
+c.settle()
+""")
+    assert code == 3
+    assert re.search(r"rank 3 on \S+ has ended after step 12, and rank \d is at step 13; in lock step all ranks take "
+                     "the same number: leave out what some have too much, or use mode=async", err), err
+
+
+def test_a_rank_that_leaves_without_settling_is_named(tmp_path):
+    code, _, err = run(tmp_path, """
+c = consensus()
+train(c, 10)
+if ecl.rank() == 1:
+    sys.exit()
+c.settle()
+""")
+    assert code == 3
+    assert re.search(r"rank 1 on \S+ has closed its node after step 10 and does not settle; all ranks settle, or none",
+                     err), err
+
+
+def test_ranks_may_all_leave_without_settling(tmp_path):
+    code, out, err = run(tmp_path, """
+c = consensus()
+train(c, 10 * ecl.rank())
+print(f"rank {ecl.rank()} ends")
+""")
+    assert (code, lines_of_ecl(err)) == (0, [])
+    assert sorted(out.split("\n")[:-1]) == [f"rank {rank} ends" for rank in range(4)]
+
+
+def test_sigterm_to_one_rank_ends_the_job(tmp_path):
+    code, _, err = run(tmp_path, """
+c = consensus()
+train(c, 10)
+if ecl.rank() == 1:
+    os.kill(os.getpid(), signal.SIGTERM)
+train(c, 10**9)
+""")
+    assert code != 0
+    assert "signal 15" in err or "Terminated" in err
+
+
+def test_sigterm_to_mpirun_ends_the_job(tmp_path):
+    process = start(tmp_path, """
+c = consensus()
+train(c, 10)
+open(f"training-{ecl.rank()}-{os.getpid()}", "w").close()
+train(c, 10**9)
+""")
+    end = time.monotonic() + HANGS_S
+    while len(ranks := list(tmp_path.glob("training-*"))) < 4 and time.monotonic() < end:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=HANGS_S)
+    assert process.returncode != 0
+    pids = [int(path.name.split("-")[2]) for path in ranks]
+    while any(map(lives, pids)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert len(pids) == 4 and not any(map(lives, pids))
+
+
+def lives(pid):
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def test_a_killed_rank_is_named_by_those_that_outlive_it(tmp_path):
+    version = subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
+    if "Open MPI" not in version and "OpenRTE" not in version:
+        pytest.skip("this mpirun has no --enable-recovery")
+    code, _, err = run(tmp_path, """
+c = consensus(mode="lock-step")
+train(c, 10)
+if ecl.rank() == 2:
+    os.kill(os.getpid(), signal.SIGKILL)
+train(c, 10**9)
+""", launcher=["--enable-recovery"])
+    assert re.search(r"rank 2 on \S+ has died, and the run ends with it", err), err
+
+
+def test_without_mpirun_it_is_one_rank(tmp_path):
+    code, out, err = run(tmp_path, """
+c = consensus()
+train(c, 400)
+print(ecl.rank(), ecl.size(), c.settle(), abs(c.x).max() < 1e-3, ecl.topology())
+""", ranks=0)
+    assert (code, out, err) == (0, "0 1 0.0 True [[]]\n", "")
+
+
+def test_c_and_python_give_the_same_bits(tmp_path):
+    """The example of the C interface, step by step."""
+    in_c = subprocess.run([MPIEXEC, "-n", "4", os.environ["ECL_EXAMPLE"], "mode=lock-step"], capture_output=True,
+                          text=True, timeout=HANGS_S)
+    code, out, err = run(tmp_path, """
+c = consensus(mode="lock-step", total_steps=500, schedule="linear:0.5")
+d, weights = np.arange(1000) / 1000, sum(range(1, 1 + ecl.size()))
+for _ in range(500):
+    c.begin()
+    c.step(((1 + ecl.rank()) * (c.x.astype(float) - ecl.rank() - d) / weights * ecl.size()).astype(np.float32))
+error = c.settle()
+print(f"rank {ecl.rank()}: x = {c.x[0]:.9g} .. {c.x[-1]:.9g}, sent {c.figures()['bytes_sent']:.0f} bytes")
+""")
+    assert (in_c.returncode, code) == (0, 0), in_c.stderr + err
+    ours = sorted(out.splitlines())
+    theirs = sorted(re.sub(r"off by .* sent", "sent", line) for line in in_c.stdout.splitlines())
+    assert ours == theirs and len(ours) == 4
+
+
+@pytest.mark.parametrize("readme", ["README.md", "ecl/python/README.md"])
+def test_the_readmes_example_runs_from_an_empty_folder(readme, tmp_path):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("no PyTorch")
+    text = (ROOT / readme).read_text()
+    example = re.search(r"^ *import ecl, torch.*?^ *torch.save.*?$", text, re.DOTALL | re.MULTILINE).group()
+    code, out, err = run(tmp_path, f"""
+import torch
+Net = lambda: torch.nn.Linear(3, 2)
+criterion = torch.nn.CrossEntropyLoss()
+loader = [(torch.randn(8, 3), torch.randint(0, 2, (8,))) for _ in range(20)]
+{textwrap.dedent(example)}
+""", ranks=2)
+    assert (code, out, lines_of_ecl(err)) == (0, "", []), err
+    assert {path.name for path in tmp_path.iterdir()} == {"train.py", "site0.pt", "site1.pt"}
+
+
+def python(code, **environment):
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, timeout=HANGS_S,
+                          env={**os.environ, **environment})
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_another_mpirun_is_refused():
+    code, _, err = python("""
+from ecl._library import check_launcher
+check_launcher("Open MPI v4.1.4", {"OMPI_COMM_WORLD_SIZE": "4"})
+check_launcher("Open MPI v4.1.4", {"PMI_SIZE": "4", "SLURM_JOB_ID": "1"})
+check_launcher("MPICH Version: 4.0.2", {"PMI_SIZE": "4"})
+check_launcher("Open MPI v4.1.4", {})
+for library, variable in (("Open MPI v4.1.4", "PMI_SIZE"), ("MPICH Version: 4.0.2", "OMPI_COMM_WORLD_SIZE")):
+    try:
+        check_launcher(library, {variable: "4"})
+    except ImportError as error:
+        print(error)
+    else:
+        raise SystemExit(f"{library} under {variable} is taken")
+""")
+    assert code == 0, err
+
+
+def test_a_library_that_is_not_there_is_named():
+    code, _, err = python("import ecl", ECL_LIBRARY="/nowhere/libecl.so")
+    assert code == 1
+    assert err.splitlines()[-1] == "ImportError: ECL_LIBRARY=/nowhere/libecl.so: there is no such file"
+
+
+def test_the_package_starts_the_tool():
+    done = subprocess.run([sys.executable, "-B", "-m", "ecl", "--version"], capture_output=True, text=True)
+    assert done.stdout.startswith("ecl ") and done.returncode == 0
+    done = subprocess.run([MPIEXEC, "-n", "2", sys.executable, "-B", "-m", "ecl", "doctor"], capture_output=True,
+                          text=True, timeout=HANGS_S)
+    assert "ok " in done.stdout, done.stderr
+
+
+def test_help_speaks_of_what_there_is():
+    code, out, err = python("import ecl; help(ecl)")
+    assert code == 0, err
+    for name in ("ecl.torch.Consensus", "class Consensus", "topology(", "class RankLost"):
+        assert name in out, name

@@ -1,0 +1,236 @@
+"""ecl.torch.Consensus, on all ranks of an mpirun."""
+
+import copy
+import io
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ecl
+
+torch.set_num_threads(1)
+
+
+def cnn(seed=1):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4))
+
+
+def batches(rank):
+    """Pictures of two of four classes: the bright quarter is the class."""
+    draw = torch.Generator().manual_seed(rank)
+    while True:
+        y = torch.randint(0, 2, (16,), generator=draw) + 2 * (rank % 2)
+        x = torch.randn(16, 1, 8, 8, generator=draw)
+        for picture, label in zip(x, y):
+            row, column = divmod(int(label), 2)
+            picture[0, 4 * row:4 * row + 4, 4 * column:4 * column + 4] += 1.5
+        yield x, y
+
+
+def train(optimizer, model, data, scheduler=None):
+    losses = []
+    for x, y in data:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        if scheduler:
+            scheduler.step()
+    return losses
+
+
+def values(model):
+    return np.concatenate([p.detach().numpy().ravel() for p in model.parameters()])
+
+
+def test_it_is_the_numpy_consensus_fed_with_the_same_gradients(rank):
+    ours, theirs = cnn(), cnn()
+    options = dict(topology="ring", mode="lock-step", local_steps=2, lr=0.1)
+    optimizer = ecl.torch.Consensus(ours, **options)
+    flat = values(theirs)
+    consensus = ecl.Consensus(flat, **options)
+    for x, y in itertools.islice(batches(rank), 20):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(ours(x), y).backward()
+        consensus.begin()
+        np.testing.assert_array_equal(flat, values(ours))
+        nn.utils.vector_to_parameters(torch.from_numpy(flat.copy()), theirs.parameters())
+        theirs.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(theirs(x), y).backward()
+        consensus.step(np.concatenate([p.grad.numpy().ravel() for p in theirs.parameters()]))
+        optimizer.step()
+        np.testing.assert_array_equal(flat, values(ours))
+    optimizer.close()
+    consensus.close()
+
+
+@pytest.mark.parametrize("mode", ["async", "lock-step"])
+def test_each_rank_learns_the_classes_that_it_has_not_seen(mode, rank):
+    model = cnn()
+    optimizer = ecl.torch.Consensus(model, lr=0.1, mode=mode)
+    train(optimizer, model, itertools.islice(batches(rank), 150))
+    assert optimizer.settle() <= 0.01
+    x, y = next(batches(rank + 1))
+    with torch.no_grad():
+        assert (model(x).argmax(1) == y).float().mean() > 0.9
+    optimizer.average()
+    assert len(set(map(bytes, gathered(optimizer, values(model))))) == 1
+    optimizer.close()
+
+
+def gathered(optimizer, mine):
+    """Of all ranks, by averages: each puts its own where the others put zeros."""
+    found = []
+    for rank in range(ecl.size()):
+        part = mine * (rank == ecl.rank()) * np.float32(ecl.size())
+        optimizer.consensus.average(part)
+        found.append(part)
+    return found
+
+
+def test_resumed_it_goes_on_bit_for_bit(rank):
+    options = dict(lr=0.1, mode="lock-step", local_steps=2)
+
+    def made():
+        model = cnn()
+        optimizer = ecl.torch.Consensus(model, **options)
+        return model, optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.95)
+
+    data = list(itertools.islice(batches(rank), 21))
+    whole, optimizer, scheduler = made()
+    train(optimizer, whole, data, scheduler)
+    first, saved, scheduler = made()
+    train(saved, first, data[:11], scheduler)
+    file = io.BytesIO()
+    torch.save({"optimizer": saved.state_dict(), "scheduler": scheduler.state_dict()}, file)
+    file.seek(0)
+    state = torch.load(file)
+    second, resumed, scheduler = made()
+    resumed.load_state_dict(state["optimizer"])
+    scheduler.load_state_dict(state["scheduler"])
+    train(resumed, second, data[11:], scheduler)
+    np.testing.assert_array_equal(values(second), values(whole))
+    assert resumed.param_groups[0]["lr"] == pytest.approx(0.1 * 0.95**21)
+    assert resumed.consensus.lr == pytest.approx(0.1 * 0.95**20)
+    with pytest.raises(ecl.Error, match="a state is loaded before the first step; this run has made 21"):
+        resumed.load_state_dict(state["optimizer"])
+    with pytest.raises(ecl.Error, match="this state_dict is of another optimizer"):
+        resumed.load_state_dict(torch.optim.SGD(cnn().parameters(), lr=1).state_dict())
+    for one in (optimizer, saved, resumed):
+        one.close()
+
+
+def test_gradients_count_wherever_they_are(rank):
+    """None, replaced or accumulated: as in torch.optim.SGD, where rates and ranks are one."""
+    ours, theirs = cnn(), cnn()
+    optimizer = ecl.torch.Consensus(ours, solver="local", lr=0.1)
+    sgd = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    data = batches(rank)
+    for step in range(6):
+        parts = [next(data), next(data)]
+        for model, one in ((ours, optimizer), (theirs, sgd)):
+            one.zero_grad()
+            if step % 2:
+                model.zero_grad(set_to_none=True)
+            for x, y in parts:
+                nn.functional.cross_entropy(model(x), y).backward()
+            if step == 3:
+                model[4].bias.grad = None
+            if step == 4:
+                model[4].weight.grad = torch.ones_like(model[4].weight)
+            one.step()
+        np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-5, atol=1e-7)
+    assert optimizer.step(lambda: 7) == 7
+    optimizer.close()
+
+
+def test_schedulers_set_the_rate():
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.zero_()
+    optimizer = ecl.torch.Consensus(model, solver="local", lr=0.5)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model.weight.sum().backward()
+        optimizer.step()
+        scheduler.step()
+    assert model.weight.item() == -0.875
+    optimizer.param_groups[0]["lr"] = 0.0
+    with pytest.raises(ecl.Error, match="a learning rate is above 0"):
+        optimizer.step()
+    optimizer.close()
+
+
+@pytest.mark.parametrize("change, what", [
+    (lambda model: model[4].bias.requires_grad_(False), r"4.bias was frozen \(requires_grad=False\)"),
+    (lambda model: model.double(), r"0.weight became torch.float64; ecl works in float32"),
+    (lambda model: model[4].weight.__setattr__("data", torch.zeros(4, 9)),
+     r"4.weight changed its shape from \(4, 144\) to \(4, 9\)"),
+    (lambda model: model[4].bias.__setattr__("data", torch.zeros(4)), "4.bias was replaced, or given other memory"),
+    (lambda model: model.to("meta"), "0.weight was moved to meta"),
+])
+def test_parameters_that_change_are_named(change, what):
+    model = cnn()
+    optimizer = ecl.torch.Consensus(model, solver="local")
+    optimizer.zero_grad()
+    change(model)
+    with pytest.raises(ecl.Error, match=f"parameter {what}.* after the Consensus was made"):
+        optimizer.step()
+    optimizer.close()
+
+
+def test_layers_that_are_exchanged_are_noticed():
+    model = cnn()
+    optimizer = ecl.torch.Consensus(model, solver="local")
+    model[4] = nn.Linear(4 * 36, 4)
+    with pytest.raises(ecl.Error, match="the model has other parameters than when the Consensus was made"):
+        optimizer.settle()
+    optimizer.close()
+
+
+def test_models_that_do_not_fit_are_refused(rank):
+    with pytest.raises(ecl.Error, match="0.weight is torch.float64; ecl works in float32: model.float"):
+        ecl.torch.Consensus(cnn().double())
+    with pytest.raises(ecl.Error, match="no parameters that require a gradient"):
+        ecl.torch.Consensus(nn.ReLU())
+    with pytest.raises(ecl.Error, match="0.weight is on meta; ecl works on the CPU"):
+        ecl.torch.Consensus(nn.Sequential(nn.Linear(2, 2, device="meta")))
+    with pytest.raises(ecl.Error, match=r"layer 1 \(BatchNorm2d\) keeps running means .* use torch.nn.GroupNorm, or"):
+        ecl.torch.Consensus(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)))
+    with pytest.raises(ecl.Error, match="rank 1 on .* was given 'same=parameters .* where rank 0 has 'same=par"):
+        ecl.torch.Consensus(nn.Sequential(nn.Linear(2, 2) if rank == 1 else nn.Linear(5, 1)))
+    with pytest.raises(ecl.Error, match="rank 1 on .* starts from other values than rank 0"):
+        ecl.torch.Consensus(cnn(seed=1 + (rank == 1)))
+    frozen = cnn()
+    frozen[0].requires_grad_(False)
+    frozen[0].weight.data += rank == 1
+    with pytest.raises(ecl.Error, match="rank 1 on .* frozen"):
+        ecl.torch.Consensus(frozen)
+
+
+def test_frozen_parameters_stay(rank):
+    model = cnn()
+    model[0].requires_grad_(False)
+    before = copy.deepcopy(model[0])
+    optimizer = ecl.torch.Consensus(model, lr=0.1)
+    train(optimizer, model, itertools.islice(batches(rank), 5))
+    assert torch.equal(before.weight, model[0].weight)
+    optimizer.close()
+
+
+def test_running_statistics_are_averaged_on_demand(rank, size):
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    optimizer = ecl.torch.Consensus(model, buffers="mean", lr=0.01)
+    optimizer.zero_grad()
+    model(torch.tensor([[-1.0, 0, 1], [1, 0, 3]]) + rank).sum().backward()
+    optimizer.step()
+    optimizer.settle()
+    torch.testing.assert_close(model[0].running_mean, 0.1 * (torch.tensor([0.0, 0, 2]) + (size - 1) / 2))
+    assert model[0].num_batches_tracked == 1
+    optimizer.close()
