@@ -507,8 +507,8 @@ TEST_F(Tables, ConvertWritesNumbersOnly) {
     EXPECT_FALSE(std::filesystem::exists(path("out")));
     return outcome.err;
   };
-  EXPECT_HAS(says("missing=mean --data " + path("gaps.csv")), "fills in none; missing=drop leaves out those with gaps");
-  EXPECT_HAS(says("categorical=auto --data " + path("text.csv")), "ecl convert writes numbers");
+  EXPECT_HAS(says("categorical=auto,missing=mean --data " + path("text.csv")),
+             "ecl convert writes numbers, and categorical=auto makes features of text; train from the table itself");
   EXPECT_HAS(says("missing=refuse --data " + path("gaps.csv")), ":3:1: a value is missing");
   EXPECT_HAS(says("label=k --data " + path("text.csv")), "ignore=a leaves the column out");
   const Outcome dropped =

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <cstdio>
 #include <cstring>
-#include <limits>
+#include <iterator>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "ecl/base/check.hpp"
@@ -21,6 +22,13 @@ constexpr std::string_view kMagic = "\x93NUMPY";
   throw Error("'" + path + "' " + what + "; numpy.save writes such files", Exit::io);
 }
 
+/// A whole number of any size.
+std::string in_digits(double value) {
+  char text[512];  // the largest has 309
+  std::snprintf(text, sizeof text, "%.0f", value);
+  return text;
+}
+
 /// What follows `key` and a colon in NumPy's header, up to one of `ends`.
 std::optional<std::string_view> value_of(std::string_view header, std::string_view key, std::string_view ends) {
   const std::size_t at = header.find(key);
@@ -30,25 +38,71 @@ std::optional<std::string_view> value_of(std::string_view header, std::string_vi
   return rest.substr(0, rest.find_first_of(ends));
 }
 
+constexpr std::string_view kNumbers[] = {"<f4", "<f8", "|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8"};
+
 /// Bytes of one value of `type`; 0 if it is none that is read.
-std::size_t size_of(std::string_view type) {
-  for (const auto& [name, size] : {std::pair{"<f4", 4}, {"<f8", 8}, {"<i4", 4}, {"<i8", 8}, {"|u1", 1}, {"|i1", 1}})
-    if (type == name) return static_cast<std::size_t>(size);
-  return 0;
+std::size_t width_of(std::string_view type) {
+  if (type.starts_with("<U") || type.starts_with("|S")) {
+    constexpr std::size_t kMost = 1 << 20;
+    std::size_t length = 0;
+    const auto [end, error] = std::from_chars(type.data() + 2, type.data() + type.size(), length);
+    const bool known = error == std::errc{} && end == type.data() + type.size() && length > 0 && length < kMost;
+    return !known ? 0 : type[1] == 'U' ? 4 * length : length;
+  }
+  const bool known = std::find(std::begin(kNumbers), std::end(kNumbers), type) != std::end(kNumbers);
+  return known ? static_cast<std::size_t>(type[2] - '0') : 0;
 }
 
-template <class T>
-std::vector<std::int32_t> to_integers(const NpyArray& array) {
-  std::vector<std::int32_t> numbers;
-  numbers.reserve(array.shape[0]);
-  for (std::size_t i = 0; i < array.shape[0]; ++i) {
-    T value;
-    std::memcpy(&value, array.data() + i * sizeof value, sizeof value);
-    if (!std::in_range<std::int32_t>(value))
-      fail(array.file->path(), "holds the number " + std::to_string(value) + ", which is beyond 31 bits");
-    numbers.push_back(static_cast<std::int32_t>(value));
+[[noreturn]] void refuse_type(const std::string& path, const std::string& type) {
+  if (type.starts_with(">"))
+    fail(path, "is big-endian, of type '" + type + "'; .astype('" + type.substr(1) + "') turns the bytes round");
+  if (type.starts_with("|O"))
+    fail(path, "holds objects of Python, which only Python reads; .astype('float32'), 'int64' or str makes others");
+  fail(path, "holds values of type '" + type + "'; .astype('float32') or 'int32' makes others");
+}
+
+template <class From, class To>
+void convert(const NpyArray& array, std::size_t first, std::size_t count, To* out) {
+  const std::byte* from = array.data() + first * sizeof(From);
+  for (std::size_t i = 0; i < count; ++i, from += sizeof(From)) {
+    From value;
+    std::memcpy(&value, from, sizeof value);
+    if constexpr (std::is_integral_v<To> && std::is_integral_v<From>)
+      if (!std::in_range<To>(value))
+        fail(array.file->path(), "holds the number " + std::to_string(value) + ", which is beyond 63 bits");
+    out[i] = static_cast<To>(value);
   }
-  return numbers;
+}
+
+template <class To>
+void convert_any(const NpyArray& array, std::size_t first, std::size_t count, To* out) {
+  const auto from = [&]<class From>(From) { convert<From>(array, first, count, out); };
+  if (array.is_text() || (std::is_integral_v<To> && array.kind() == 'f'))
+    fail(array.file->path(),
+         "holds values of type '" + array.type + "', not " + (std::is_integral_v<To> ? "whole numbers" : "numbers"));
+  const bool is_unsigned = array.kind() == 'u' || array.kind() == 'b';
+  if (array.kind() == 'f') return array.width == 4 ? from(float{}) : from(double{});
+  switch (array.width) {
+    case 1:
+      return is_unsigned ? from(std::uint8_t{}) : from(std::int8_t{});
+    case 2:
+      return is_unsigned ? from(std::uint16_t{}) : from(std::int16_t{});
+    case 4:
+      return is_unsigned ? from(std::uint32_t{}) : from(std::int32_t{});
+    default:
+      return is_unsigned ? from(std::uint64_t{}) : from(std::int64_t{});
+  }
+}
+
+void add_utf8(std::string& text, std::uint32_t letter) {
+  if (letter < 0x80) {
+    text += static_cast<char>(letter);
+    return;
+  }
+  const int more = letter < 0x800 ? 1 : letter < 0x10000 ? 2 : 3;
+  constexpr unsigned kFirst[] = {0, 0xC0, 0xE0, 0xF0};
+  text += static_cast<char>(kFirst[more] | letter >> 6 * more);
+  for (int rest = more - 1; rest >= 0; --rest) text += static_cast<char>(0x80 | (letter >> 6 * rest & 0x3F));
 }
 
 }  // namespace
@@ -84,7 +138,10 @@ NpyArray open_npy(const std::string& path, const std::string& advice) {
   const auto type = value_of(header, "'descr'", ",}"), order = value_of(header, "'fortran_order'", ",}"),
              shape = value_of(header, "'shape'", ")");
   if (!type || !order || !shape || type->size() < 2) fail(path, "has a header that cannot be read");
+  if (type->starts_with('[')) fail(path, "holds records of several fields; save the columns as one array of numbers");
   array.type = type->substr(1, type->find('\'', 1) - 1);
+  array.width = width_of(array.type);
+  if (array.width == 0) refuse_type(path, array.type);
   if (*order != "False") fail(path, "is in Fortran's order; numpy.ascontiguousarray makes rows of it");
   std::string_view rest = *shape;
   double values = 1;
@@ -95,52 +152,41 @@ NpyArray open_npy(const std::string& path, const std::string& advice) {
     array.shape.push_back(size);
     values *= static_cast<double>(size);
   }
-  const std::size_t size = size_of(array.type);
-  if (size == 0) fail(path, "holds values of type '" + array.type + "'; .astype('float32') or 'int32' makes others");
   array.offset = begin + length;
-  const double expected = static_cast<double>(array.offset) + values * static_cast<double>(size);
+  const double expected = static_cast<double>(array.offset) + values * static_cast<double>(array.width);
   if (expected != static_cast<double>(text.size()))
-    fail(path, "is damaged: it should hold " + std::to_string(static_cast<std::uint64_t>(expected)) +
-                   " bytes and holds " + std::to_string(text.size()));
+    fail(path, "is damaged: it should hold " + in_digits(expected) + " bytes and holds " + std::to_string(text.size()));
   return array;
 }
 
-/// An array of one dimension.
-static NpyArray open_column(const std::string& path, const std::string& advice) {
-  NpyArray array = open_npy(path, advice);
-  if (array.shape.size() != 1) fail(path, "has " + std::to_string(array.shape.size()) + " dimensions, not one");
-  return array;
+void read_npy(const NpyArray& array, std::size_t first, std::size_t count, float* out) {
+  convert_any(array, first, count, out);
 }
 
-template <class T>
-static std::vector<float> to_floats(const NpyArray& array) {
-  std::vector<float> numbers(array.shape[0]);
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    T value;
-    std::memcpy(&value, array.data() + i * sizeof value, sizeof value);
-    numbers[i] = static_cast<float>(value);
-    if (!std::isfinite(numbers[i])) fail(array.file->path(), "holds no finite float in row " + std::to_string(i));
+void read_npy(const NpyArray& array, std::size_t first, std::size_t count, double* out) {
+  convert_any(array, first, count, out);
+}
+
+void read_npy(const NpyArray& array, std::size_t first, std::size_t count, std::int64_t* out) {
+  convert_any(array, first, count, out);
+}
+
+std::string read_npy_text(const NpyArray& array, std::size_t at) {
+  const std::byte* from = array.data() + at * array.width;
+  std::string text;
+  if (array.kind() == 'S') {
+    text.assign(reinterpret_cast<const char*>(from), array.width);
+    text.resize(text.find_last_not_of('\0') + 1);
+  } else {
+    for (std::size_t i = 0; i < array.width; i += 4) {
+      std::uint32_t letter = 0;
+      std::memcpy(&letter, from + i, sizeof letter);
+      if (letter == 0) break;
+      add_utf8(text, std::min<std::uint32_t>(letter, 0x1FFFFF));
+    }
   }
-  return numbers;
-}
-
-std::vector<float> read_npy_floats(const std::string& path, const std::string& advice) {
-  const NpyArray array = open_column(path, advice);
-  if (array.type == "<f4") return to_floats<float>(array);
-  if (array.type == "<f8") return to_floats<double>(array);
-  if (array.type == "<i4") return to_floats<std::int32_t>(array);
-  if (array.type == "<i8") return to_floats<std::int64_t>(array);
-  if (array.type == "|u1") return to_floats<std::uint8_t>(array);
-  return to_floats<std::int8_t>(array);
-}
-
-std::vector<std::int32_t> read_npy_integers(const std::string& path, const std::string& advice) {
-  const NpyArray array = open_column(path, advice);
-  if (array.type == "<i4") return to_integers<std::int32_t>(array);
-  if (array.type == "<i8") return to_integers<std::int64_t>(array);
-  if (array.type == "|u1") return to_integers<std::uint8_t>(array);
-  if (array.type == "|i1") return to_integers<std::int8_t>(array);
-  fail(path, "holds values of type '" + array.type + "', not whole numbers; .astype('int32') makes them");
+  if (!is_utf8(text)) fail(array.file->path(), "holds text that is not UTF-8 in row " + std::to_string(at));
+  return text;
 }
 
 }  // namespace ecl

@@ -162,7 +162,7 @@ void Dataset::scale(const Scale& scale) {
   std::vector<double> factor;
   for (const double deviation : scale.deviation) factor.push_back(1 / deviation);
   if (auto* const mapped = std::get_if<MappedRows>(&rows_)) {
-    mapped->mean = scale.mean, mapped->factor = std::move(factor);
+    mapped->mean = scale.mean, mapped->factor = std::move(factor), mapped->fill = scale.fill;
     return;
   }
   constexpr double kLimit = std::numeric_limits<float>::max();  // a test row may be far outside the training range

@@ -119,7 +119,7 @@ class Dataset {
 
   /// Class c becomes number_of[c], one of `classes`; a label may become -1: it is left out.
   void relabel(std::span<const std::int32_t> number_of, int classes);
-  /// Scales float samples, in memory or in a file (there when they are gathered). In a file no value is missing.
+  /// Scales float samples, in memory or in a file (there when they are gathered).
   void scale(const Scale& scale);
   /// Adds features of value 0, of float or sparse samples in memory, until there are so many.
   void widen(int features);

@@ -1,6 +1,7 @@
 #include "ecl/contracts/rows.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -96,14 +97,12 @@ const float* MappedRows::row(std::size_t r) const {
 }
 
 void MappedRows::gather(std::size_t r, float* out) const {
-  const float* const from = row(r);
-  if (mean.empty()) {
-    std::copy_n(from, features, out);
-    return;
-  }
+  std::copy_n(row(r), features, out);
+  for (std::size_t f = 0; f < fill.size(); ++f)
+    if (std::isnan(out[f])) out[f] = static_cast<float>(fill[f]);
   constexpr double kLimit = std::numeric_limits<float>::max();
-  for (int f = 0; f < features; ++f)
-    out[f] = static_cast<float>(std::clamp((from[f] - mean[f]) * factor[f], -kLimit, kLimit));
+  for (std::size_t f = 0; f < mean.size(); ++f)
+    out[f] = static_cast<float>(std::clamp((out[f] - mean[f]) * factor[f], -kLimit, kLimit));
 }
 
 MappedRows MappedRows::subset(std::span<const std::int32_t> of) const {
@@ -115,7 +114,8 @@ MappedRows MappedRows::subset(std::span<const std::int32_t> of) const {
 
 std::uint32_t MappedRows::checksum(std::uint32_t before) const {
   for (std::size_t r = 0; r < rows.size(); ++r) before = add_checksum(std::span(row(r), features), before);
-  return add_checksum(std::span(factor), add_checksum(std::span(mean), before));
+  for (const auto* numbers : {&mean, &factor, &fill}) before = add_checksum(std::span(*numbers), before);
+  return before;
 }
 
 }  // namespace ecl

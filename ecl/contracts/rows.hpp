@@ -82,6 +82,7 @@ struct MappedRows {
   std::size_t offset = 0;            ///< of the first row, in bytes: a multiple of 4
   std::vector<std::int32_t> rows;    ///< which rows of the file
   std::vector<double> mean, factor;  ///< what they are scaled by, if they are
+  std::vector<double> fill = {};     ///< what is missing (NaN) is taken for, before that; empty: as in Scale
 
   std::size_t size() const { return rows.size(); }
   const float* row(std::size_t r) const;

@@ -12,7 +12,7 @@ TrainTest read_dataset(const Choice& choice, const DatasetRequest& request) {
   if (read.train.size() == 0) throw Error("dataset " + choice.text() + ": there is no sample to train on", Exit::io);
   if (request.labels == LabelKind::numbers && read.train.targets().empty())
     throw Error("dataset " + choice.name + " has " + (read.train.classes() > 0 ? "classes" : "no labels") +
-                "; --loss mse, mae and huber are of numbers, in a csv, libsvm or npy file");
+                "; --loss mse, mae and huber are of numbers, in a csv, libsvm, npy or hdf5 file");
   if (request.labels == LabelKind::binary && !read.train.multi_label())
     throw Error(
         "dataset " + choice.name + " has " + (read.train.classes() > 0 ? "one class a sample" : "no labels") +

@@ -33,8 +33,12 @@ class Samples {
 /// may be missing. Throws Error if there is no such file, it lacks a column of the model, or the label.
 std::unique_ptr<Samples> open_samples(const Predictor& predictor, const std::string& path, bool labelled);
 
-/// The parts of open_samples(): text tables, whose columns are found by name; and files of the other data sets.
+/// Lines of notes(): rows left out for a gap, cells filled in, rows left out for their label.
+std::vector<std::string> gap_notes(std::uint64_t dropped, std::uint64_t filled, std::uint64_t unlabelled);
+
+/// The parts of open_samples(): text tables, whose columns are found by name; arrays; and files of the other data sets.
 std::unique_ptr<Samples> open_table(const Predictor& predictor, const std::string& path, bool labelled);
+std::unique_ptr<Samples> open_arrays(const Predictor& predictor, const std::string& path, bool labelled);
 std::unique_ptr<Samples> open_stored(const Predictor& predictor, const std::string& path, bool labelled);
 
 }  // namespace ecl

@@ -76,22 +76,6 @@ std::unique_ptr<Samples> open_libsvm(const Predictor& predictor, const std::stri
   return std::make_unique<StoredSamples>(std::move(data));
 }
 
-/// A folder of arrays, or one of features alone.
-std::unique_ptr<Samples> open_npy(const Predictor& predictor, const std::string& path, bool labelled) {
-  std::error_code ignored;
-  const bool folder = std::filesystem::is_directory(path, ignored);
-  MappedRows rows = map_rows(folder ? path + "/features.npy" : path);
-  if (rows.features != predictor.features()) other_features(path, rows.features, predictor);
-  if (!labelled) {
-    std::vector<std::int32_t> none(rows.size(), 0);
-    return std::make_unique<StoredSamples>(Dataset(1, std::move(rows), std::move(none)));
-  }
-  if (!folder) throw Error("'" + path + "' holds features alone; name the folder that has labels.npy too");
-  Dataset data = read_labelled(predictor, path);
-  number_classes(predictor, data, path);
-  return std::make_unique<StoredSamples>(std::move(data));
-}
-
 /// The test files of a folder of pictures; or a file of pictures alone, in IDX format.
 std::unique_ptr<Samples> open_pictures(const Predictor& predictor, const std::string& path, bool labelled) {
   std::error_code ignored;
@@ -118,7 +102,6 @@ std::unique_ptr<Samples> open_pictures(const Predictor& predictor, const std::st
 std::unique_ptr<Samples> open_stored(const Predictor& predictor, const std::string& path, bool labelled) {
   const std::string dataset = Choice::parse(predictor.trained().dataset).name;
   if (dataset == "libsvm") return open_libsvm(predictor, path, labelled);
-  if (dataset == "npy") return open_npy(predictor, path, labelled);
   if (dataset == "mnist" || dataset == "fashion-mnist" || dataset == "cifar10")
     return open_pictures(predictor, path, labelled);
   throw Error("data set " + dataset +

@@ -65,16 +65,11 @@ class TableSamples final : public Samples {
   }
 
   std::vector<std::string> notes() const override {
-    std::vector<std::string> lines;
-    const auto add = [&](std::uint64_t count, const char* one, const char* many, const std::string& what) {
-      if (count > 0) lines.push_back(std::to_string(count) + (count == 1 ? one : many) + what);
-    };
-    add(gaps_, " row", " rows", " with missing cells: left out, as in training (missing=drop)");
-    add(filled_, " missing cell was", " missing cells were", " filled with the training rows' mean");
-    add(unlabelled_, " row", " rows", " without a label: left out");
+    std::vector<std::string> lines = gap_notes(gaps_, filled_, unlabelled_);
     for (const Place& place : places_)
-      add(place.unknown, " cell", " cells",
-          " of column " + ecl::quoted(place.column.name) + " with a value that no training row had: taken for none");
+      if (place.unknown > 0)
+        lines.push_back(std::to_string(place.unknown) + (place.unknown == 1 ? " cell" : " cells") + " of column " +
+                        ecl::quoted(place.column.name) + " with a value that no training row had: taken for none");
     return lines;
   }
 

@@ -103,7 +103,7 @@ TrainTest RunData::read_site(const Spec& spec, NodeId nodes, NodeId i) const {
   request.site = i;
   request.labels = spec.label_kind();
   try {
-    TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
+    TrainTest data = read_dataset(Choice::parse(site_path(spec.dataset, i, host_name())), request);
     if (!own_tests_ && i != first_) data.test = data.test.subset({});  // there is one test set, and it is here already
     return data;
   } catch (const Error& error) {

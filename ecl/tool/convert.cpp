@@ -1,9 +1,12 @@
 #include "ecl/tool/convert.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "ecl/base/files.hpp"
 #include "ecl/base/npy.hpp"
@@ -46,6 +49,24 @@ void write_beside(const std::string& folder, const TrainTest& data) {
     write_numbers(folder + "/labels.npy", "<f4", table.targets());
 }
 
+/// What was written, and how it is used.
+void report(const TrainTest& table, const std::string& out) {
+  const auto [dropped, kept] = table.gaps;
+  if (dropped > 0)
+    std::printf("%llu rows with missing cells were left out\n", static_cast<unsigned long long>(dropped));
+  if (kept > 0)
+    std::printf("%llu missing cells are written as NaN, which training fills in\n",
+                static_cast<unsigned long long>(kept));
+  const Dataset& rows = table.train;
+  const char* way = rows.schema.missing == Missing::mean ? ":missing=mean" : ":missing=indicator";
+  std::printf("%s: %zu rows of %d features, ", out.c_str(), rows.size(), rows.features());
+  if (rows.targets().empty())
+    std::printf("%zu classes", rows.schema.classes.size());
+  else
+    std::printf("labels that are numbers");
+  std::printf("; train with --dataset npy%s --data %s\n", kept > 0 ? way : "", out.c_str());
+}
+
 /// Makes the folder, which no other process has made.
 void make_new_folder(const std::string& out) {
   const std::string parent = fs::path(out).parent_path().string();
@@ -62,8 +83,8 @@ void convert_command(const std::vector<std::string>& arguments) {
   std::string dataset = "csv", data, out;
   po::options_description options("Options");
   options.add_options()("dataset", po::value(&dataset)->default_value(dataset),
-                        "csv or libsvm, with label=, group= as for ecl train")("data", po::value(&data), "the file")(
-      "out", po::value(&out), "new folder for the arrays")("help", "this text");
+                        "csv, libsvm, hdf5 or npy, with label=, group= ... as for ecl train")(
+      "data", po::value(&data), "the file")("out", po::value(&out), "new folder for the arrays")("help", "this text");
   po::variables_map values;
   parse_arguments(arguments, options, {}, "ecl convert", values);
   if (values.count("help")) {
@@ -76,16 +97,16 @@ void convert_command(const std::vector<std::string>& arguments) {
   if (data.empty() || out.empty()) throw Error("ecl convert needs --data FILE and --out DIR (see ecl convert --help)");
   const Choice choice = Choice::parse(dataset);
   datasets().find(choice.name);
-  if (choice.name != "csv" && choice.name != "libsvm")
-    throw Error("ecl convert reads tables, csv or libsvm, and dataset " + choice.name + " is none");
+  constexpr std::string_view kTables[] = {"csv", "libsvm", "hdf5", "npy"};
+  if (std::find(std::begin(kTables), std::end(kTables), choice.name) == std::end(kTables))
+    throw Error("ecl convert reads tables, csv, libsvm, hdf5 or npy, and dataset " + choice.name + " is none");
   make_new_folder(out);
   DatasetRequest request{data, 1, 1};
   request.store = out;
   try {
     const TrainTest table = read_dataset(choice, request);
     write_beside(out, table);
-    std::printf("%s: %zu rows of %d features, %zu classes; train with --dataset npy --data %s\n", out.c_str(),
-                table.train.size(), table.train.features(), table.train.schema.classes.size(), out.c_str());
+    report(table, out);
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(out, ignored);

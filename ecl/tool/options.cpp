@@ -37,8 +37,8 @@ Group data_options(Spec& spec) {
   Group group("Data");
   group.add_options()
     ("dataset", field(spec.dataset),
-     "digits, fashion-mnist, mnist, cifar10, csv, libsvm, npy, synthetic, quadratic; NAME:key=value,...; a value with "
-     "a comma, colon or equals sign in \"quotes\"")
+     "digits, fashion-mnist, mnist, cifar10, csv, libsvm, npy, hdf5, synthetic, quadratic; NAME:key=value,...; a value "
+     "with a comma, colon or equals sign in \"quotes\"")
     ("data", field(spec.data),
      "file or directory that the data set is read from; with {node} (or {host}) in it each node reads only its own: "
      "'visits-{node}.csv'")

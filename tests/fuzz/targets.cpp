@@ -140,6 +140,16 @@ void read_libsvm(Input input) {
   use(load_dataset({"libsvm", ""}, {path, 4, 1}));
 }
 
+/// Parameters `%%` labels.npy `%%` features.npy: the arrays as they are, no byte more.
+void read_npy_folder(Input input) {
+  const auto [arguments, arrays] = halves(input);
+  const auto [labels, features] = halves({reinterpret_cast<const std::uint8_t*>(arrays.data()), arrays.size()});
+  file_of(labels, "labels.npy");
+  const std::string path = file_of(features, "features.npy");
+  const Choice choice{"npy", arguments.substr(0, arguments.find('\n'))};
+  use(load_dataset(choice, {std::filesystem::path(path).parent_path().string(), 4, 1}));
+}
+
 void read_safetensors_file(Input input) { read_safetensors(file_of(text_of(input))); }
 
 /// model.json `%%` model.safetensors.
@@ -290,6 +300,7 @@ const std::vector<Target>& targets() {
       {"cifar10", read_cifar10},
       {"csv", read_csv},
       {"libsvm", read_libsvm},
+      {"npy", read_npy_folder},
       {"safetensors", read_safetensors_file},
       {"model", read_model_folder},
       {"rows", read_rows},

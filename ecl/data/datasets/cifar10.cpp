@@ -7,6 +7,7 @@
 #include "ecl/base/check.hpp"
 #include "ecl/base/gzip.hpp"
 #include "ecl/contracts/dataset.hpp"
+#include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
 namespace {
@@ -95,7 +96,8 @@ std::vector<std::int32_t> load_labels(const DatasetRequest& request, const fs::p
 
 }  // namespace
 
-TrainTest make_cifar10(const DatasetRequest& request, Params&) {
+TrainTest make_cifar10(const DatasetRequest& request, Params& params) {
+  const std::string groups = read_groups_path(params);
   const fs::path directory = find_files(request.data);
   const fs::path tested = request.test.empty() ? directory : find_files(request.test);
   const std::vector<std::string> batches = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
@@ -103,10 +105,12 @@ TrainTest make_cifar10(const DatasetRequest& request, Params&) {
   const std::vector<std::string> test_batch = {"test_batch.bin"};
   const std::vector<std::int32_t> labels = load_labels(request, directory, batches),
                                   test_labels = load_labels(request, tested, test_batch);
-  std::vector<std::int32_t> rows =
-      request.deal ? request.deal(Dataset(0, kClasses, std::vector<float>(), labels)) : all_rows(labels.size());
+  Dataset all(0, kClasses, std::vector<float>(), labels);
+  name_groups(groups, directory.string(), request, all);
+  std::vector<std::int32_t> rows = request.deal ? request.deal(all) : all_rows(labels.size());
   TrainTest data{load_rows(request, directory, batches, labels, rows),
                  load_rows(request, tested, test_batch, test_labels, all_rows(test_labels.size())), request.data};
+  data.train.columns = all.subset(rows).columns;
   data.train_samples = labels.size();
   data.dealt = static_cast<bool>(request.deal);
   if (data.dealt) data.train.number_samples(std::move(rows));

@@ -3,10 +3,10 @@
 
 namespace ecl {
 
-TrainTest make_fashion_mnist(const DatasetRequest& request, Params&) {
+TrainTest make_fashion_mnist(const DatasetRequest& request, Params& params) {
   const std::string directory = request.data.empty() ? "/usr/share/datasets/fashion-mnist" : request.data;
   return load_idx_directory(
-      directory, request,
+      directory, request, params,
       {.mean = 0.2860f,
        .deviation = 0.3530f,
        .classes = 10,

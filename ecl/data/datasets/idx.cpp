@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ecl/base/check.hpp"
+#include "ecl/data/datasets/table.hpp"
 
 namespace ecl {
 namespace {
@@ -71,28 +72,26 @@ struct Half {
   std::size_t samples;  ///< of the files
 };
 
-/// `dealt`: only the rows that request.deal keeps.
+/// `train`: only the rows that request.deal keeps. `groups`: the file that names theirs, if any.
 Half load_half(const std::string& directory, const std::string& half, const IdxDataset& set,
-               const DatasetRequest& request, bool dealt) {
+               const DatasetRequest& request, bool train, const std::string& groups) {
   if (std::error_code ignored; !std::filesystem::is_directory(directory, ignored))
     throw Error("there is no directory '" + directory + "'; " + set.advice);
   const std::string images_path = find_idx(directory, half + "-images-idx3-ubyte", set.advice);
   const std::string labels_path = find_idx(directory, half + "-labels-idx1-ubyte", set.advice);
-  std::vector<std::int32_t> labels = parse_idx_labels(read_file(labels_path, set.advice), set.classes, labels_path);
+  Dataset labels(0, set.classes, std::vector<float>(),
+                 parse_idx_labels(read_file(labels_path, set.advice), set.classes, labels_path));
   const std::size_t samples = labels.size();
+  name_groups(groups, labels_path, request, labels);
   std::vector<std::int32_t> kept;
-  dealt = dealt && request.deal;
-  if (dealt) {
-    kept = request.deal(Dataset(0, set.classes, std::vector<float>(), labels));
-    std::vector<std::int32_t> own;
-    for (const std::int32_t row : kept) own.push_back(labels[row]);
-    labels = std::move(own);
-  }
+  const bool dealt = train && request.deal;
+  if (dealt) kept = request.deal(labels), labels = labels.subset(kept);
   IdxImages images = read_idx_images(*request.open(images_path, set.advice), images_path, kept, samples);
   if (images.count != samples)
     fail(labels_path, "it has " + std::to_string(samples) + " labels for " + std::to_string(images.count) + " images");
   Dataset data(images.height * images.width, set.classes, std::move(images.pixels), {{set.mean, set.deviation}},
-               std::move(labels));
+               labels.labels());
+  data.columns = labels.columns;
   data.image = {1, images.height, images.width};
   if (dealt) data.number_samples(std::move(kept));
   return {std::move(data), samples};
@@ -155,10 +154,12 @@ std::vector<std::int32_t> parse_idx_labels(const Bytes& content, int classes, co
   return labels;
 }
 
-TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, const IdxDataset& set) {
+TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, Params& params,
+                             const IdxDataset& set) {
+  const std::string groups = read_groups_path(params);
   const std::string& tested = request.test.empty() ? directory : request.test;
-  Half train = load_half(directory, "train", set, request, true);
-  TrainTest loaded{std::move(train.data), load_half(tested, "t10k", set, request, false).data};
+  Half train = load_half(directory, "train", set, request, true, groups);
+  TrainTest loaded{std::move(train.data), load_half(tested, "t10k", set, request, false, "").data};
   if (loaded.train.features() != loaded.test.features())
     fail(tested, "its training images have " + std::to_string(loaded.train.features()) +
                      " pixels and its test images " + std::to_string(loaded.test.features()));

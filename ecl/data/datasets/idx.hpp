@@ -37,7 +37,9 @@ struct IdxDataset {
 };
 
 /// Loads train-images-idx3-ubyte and train-labels-idx1-ubyte, each plain or with ".gz", from `directory`, and
-/// t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte from `request.test`, or from the same. Throws Error.
-TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, const IdxDataset& set);
+/// t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte from `request.test`, or from the same; with the parameter `groups`
+/// the groups of the training images. Throws Error.
+TrainTest load_idx_directory(const std::string& directory, const DatasetRequest& request, Params& params,
+                             const IdxDataset& set);
 
 }  // namespace ecl

@@ -37,6 +37,8 @@ class LibsvmFile {
     if (index_.labels.empty()) throw Error("'" + path_ + "' is empty", Exit::io);
   }
 
+  void name_groups(const std::string& path) { add_groups(path, path_, request_, index_); }
+
   const TableIndex& index() const { return index_; }
   std::size_t rows() const { return index_.labels.size(); }
   std::int64_t features() const { return features_; }
@@ -47,7 +49,7 @@ class LibsvmFile {
   Dataset read(const std::vector<std::int32_t>& wanted, std::int64_t features, bool sparse,
                const std::string& folder = "") const {
     Rows rows = sparse ? Rows(read_sparse(wanted, features)) : read_dense(wanted, features, folder);
-    return make_half(index_, wanted, std::move(rows), "");
+    return make_half(index_, wanted, std::move(rows), kGroup);
   }
 
  private:
@@ -167,7 +169,8 @@ std::string find_test(const std::string& path) {
 TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::int64_t base = params.integer("base", 1, 0, 1, "index of the first feature, at all sites");
   const LabelKind kind = read_label_kind(params, request);
-  const TestDraw draw = read_test_draw(params, request, false);
+  const std::string groups = read_groups_path(params);
+  const TestDraw draw = read_test_draw(params, request, !groups.empty());
   TrainTest data;
   const bool scaling_wanted = params.given("standardise");
   read_scaling(params, request, data);
@@ -177,7 +180,8 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::string test_path = request.test.empty() ? find_test(path) : request.test;
   require_regular(test_path);
 
-  const LibsvmFile file(path, request, base, kind);
+  LibsvmFile file(path, request, base, kind);
+  file.name_groups(groups);
   if (kind == LabelKind::any) refuse_quantities(file.index(), path);
   std::optional<LibsvmFile> tested;
   if (!test_path.empty()) tested.emplace(test_path, request, base, kind);
@@ -193,12 +197,14 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
     split.train = all_rows(file.rows());
   else
     split = draw_test(file.index(), draw, request, path);
-  TablePlan plan = plan_rows(file.index(), std::move(split), request, "");
+  TablePlan plan = plan_rows(file.index(), std::move(split), request, kGroup);
   data.train = file.read(plan.train, features, sparse, request.store);
   data.test =
       tested ? tested->read(all_rows(tested->rows()), features, sparse) : file.read(plan.test, features, sparse);
   data.any_features = true;
   data.train_samples = plan.train_samples;
+  data.groups_to_test = plan.groups_to_test;
+  if (!request.store.empty()) data.groups = tabulate(file.index().group_names.all()).names;
   data.dealt = static_cast<bool>(request.deal);
   if (data.dealt) data.train.number_samples(std::move(plan.kept));
   return data;

@@ -12,7 +12,6 @@
 #include "ecl/base/memory.hpp"
 #include "ecl/base/npy.hpp"
 #include "ecl/base/random.hpp"
-#include "ecl/base/text_lines.hpp"
 #include "ecl/base/text_table.hpp"
 
 namespace ecl {
@@ -212,13 +211,47 @@ void refuse_quantities(const TableIndex& index, const std::string& path) {
       "say label-kind=class if they are classes");
 }
 
+std::string read_groups_path(Params& params) {
+  return params.text(
+      "groups", "",
+      "text file with the name of each row's group, one a line: for by-column:group; {node} in it is each "
+      "site's");
+}
+
+void add_groups(const std::string& path, const std::string& table, const DatasetRequest& request, TableIndex& index) {
+  if (path.empty()) return;
+  TextLines lines(path, request.open(path, "groups= names a text file with the name of each row's group, one a line"));
+  while (lines.next()) {
+    std::string_view rest = lines.line();
+    const std::size_t first = std::min(rest.find_first_not_of(" \t"), rest.size());
+    const std::string_view name = rest.substr(first, rest.find_last_not_of(" \t\r") + 1 - first);
+    if (is_missing(name)) lines.fail(name, "the group is missing");
+    lines.require_utf8(name);
+    index.groups.push_back(index.group_names.add(name));
+  }
+  if (index.groups.size() != index.labels.size())
+    throw Error("'" + path + "' names the groups of " + std::to_string(index.groups.size()) +
+                    " rows, a line each, and '" + table + "' has " + std::to_string(index.labels.size()) +
+                    "; both need the same, in the same order",
+                Exit::io);
+}
+
+void name_groups(const std::string& path, const std::string& table, const DatasetRequest& request, Dataset& labels) {
+  if (path.empty()) return;
+  TableIndex index;
+  index.labels = labels.labels();
+  add_groups(path, table, request, index);
+  labels.columns[kGroup] = groups_of(index, all_rows(labels.size()));
+}
+
 TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grouped) {
   const std::string by = params.text("test-by", "",
                                      "group: whole groups for the test; row: any rows. Default: group "
                                      "where there is one");
   if (!by.empty() && by != "group" && by != "row")
     throw Error("dataset parameter test-by is '" + by + "'; it is group or row");
-  if (by == "group" && !grouped) throw Error("test-by=group needs a group column: add group=COLUMN");
+  if (by == "group" && !grouped)
+    throw Error("test-by=group needs a group column: add group=COLUMN, or a file of groups, groups=FILE");
   const bool given = params.given("test");
   if (!request.store.empty() && (given || params.given("test-by")))
     throw Error("which rows are for the test is said when a model is trained: --dataset npy:test=...");
@@ -254,6 +287,10 @@ RowSplit draw_test(const TableIndex& index, const TestDraw& test, const DatasetR
   return split;
 }
 
+std::vector<std::int32_t> groups_of(const TableIndex& index, const std::vector<std::int32_t>& rows) {
+  return numbered(index.groups, rows, tabulate(index.group_names.all()).numbers);
+}
+
 TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetRequest& request,
                     const std::string& group_column) {
   TablePlan plan{.train = std::move(split.train),
@@ -268,8 +305,7 @@ TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetReques
                  index.sets ? std::vector<std::int32_t>(plan.train.size(), 0)
                             : numbered(index.labels, plan.train, classes.numbers));
   add_targets(labels, index, plan.train, classes.numbers);
-  if (!index.groups.empty())
-    labels.columns[group_column] = numbered(index.groups, plan.train, tabulate(index.group_names.all()).numbers);
+  if (!index.groups.empty()) labels.columns[group_column] = groups_of(index, plan.train);
   plan.kept = request.deal(labels);
   std::vector<std::int32_t> rows;
   rows.reserve(plan.kept.size());
@@ -287,8 +323,7 @@ Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows
   add_targets(half, index, rows, ranks);
   half.schema.classes = names;
   std::sort(half.schema.classes.begin(), half.schema.classes.end());
-  if (!index.groups.empty())
-    half.columns[group_column] = numbered(index.groups, rows, tabulate(index.group_names.all()).numbers);
+  if (!index.groups.empty()) half.columns[group_column] = groups_of(index, rows);
   return half;
 }
 

@@ -90,6 +90,17 @@ LabelKind read_label_kind(Params& params, const DatasetRequest& request);
 /// of them alike.
 void refuse_quantities(const TableIndex& index, const std::string& path);
 
+/// What the groups are called, as in by-column:group, where no column of the file has a name for them.
+inline constexpr const char* kGroup = "group";
+/// Reads the parameter `groups`: a text file that names the group of each row, one a line, in their order; empty: none.
+std::string read_groups_path(Params& params);
+/// Adds that file's groups, if there is one, to the index of the rows of `table`. Throws Error where they are not as
+/// many as its labels.
+void add_groups(const std::string& path, const std::string& table, const DatasetRequest& request, TableIndex& index);
+
+/// The same for samples of which only the labels are there, as a column of them.
+void name_groups(const std::string& path, const std::string& table, const DatasetRequest& request, Dataset& labels);
+
 /// How the test rows are drawn, as `test` and `test-by` of a data set say.
 struct TestDraw {
   double fraction = 0.2;
@@ -146,6 +157,10 @@ class RowStore {
 
 /// The rows of a folder's features.npy. Throws Error.
 MappedRows map_rows(const std::string& path);
+
+/// The group of each of the rows, by number, as Dataset::columns has it. Groups are numbered in the order of their
+/// names.
+std::vector<std::int32_t> groups_of(const TableIndex& index, const std::vector<std::int32_t>& rows);
 
 /// A half of the table as a Dataset: the index's rows `rows`, `stored` as they are. Classes, or labels, are numbered by
 /// all their spellings, in the order of the text.

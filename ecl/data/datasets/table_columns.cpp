@@ -9,18 +9,6 @@ namespace {
 
 constexpr const char *kLast = "last", *kNone = "none";  // unless columns have these names
 
-Missing read_missing(Params& params) {
-  const std::string text = params.text("missing", "refuse",
-                                       "rows with missing cells: refuse; drop: leave them out; mean: fill in the "
-                                       "feature's mean; indicator: the same, and a feature that says where");
-  for (const auto& [name, value] : {std::pair{"refuse", Missing::refuse},
-                                    {"drop", Missing::drop},
-                                    {"mean", Missing::mean},
-                                    {"indicator", Missing::indicator}})
-    if (text == name) return value;
-  throw Error("dataset parameter missing is '" + text + "'; it is refuse, drop, mean or indicator");
-}
-
 [[noreturn]] void no_column(const std::string& wanted, const TextTable& table) {
   const auto& known = table.header();
   throw Error("dataset csv: '" + table.lines().path() + "' has no column '" + wanted + "'" + suggestion(wanted, known) +
@@ -104,6 +92,18 @@ void add_feature(TableColumns& found, std::size_t at, bool categorical, const Co
 
 }  // namespace
 
+Missing read_missing(Params& params) {
+  const std::string text = params.text("missing", "refuse",
+                                       "rows with missing cells: refuse; drop: leave them out; mean: fill in the "
+                                       "feature's mean; indicator: the same, and a feature that says where");
+  for (const auto& [name, value] : {std::pair{"refuse", Missing::refuse},
+                                    {"drop", Missing::drop},
+                                    {"mean", Missing::mean},
+                                    {"indicator", Missing::indicator}})
+    if (text == name) return value;
+  throw Error("dataset parameter missing is '" + text + "'; it is refuse, drop, mean or indicator");
+}
+
 bool ColumnWishes::grouped() const { return group != kNone; }
 
 std::vector<std::string> ColumnWishes::label_columns() const {
@@ -143,8 +143,6 @@ ColumnWishes read_column_wishes(Params& params, const DatasetRequest& request) {
   if (wishes.numbers_only && categorical != kNone)
     throw Error("ecl convert writes numbers, and categorical=" + categorical +
                 " makes features of text; train from the table itself, or leave such columns out with ignore=");
-  if (wishes.numbers_only && wishes.missing != Missing::refuse && wishes.missing != Missing::drop)
-    throw Error("ecl convert writes the rows as they are and fills in none; missing=drop leaves out those with gaps");
   return wishes;
 }
 

@@ -20,7 +20,7 @@ struct ColumnWishes {
   bool text_is_categorical = false;  ///< categorical=auto
   Missing missing = Missing::refuse;
   LabelKind labels = LabelKind::any;
-  bool numbers_only = false;  ///< a file of numbers is made of it: neither levels nor gaps can be kept
+  bool numbers_only = false;  ///< a file of numbers is made of it: no levels can be kept
 
   bool grouped() const;
   /// The label's column; of labels that are 0 or 1 all.
@@ -28,6 +28,8 @@ struct ColumnWishes {
   /// The columns that are named.
   std::vector<std::string> named() const;
 };
+/// Reads the parameter `missing`. Throws Error.
+Missing read_missing(Params& params);
 /// Throws Error for wishes that exclude each other.
 ColumnWishes read_column_wishes(Params& params, const DatasetRequest& request);
 
