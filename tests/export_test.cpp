@@ -123,6 +123,39 @@ TEST_F(Export, NumbersInTheLabelsOwnUnit) {
     EXPECT_NEAR(told["predictions"][n - 1].get<double>(), std::stod(split(rows[n], ',')[1]), 5e-3) << "row " << n;
 }
 
+TEST_F(Export, LabelsAreDecidedInTheGraph) {
+  std::string rows = "x,warm,y,dear\n";
+  for (int n = 0; n < 120; ++n) {
+    const double x = noise(), y = noise();
+    rows += number(x) + (x > 0 ? ",1," : ",0,") + number(y) + (y > x ? ",1\n" : ",0\n");
+  }
+  write_file(scratch_ / "rows.csv", rows);
+  for (const std::string label : {"warm|dear", "warm"}) {
+    const std::string directory = trained(
+        "--model mlp:5 --loss logistic --dataset csv:label=" + label + " --data " + path("rows.csv"), "run-" + label);
+    const std::string onnx = directory + "/model/model.onnx", out = exported(directory + " --format onnx").out;
+    EXPECT_NE(out.find("gives 'labels', int64 [N, " + std::to_string(split(label, '|').size()) + "]"),
+              std::string::npos);
+    const Json told = told_by("apply_onnx.py", onnx + " " + path("rows.csv"));
+    EXPECT_EQ(operators(told), (Texts{"Sub", "Div", "Gemm", "Relu", "Gemm", "Sigmoid", "Greater", "Cast"}));
+    EXPECT_NE(told["text"].get<std::string>().find("= warm\n"), std::string::npos) << told["text"];
+    const Texts predictions = lines_of(predicted(directory, "rows.csv"));
+    const std::size_t labels = split(label, '|').size();
+    ASSERT_EQ(told["labels"].size() + 1, predictions.size());
+    for (std::size_t n = 1; n < predictions.size(); ++n) {
+      const Texts cells = split(predictions[n], ',');
+      for (std::size_t k = 0; k < labels; ++k) {
+        EXPECT_EQ(std::to_string(told["labels"][n - 1][k].get<int>()), cells[1 + k]) << "row " << n;
+        EXPECT_NEAR(told["probabilities"][n - 1][k].get<double>(), std::stod(cells[1 + labels + k]), 1e-5);
+      }
+    }
+    exported(directory + " --format npz --out " + path(label + ".npz"));
+    const Json arrays = told_by("apply_onnx.py", path(label + ".npz") + " " + directory + "/model/model.safetensors");
+    EXPECT_EQ(arrays["same"], true);
+    EXPECT_EQ(arrays["about"]["loss"], "logistic");
+  }
+}
+
 TEST_F(Export, SparseRows) {
   write_sparse_rows("rows.svm");
   const Json told = compared(trained("--dataset libsvm --data " + path("rows.svm")), "rows.svm");

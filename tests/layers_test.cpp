@@ -136,6 +136,41 @@ TEST(Losses, OfNumbersHaveTheGradientsOfFiniteDifferences) {
   }
 }
 
+TEST(Losses, OfLabelsHaveTheGradientsOfFiniteDifferences) {
+  const std::vector<std::int32_t> none(4, 0);
+  const std::vector<float> present = {1, 0, 0, 1, 1, 1, 0, 0}, weights = {1, 0.5f, 3, 0};
+  for (const std::vector<float>& of_labels : {std::vector<float>(), {3, 0.25f}}) {
+    Objective<double> objective("mlp", {Linear{"fc1", 5}, Relu{}, Linear{"fc2", 2}}, {1, 1, 3}, Loss::logistic,
+                                of_labels);
+    const auto w = parameters<double>(objective.slices());
+    const auto x = noise<double>(w.size(), 4 * 3);
+    EXPECT_LT(gradient_error(objective, w, x, {none, present}, 100), 1e-7);
+    EXPECT_LT(gradient_error(objective, w, x, {none, present, weights}, 100), 1e-7);
+  }
+}
+
+TEST(Losses, OfLabelsAreTorchs) {
+  const std::vector<std::int32_t> none(2, 0);
+  const std::vector<float> present = {1, 0, 0, 1};
+  const std::vector<double> w = {1, -1, 0, 0.5}, x = {2, -300};  // logits 2 and -1.5, -300 and 300.5
+  const double first = std::log1p(std::exp(-2.0)) + std::log1p(std::exp(-1.5));
+  Objective<double> plain("linear", {Linear{"linear", 2}}, {1, 1, 1}, Loss::logistic),
+      positive("linear", {Linear{"linear", 2}}, {1, 1, 1}, Loss::logistic, {7, 1});
+  std::vector<double> dw(4);
+  EXPECT_NEAR(plain.gradient(w.data(), x.data(), {none, present}, dw.data()), first / 2, 1e-12)
+      << "torch.nn.BCEWithLogitsLoss(reduction='none')(...).sum(1).mean(); no large logit overflows";
+  EXPECT_NEAR(dw[0], (1 / (1 + std::exp(-2.0)) - 1) * 2 / 2, 1e-12);
+  EXPECT_NEAR(positive.gradient(w.data(), x.data(), {none, present}, dw.data()),
+              (first + 6 * std::log1p(std::exp(-2.0))) / 2, 1e-12)
+      << "pos_weight = [7, 1]";
+  const auto score = plain.evaluate(w.data(), x.data(), {none, present});
+  EXPECT_DOUBLE_EQ(score.hits, 2);
+  const std::vector<float> others = {0, 0, 0, 1};
+  EXPECT_DOUBLE_EQ(plain.evaluate(w.data(), x.data(), {none, others}).hits, 1.5) << "of four labels three";
+  const std::vector<double> wrong = {1000, -1000, 0, 0};
+  EXPECT_DOUBLE_EQ(plain.evaluate(wrong.data(), x.data(), {{none.data(), 1}, {others.data(), 2}}).loss, 2000);
+}
+
 TEST(Losses, OfClassesAreWeighted) {
   const Architecture layers = {Linear{"linear", 3}};
   Objective<double> plain("softmax", layers, {1, 1, 4}),
@@ -190,10 +225,10 @@ TEST_P(Layers, InFloatTheyAreTheSameFunction) { expect_the_same(GetParam().layer
 
 INSTANTIATE_TEST_SUITE_P(All, Layers, testing::ValuesIn(cases()), [](const auto& test) { return test.param.name; });
 
-std::unique_ptr<Model> make(const std::string& choice, const ImageShape& image) {
+std::unique_ptr<Model> make(const std::string& choice, const ImageShape& image, Loss loss = Loss::cross_entropy) {
   const Choice chosen = Choice::parse(choice);
   Params params = models().params(chosen);
-  auto model = models().find(chosen.name).make({image.channels * image.height * image.width, 10, image}, params);
+  auto model = models().find(chosen.name).make({image.channels * image.height * image.width, 10, image, loss}, params);
   params.finish();
   return model;
 }
@@ -210,6 +245,28 @@ TEST(Models, GradientsMatchFiniteDifferencesInDouble) {
     EXPECT_LT(gradient_error(objective, w, x, {labels_of(0, 3, 10)}, 40), 1e-6) << name;
     expect_the_same(network.architecture(), in, 5, 10);
   }
+}
+
+TEST(Models, LearnLabelsThatAreThereOrNot) {
+  for (const std::string name : {"linear", "mlp:12,9", "cnn", "resnet:8"}) {
+    const auto model = make(name, {1, 16, 16}, Loss::logistic);
+    const Shape in{16, 16, 1};
+    Objective<double> objective(name, dynamic_cast<const Network&>(*model).architecture(), in, Loss::logistic);
+    const auto w = parameters<double>(objective.slices());
+    const auto x = noise<double>(w.size(), 3 * in.size());
+    const std::vector<std::int32_t> none(3, 0);
+    std::vector<float> present;
+    for (int at = 0; at < 30; ++at) present.push_back(static_cast<float>(at % 7 < 3));
+    EXPECT_LT(gradient_error(objective, w, x, {none, present}, 40), 1e-6) << name;
+    const std::vector<float> wf(w.begin(), w.end());
+    std::vector<float> dw(w.size());
+    std::vector<double> dwd(w.size());
+    const Batch batch{{x.begin(), x.end()}, none, {}, present};
+    EXPECT_NEAR(model->gradient(wf, batch, dw), objective.gradient(w.data(), x.data(), {none, present}, dwd.data()),
+                1e-4)
+        << name;
+  }
+  EXPECT_THROW(make("softmax", {1, 16, 16}, Loss::logistic), Error);
 }
 
 TEST(Models, HaveTheNamesAndShapesOfTorchsLayers) {

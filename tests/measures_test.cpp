@@ -53,6 +53,31 @@ TEST(Measures, OfPartsAddUp) {
   EXPECT_NEAR(first.log_loss(), whole.log_loss(), 1e-12);
 }
 
+TEST(Measures, OfLabelsAreThoseOfEachAndOfAllTogether) {
+  LabelMeasures measures(3);  // the third is nobody's, and never predicted
+  const float high = std::log(3.0f), rows[][3] = {{high, -high, -high}, {high, high, -high}, {-high, -high, -high}};
+  const float present[][3] = {{1, 0, 0}, {1, 0, 0}, {1, 1, 0}};
+  const double weights[] = {1, 2, 1};
+  for (int n = 0; n < 3; ++n) measures.add(rows[n], present[n], weights[n]);
+  EXPECT_EQ(measures.samples(), 3u);
+  EXPECT_DOUBLE_EQ(measures.accuracy(), 100 * (3.0 / 4 + 1.0 / 4 + 1) / 3);
+  EXPECT_DOUBLE_EQ(measures.subset_accuracy(), 100 * 1.0 / 4);
+  EXPECT_DOUBLE_EQ(measures.macro_f1(), (2 * 3.0 / (4 + 3) + 0) / 2) << "2 hits / (samples + predictions)";
+  EXPECT_NEAR(measures.log_loss(),
+              (1 * 3 * std::log(4.0 / 3) + 2 * (2 * std::log(4.0 / 3) + std::log(4.0)) +
+               1 * (2 * std::log(4.0) + std::log(4.0 / 3))) /
+                  4,
+              1e-6);
+  EXPECT_DOUBLE_EQ(measures.baseline_accuracy(), 100 * (1 + 3.0 / 4 + 1) / 3);
+  EXPECT_NEAR(measures.baseline_log_loss(), -(0.25 * std::log(0.25) + 0.75 * std::log(0.75)), 1e-12);
+  EXPECT_NEAR(measures.auc()->value, (2.0 / 3 * 0 + 1.0 / 3 * 0.5), measures.auc()->error + 1e-9)
+      << "of the second label alone: the one with it ties with the first row, and is below the second";
+  LabelMeasures zero(1);
+  const float none = 0;
+  zero.add(&none, &none);
+  EXPECT_DOUBLE_EQ(zero.accuracy(), 100) << "a logit of 0 says no";
+}
+
 TEST(Measures, TravelAsBytes) {
   ClassifierMeasures classes(2);
   RegressionMeasures numbers({.mean = 3, .deviation = 2});
@@ -61,9 +86,16 @@ TEST(Measures, TravelAsBytes) {
     classes.add(logits, n % 3 == 0);
     numbers.add(static_cast<float>(n % 5), static_cast<float>(n % 7));
   }
-  for (const Measures& sent : {Measures(classes), Measures(numbers)}) {
-    Measures copy = sent,
-             taken = sent.classifier() ? Measures(ClassifierMeasures(2)) : Measures(RegressionMeasures({3, 2}));
+  LabelMeasures labels(2);
+  for (int n = 0; n < 50; ++n) {
+    const float logits[] = {static_cast<float>(n % 7 - 3), static_cast<float>(n % 5 - 2)},
+                present[] = {static_cast<float>(n % 2), static_cast<float>(n % 3 == 0)};
+    labels.add(logits, present, 0.1 * n);
+  }
+  for (const Measures& sent : {Measures(classes), Measures(numbers), Measures(labels)}) {
+    Measures copy = sent, taken = sent.classifier() ? Measures(ClassifierMeasures(2))
+                                  : sent.labels()   ? Measures(LabelMeasures(2))
+                                                    : Measures(RegressionMeasures({3, 2}));
     Archive out;
     out(copy);
     Archive in(out.bytes(), "test");

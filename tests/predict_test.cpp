@@ -82,6 +82,14 @@ TEST_F(Predict, RareClassesCountAsMuchWithWeights) {
   EXPECT_GT(balanced, 0.6);
   EXPECT_NEAR(recall(" --class-weights rare=10,usual=0.526316", "named"), balanced, 0.05)
       << "600 / (2 30), 600 / (2 570)";
+  std::string comma = read_file(scratch_ / "rows.csv");
+  for (std::size_t at = 0; (at = comma.find(",rare", at)) != std::string::npos; at += 9)
+    comma.replace(at, 5, ",\"ra,re\"");
+  write_file(scratch_ / "comma.csv", comma);
+  const auto weighted = [&](const std::string& weights, const std::string& file) {
+    return parameters_of(trained("--dataset csv --data " + path(file) + " --class-weights " + weights, weights));
+  };
+  EXPECT_EQ(weighted("ra,re=10,usual=2", "comma.csv"), weighted("rare=10,usual=2", "rows.csv")) << "a comma in a name";
   expect_error("simulate --quiet --class-weights seldom=3 --dataset csv --data " + path("rows.csv"),
                "no class is 'seldom'");
   expect_error("simulate --quiet --class-weights much --dataset csv --data " + path("rows.csv"),

@@ -1,6 +1,7 @@
 // The exact proximal steps, and PDMM and ADMM that rest on them.
 #include <gtest/gtest.h>
 #include <random>
+#include <tuple>
 
 #include "support/simulated.hpp"
 
@@ -23,11 +24,17 @@ double error_after(const Spec& spec) {
 }
 
 /// The optimality condition of every model that has a proximal step: its gradient at the solution is the pull less the
-/// curvature's. On a shard that is a part of the data, and weighted.
+/// curvature's. On a shard that is a part of the data, and weighted; of softmax also with weights of the samples.
 TEST(ProximalStep, SolvesTheLocalProblem) {
-  for (const auto& [name, dataset] :
-       {std::pair{"quadratic", "quadratic:samples=40,dimension=7"}, {"softmax", "synthetic:samples=300,features=6"}}) {
-    const Dataset data = load_dataset(Choice::parse(dataset), {"", 4, 3}).train;
+  const std::string synthetic = "synthetic:samples=300,features=6";
+  for (const auto& [name, dataset, weighted] :
+       {std::tuple{"quadratic", std::string("quadratic:samples=40,dimension=7"), false},
+        {"softmax", synthetic, false},
+        {"softmax", synthetic, true}}) {
+    Dataset data = load_dataset(Choice::parse(dataset), {"", 4, 3}).train;
+    std::vector<float> weights;
+    for (std::size_t row = 0; row < data.size(); ++row) weights.push_back(static_cast<float>(row % 4) / 2);
+    if (weighted) data.set_weights(weights);
     Params params = models().params(Choice::parse(name));
     const auto model = models().find(name).make({data.features(), data.classes()}, params);
     Shard shard{std::make_shared<const Dataset>(data), {}, 1.7};
@@ -38,6 +45,8 @@ TEST(ProximalStep, SolvesTheLocalProblem) {
     Batch batch{Floats(shard.rows.size() * data.features()), {}};
     data.gather(shard.rows, batch.features.data());
     for (const std::int32_t row : shard.rows) batch.labels.push_back(data.labels()[row]);
+    for (const std::int32_t row : shard.rows)
+      if (weighted) batch.weights.push_back(weights[row]);
     std::vector<float> pull(model->dim()), w(model->dim(), 0.5f), g(model->dim());
     Random random(1, Purpose::test);
     std::normal_distribution<double> normal;

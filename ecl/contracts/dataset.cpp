@@ -147,8 +147,8 @@ void Dataset::relabel(std::span<const std::int32_t> number_of, int classes) {
   if (multi_label_) {
     std::vector<float> present(size() * classes, 0.0f);
     for (std::size_t at = 0; at < targets_.size(); ++at)
-      if (const std::int32_t number = number_of[at % classes_]; number >= 0)
-        present[at / classes_ * classes + number] = targets_[at];
+      if (const std::int32_t number = number_of[at % classes_]; number >= 0 && targets_[at] > 0)
+        present[at / classes_ * classes + number] = 1;  // two spellings may be one label
     targets_ = std::move(present), classes_ = classes;
     return;
   }

@@ -126,8 +126,9 @@ void refuse_other_columns(const std::vector<Description>& all) {
       throw Error(site.named() + ": " + what + "; all sites need the same columns in the same order");
 }
 
-/// The numbers of `names` among the classes of an earlier model: by name, or by value if they are numbers.
-NameTable among(const std::vector<std::string>& names, const std::vector<std::string>& classes) {
+/// The numbers of `names` among the classes of an earlier model: by name, or by value if they are numbers. `or_none`: 0
+/// beside the only label, 1, is none.
+NameTable among(const std::vector<std::string>& names, const std::vector<std::string>& classes, bool or_none) {
   NameTable table{classes, {}};
   for (const std::string& name : names) {
     const auto value = parse_number(name);
@@ -135,11 +136,12 @@ NameTable among(const std::vector<std::string>& names, const std::vector<std::st
       return other == name || (value && parse_number(other) == value);
     };
     const auto at = std::find_if(classes.begin(), classes.end(), same);
-    if (at == classes.end())
+    const bool none = or_none && classes.size() == 1 && value == 0;
+    if (at == classes.end() && !none)
       throw Error("the class " + ecl::quoted(name) +
                   " is none of the earlier model's; a model goes on with the classes "
                   "that it has");
-    table.numbers.push_back(static_cast<std::int32_t>(at - classes.begin()));
+    table.numbers.push_back(at == classes.end() ? -1 : static_cast<std::int32_t>(at - classes.begin()));
   }
   return table;
 }
@@ -164,8 +166,11 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   const bool labels = held[0].train.multi_label();
-  NameTable classes = earlier ? among(names, earlier->classes) : tabulate(names);
+  NameTable classes = earlier ? among(names, earlier->classes, labels) : tabulate(names);
   if (labels && all[0].any_features && !earlier) drop_zero(classes);
+  if (labels && !all[0].any_features && classes.names.size() > names.size())
+    throw Error("the labels are " + std::to_string(names.size()) + " columns, and the earlier model's " +
+                std::to_string(classes.names.size()) + "; a model goes on with all of its labels");
   const std::size_t count = classes.names.size();
   const std::string where = all.size() == 1 ? "'" + all[0].source + "': " : "";
   if (count < 2 && !labels)

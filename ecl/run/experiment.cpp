@@ -104,16 +104,21 @@ std::vector<float> Experiment::class_weights() const {
   }
   std::vector<std::string> names = data.example().schema.classes;
   for (std::size_t c = names.size(); c < counts.size(); ++c) names.push_back(std::to_string(c));
-  for (const std::string& part : split(wanted, ',')) {
-    const std::size_t equals = part.rfind('=');
+  for (std::string rest = wanted; !rest.empty();) {
+    std::size_t best = names.size();  // the longest name that fits: names may have commas and equals signs
+    for (std::size_t c = 0; c < names.size(); ++c)
+      if (rest.starts_with(names[c] + '=') && (best == names.size() || names[c].size() > names[best].size())) best = c;
+    const std::size_t equals = best < names.size() ? names[best].size() : rest.find('=');
     if (equals == std::string::npos)
       throw Error("--class-weights '" + wanted + "' is none of none, balanced, NAME=WEIGHT,...");
-    const std::string name = part.substr(0, equals);
-    const auto at = std::ranges::find(names, name);
-    if (at == names.end()) throw Error("--class-weights: no class is '" + name + "'" + suggestion(name, names));
-    const double weight = to_number(part.substr(equals + 1), "--class-weights " + name);
-    if (!(weight >= 0)) throw Error("--class-weights " + part + ": a weight is at least 0");
-    weights[static_cast<std::size_t>(at - names.begin())] = static_cast<float>(weight);
+    const std::string name = rest.substr(0, equals);
+    if (best == names.size()) throw Error("--class-weights: no class is '" + name + "'" + suggestion(name, names));
+    const std::size_t end = std::min(rest.size(), rest.find(',', equals));
+    const std::string text = rest.substr(equals + 1, end - equals - 1);
+    const double weight = to_number(text, "--class-weights " + name);
+    if (!(weight >= 0)) throw Error("--class-weights " + name + "=" + text + ": a weight is at least 0");
+    weights[best] = static_cast<float>(weight);
+    rest.erase(0, end + 1);
   }
   return weights;
 }

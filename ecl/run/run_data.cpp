@@ -191,7 +191,8 @@ void RunData::fit_to_earlier(std::vector<TrainTest>& held) const {
     for (Dataset* half : {&data.train, &data.test}) {
       if (data.any_features && half->features() < setup.features) half->widen(setup.features);
       if (half->features() != setup.features || half->classes() != setup.classes ||
-          half->multi_label() != (setup.loss == Loss::logistic) || half->targets().empty() != !numbers)
+          half->multi_label() != (setup.loss == Loss::logistic) ||
+          (half->size() > 0 && half->targets().empty() == numbers))
         throw Error("the samples have " + std::to_string(half->features()) + " features and " +
                     std::to_string(half->classes()) + " classes, and the model of --init has " +
                     std::to_string(setup.features) + " and " + std::to_string(setup.classes) +

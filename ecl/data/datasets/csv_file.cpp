@@ -229,7 +229,8 @@ void CsvFile::refuse_gaps() const {
 
 void CsvFile::name_columns(const Half& half, Schema& schema) const {
   schema.columns = columns_.header;
-  for (const std::size_t at : columns_.labels_at) schema.label += (schema.label.empty() ? "" : "|") + columns_.name(at);
+  for (const std::size_t at : columns_.labels_at)
+    (schema.label += schema.label.empty() ? "" : "|") += columns_.name(at);
   if (columns_.weight_at) schema.weight = columns_.name(*columns_.weight_at);
   schema.missing = wishes_.missing;
   for (std::size_t f = 0; f < columns_.features.size(); ++f) {

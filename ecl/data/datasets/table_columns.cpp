@@ -33,12 +33,9 @@ void find_others(TableColumns& found, const ColumnWishes& wishes, const TextTabl
     if (!at && label != kLast) no_column(label, table);
     found.labels_at.push_back(at.value_or(found.columns - 1));
   }
-  const auto optional = [&](const std::string& name) {
-    const auto at = find_column(name, table.header(), table.columns());
-    if (!at && name != kNone) no_column(name, table);
-    return at;
-  };
-  found.group_at = optional(wishes.group), found.weight_at = optional(wishes.weight);
+  found.group_at = find_column(wishes.group, table.header(), table.columns());
+  if (!found.group_at && wishes.group != kNone) no_column(wishes.group, table);
+  if (!wishes.weight.empty()) found.weight_at = at_of(wishes.weight, table);
   for (std::size_t n = 1; n < found.labels_at.size(); ++n)
     for (std::size_t before = 0; before < n; ++before)
       if (found.labels_at[n] == found.labels_at[before])
@@ -114,7 +111,7 @@ std::vector<std::string> ColumnWishes::named() const {
   std::vector<std::string> names;
   if (label != kLast) names = label_columns();
   if (grouped()) names.push_back(group);
-  if (weight != kNone) names.push_back(weight);
+  if (!weight.empty()) names.push_back(weight);
   for (const auto* list : {&ignore, &features, &categorical}) names.insert(names.end(), list->begin(), list->end());
   return names;
 }
@@ -125,7 +122,7 @@ ColumnWishes read_column_wishes(Params& params, const DatasetRequest& request) {
                              "label column, a name of the header or a number from 1; with --loss logistic "
                              "a|b|c, each 0 or 1");
   wishes.group = params.text("group", kNone, "column that is no feature: for by-column partitions, and test-by=group");
-  wishes.weight = params.text("weight", kNone,
+  wishes.weight = params.text("weight", "",
                               "column of the rows' weights, 0 or more: of each row's loss in training, and in all "
                               "measures");
   wishes.ignore = split(params.text("ignore", "", "columns to leave out: a|b|c"), '|');
