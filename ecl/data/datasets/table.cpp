@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/memory.hpp"
@@ -106,7 +107,11 @@ void TableIndex::add_label(std::string_view label, const TextLines& lines, bool 
 }
 
 NameTable tabulate(const std::vector<std::string>& names) {
-  const bool by_value = std::all_of(names.begin(), names.end(), [](const auto& name) { return is_number(name); });
+  constexpr double kExact = 9007199254740992;  // beyond it numbers that differ are the same double: codes
+  const bool by_value = std::all_of(names.begin(), names.end(), [](const auto& name) {
+    const std::optional<double> value = parse_number(name);
+    return value && std::abs(*value) <= kExact;
+  });
   std::vector<std::pair<double, std::string>> keys;
   for (const std::string& name : names) keys.emplace_back(by_value ? *parse_number(name) : 0.0, name);
   auto distinct = keys;
@@ -194,7 +199,8 @@ TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grou
                                      "where there is one");
   if (!by.empty() && by != "group" && by != "row")
     throw Error("dataset parameter test-by is '" + by + "'; it is group or row");
-  if (by == "group" && !grouped) throw Error("test-by=group needs a group column: add group=COLUMN, or a file of groups, groups=FILE");
+  if (by == "group" && !grouped)
+    throw Error("test-by=group needs a group column: add group=COLUMN, or a file of groups, groups=FILE");
   const bool given = params.given("test");
   if (!request.store.empty() && (given || params.given("test-by")))
     throw Error("which rows are for the test is said when a model is trained: --dataset npy:test=...");
