@@ -220,7 +220,7 @@ void CsvFile::refuse_gaps() const {
   };
   throw Error(first + " (" + count(cells, "cell") + " in " + count(rows, "row") +
                   " of the file); missing=drop leaves such rows out" +
-                  (wishes_.numbers_only || features == 0
+                  (features == 0
                        ? ""
                        : ", missing=mean fills in a feature's mean, missing=indicator also adds a "
                          "feature that says where"),

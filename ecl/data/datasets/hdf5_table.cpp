@@ -159,8 +159,8 @@ std::string contents(hid_t file, const std::string& path) {
 
 Hdf5Array open_array(hid_t file, const std::string& path, const std::string& name, const std::string& parameter) {
   if (auto array = find_array(file, path, name, H5P_DEFAULT)) return std::move(*array);
-  throw Error("'" + path + "' has no data set " + ecl::quoted(name) + " for the " + parameter +
-              "; name it with hdf5:" + parameter + "=NAME: " + contents(file, path));
+  throw Error("'" + path + "' has no data set " + ecl::quoted(name) + " for the " + parameter + " (hdf5:" + parameter +
+              "=NAME); " + contents(file, path));
 }
 
 class Hdf5Rows final : public ArrayRows {

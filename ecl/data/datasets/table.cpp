@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/memory.hpp"
@@ -162,7 +163,11 @@ bool read_binary(std::string_view cell, const TextLines& lines) {
 }
 
 NameTable tabulate(const std::vector<std::string>& names) {
-  const bool by_value = std::all_of(names.begin(), names.end(), [](const auto& name) { return is_number(name); });
+  constexpr double kExact = 9007199254740992;  // beyond it numbers that differ are the same double: codes
+  const bool by_value = std::all_of(names.begin(), names.end(), [](const auto& name) {
+    const std::optional<double> value = parse_number(name);
+    return value && std::abs(*value) <= kExact;
+  });
   std::vector<std::pair<double, std::string>> keys;
   for (const std::string& name : names) keys.emplace_back(by_value ? *parse_number(name) : 0.0, name);
   auto distinct = keys;

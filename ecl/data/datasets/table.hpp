@@ -49,7 +49,8 @@ class Names {
   std::vector<std::string> names_;
 };
 
-/// Sorted distinct names, by value if all are numbers, and which of them each of `names` is: the numbering of classes.
+/// Sorted distinct names, by value if all are numbers that a double keeps apart, and which of them each of `names` is:
+/// the numbering of classes.
 struct NameTable {
   std::vector<std::string> names;
   std::vector<std::int32_t> numbers;

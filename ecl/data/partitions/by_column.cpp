@@ -19,7 +19,8 @@ const std::vector<std::int32_t>& column_of(const Dataset& data, const std::strin
   std::string list;
   for (const std::string& column : known) list += (list.empty() ? "" : ", ") + column;
   throw Error("partition by-column: this data set has no column '" + name + "'" + suggestion(name, known) +
-              " (known: " + list + ")");
+              " (known: " + list + ")" +
+              (data.columns.empty() ? "; group= or groups= of the data set says what belongs together" : ""));
 }
 
 }  // namespace
