@@ -49,6 +49,9 @@
 /// harmonic mean of its ends' values: alpha_scale = 1 makes one exchange carry the whole difference of the nodes' mean
 /// gradients. It is set from the initial step size and then fixed: a falling learning rate must not move it.
 ///
+/// Under Adam every step mu (v_i - c_i) above is mu P_i (v_i - c_i), P_i at most 1 in each coordinate: alpha is as
+/// large as steps of mu bear. How that is arranged: adaptive_steps.hpp.
+///
 /// With theta = 1 the centre moves by 2 mu K (v_i - c_i) a round, and w_i lies half-way: gradients taken there are half
 /// a step late, and mu times the curvature must stay below 1 whatever beta is (K = 1, full gradients). look_ahead = 1
 /// takes them where the centre will be, and a velocity allows long steps again.

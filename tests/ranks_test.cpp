@@ -162,11 +162,10 @@ TEST(Ranks, AServerGoesOnServingUntilItHasHeardAllItsClients) {
 
 class Solvers : public testing::TestWithParam<std::string> {};
 
-TEST_P(Solvers, LockStepRanksAgreeWithTheSimulator) {
+/// Digit for digit.
+void expect_agreement_with_the_simulator(Spec spec) {
   const SharedDirectory directory("agree");
-  Spec spec = test::for_solver(digits(), GetParam());
   spec.mode = "lock-step";
-  if (!test::takes_exact_steps(GetParam())) spec.model = "mlp", spec.hidden = "16", spec.augment = "crop-flip";
   spec.out = directory / "ranks";
   EXPECT_EQ(run_rma(world(), spec), Exit::ok);
   if (world().rank() != 0) return;
@@ -179,6 +178,18 @@ TEST_P(Solvers, LockStepRanksAgreeWithTheSimulator) {
   for (std::size_t r = 0; r < ranks.size(); ++r)
     for (const char* column : {"node", "step", "loss", "accuracy", "train_loss", "messages_taken", "bytes_sent"})
       EXPECT_EQ(ranks[r].at(column), simulated[r].at(column)) << "row " << r << ", " << column;
+}
+
+TEST_P(Solvers, LockStepRanksAgreeWithTheSimulator) {
+  Spec spec = test::for_solver(digits(), GetParam());
+  if (!test::takes_exact_steps(GetParam())) spec.model = "mlp", spec.hidden = "16", spec.augment = "crop-flip";
+  expect_agreement_with_the_simulator(spec);
+}
+
+TEST(Ranks, AgreeOnTheScaleOfAdamAsTheSimulatorDoes) {
+  Spec spec = test::for_solver(digits(), "ecl");
+  spec.model = "mlp", spec.hidden = "16", spec.optimizer = "adam", spec.learning_rate = 0.003, spec.clip_norm = 1;
+  expect_agreement_with_the_simulator(spec);
 }
 
 std::vector<std::string> all_solvers() {
