@@ -14,7 +14,7 @@
 
 /// The functions of ecl.h: what C knows, turned into what C++ knows, and exceptions into codes.
 
-struct ecl_node {
+struct ecl_node {  // NOLINT(readability-identifier-naming): of C
   ecl::RankNode part;
 };
 

@@ -49,11 +49,11 @@ class Consensus(torch.optim.Optimizer):
         for p, view, gradient in zip(parameters, views, self._gradients):
             view.copy_(p.detach())
             p.data, p.grad = view, gradient
-            p.register_hook(self._meanwhile)
         self._places = [p.data_ptr() for p in parameters]
         self._gradient_values = self._gradient.numpy()
         self._thread = threading.get_ident()
         self.consensus = ecl._consensus.Consensus(self._flat.numpy(), lr=lr, same=_layout(model), **options)
+        self._hooks = [p.register_hook(self._meanwhile) for p in parameters]
         super().__init__(parameters, {"lr": lr})
 
     def zero_grad(self, set_to_none: bool = False) -> None:
@@ -83,6 +83,7 @@ class Consensus(torch.optim.Optimizer):
         until their models agree. Returns the consensus error; warns where they do not."""
         self._require_same_parameters()
         error = self.consensus.settle()
+        self._remove_hooks()
         for buffer in self._buffers:
             values = buffer.detach().to(torch.float32).contiguous().numpy().copy()
             self.consensus.average(values)
@@ -95,6 +96,7 @@ class Consensus(torch.optim.Optimizer):
 
     def close(self) -> None:
         """Waits until all ranks close theirs. The end of the program does it, too."""
+        self._remove_hooks()
         self.consensus.close()
 
     def state_dict(self) -> Dict[str, Any]:
@@ -121,8 +123,13 @@ class Consensus(torch.optim.Optimizer):
 
     def _meanwhile(self, gradient: torch.Tensor) -> None:
         """Within backward(): messages move on, and faster neighbours get their answers."""
-        if threading.get_ident() == self._thread and self.consensus._node is not None:
+        if threading.get_ident() == self._thread:  # the one that MPI knows
             self.consensus.exchange()
+
+    def _remove_hooks(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
 
     def _gather(self) -> None:
         """Gradients are where they belong, unless somebody put others in their place."""
