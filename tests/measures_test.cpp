@@ -78,6 +78,18 @@ TEST(Measures, OfLabelsAreThoseOfEachAndOfAllTogether) {
   EXPECT_DOUBLE_EQ(zero.accuracy(), 100) << "a logit of 0 says no";
 }
 
+/// What ranks gather is of the same size at all.
+TEST(Measures, OfSitesTakeAsManyBytesWhateverTheyHold) {
+  ClassifierMeasures nothing(2, ClassifierMeasures::kBinsBetweenSites), some(2, ClassifierMeasures::kBinsBetweenSites);
+  for (int n = 0; n < 50; ++n) add(some, n % 2, n % 3 == 0);
+  Archive empty, full;
+  empty(nothing), full(some);
+  EXPECT_EQ(empty.bytes().size(), full.bytes().size());
+  Archive loaded(full.bytes(), "full");
+  loaded(nothing);
+  EXPECT_EQ(nothing.auc()->value, some.auc()->value);
+}
+
 TEST(Measures, TravelAsBytes) {
   ClassifierMeasures classes(2);
   RegressionMeasures numbers({.mean = 3, .deviation = 2});

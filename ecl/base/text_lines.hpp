@@ -78,6 +78,9 @@ std::string_view cut_cells(std::string_view line, char separator, std::string_vi
 /// A cell's text with "" as one quote.
 std::string unescaped(std::string_view cell);
 
+/// A text as a cell of a csv file: in quotes where it needs them.
+std::string csv_cell(const std::string& text);
+
 /// The cells of the current line. Throws Error (io) for a quote that is not closed.
 std::vector<std::string_view> split_cells(const TextLines& lines, char separator);
 /// The same into `cells`, whose memory is used again.

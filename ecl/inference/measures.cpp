@@ -107,10 +107,15 @@ double ClassifierMeasures::baseline_log_loss() const {
   return sum;
 }
 
-/// Most bins are empty: those with samples are told, with their numbers.
+/// Few bins are told as they are: always as many bytes. Most of many are empty: those with samples are told, with their
+/// numbers.
 void ClassifierMeasures::archive(Archive& archive) {
   archive(samples_, weight_, log_loss_, labels_, predictions_, hits_, confusion_);
   for (auto& bins : bins_) {
+    if (bins.size() <= kBinsBetweenSites) {
+      archive(bins);
+      continue;
+    }
     std::vector<double> filled;
     for (std::size_t b = 0; b < bins.size(); ++b)
       if (bins[b] > 0) filled.insert(filled.end(), {static_cast<double>(b), bins[b]});

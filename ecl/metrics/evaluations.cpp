@@ -1,6 +1,8 @@
 #include "ecl/metrics/evaluations.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -12,11 +14,12 @@ namespace ecl {
 
 static_assert(std::is_trivially_copyable_v<MetricsRow>, "rows travel as bytes");
 
-Evaluations::Evaluations(const mpi::Comm& comm, std::size_t dim, std::uint64_t total, Finished finished)
+Evaluations::Evaluations(const mpi::Comm& comm, std::size_t dim, std::uint64_t total, Look look, Finished finished)
     : sums_(comm.duplicate()),
       rows_(comm.duplicate()),
       stop_(comm),
       total_(total),
+      look_(std::move(look)),
       finished_(std::move(finished)),
       mean_(dim) {}
 
@@ -67,12 +70,25 @@ void Evaluations::resume() {
 void Evaluations::start_gathering(Pending& pending) {
   for (std::size_t d = 0; d < mean_.size(); ++d) mean_[d] = pending.sums[d] / sums_.size();
   pending.row.consensus_error = relative_distance(pending.x, mean_);
-  pending.rows.resize(rows_.rank() == 0 ? rows_.size() : 0);
-  const int bytes = static_cast<int>(sizeof(MetricsRow));
-  mpi::check(MPI_Igather(&pending.row, bytes, MPI_BYTE, pending.rows.data(), bytes, MPI_BYTE, 0, rows_.handle(),
+  pending.mine.assign(reinterpret_cast<const char*>(&pending.row), sizeof pending.row);
+  if (pending.sums.back() == 0) pending.mine += look_(mean_);
+  const int bytes = static_cast<int>(pending.mine.size());
+  pending.all.resize(rows_.rank() == 0 ? pending.mine.size() * rows_.size() : 0);
+  mpi::check(MPI_Igather(pending.mine.data(), bytes, MPI_BYTE, pending.all.data(), bytes, MPI_BYTE, 0, rows_.handle(),
                          &pending.request),
              "MPI_Igather");
   pending.gathering = true;
+}
+
+void Evaluations::hand_over(const Pending& pending) {
+  std::vector<MetricsRow> rows(rows_.size());
+  std::vector<std::string> looks;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::string_view part = std::string_view(pending.all).substr(i * pending.mine.size(), pending.mine.size());
+    std::memcpy(&rows[i], part.data(), sizeof rows[i]);
+    looks.emplace_back(part.substr(sizeof rows[i]));
+  }
+  finished_(rows, looks);
 }
 
 /// Once all have said how far they got: begin what is missing, then the last evaluation.
@@ -96,7 +112,7 @@ void Evaluations::poke() {
   }
   while (!pending_.empty() && pending_.front().gathering && rows_.finished(pending_.front().request)) {
     const Pending& oldest = pending_.front();
-    if (rows_.rank() == 0 && oldest.sums.back() == 0) finished_(oldest.rows);
+    if (rows_.rank() == 0 && oldest.sums.back() == 0) hand_over(oldest);
     pending_.pop_front();
   }
 }

@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "ecl/metrics/recorder.hpp"
@@ -23,11 +24,14 @@ namespace ecl {
 /// one more: the last.
 class Evaluations {
  public:
-  /// On rank 0, `finished` gets the rows of each evaluation in node order, but for the empty ones.
-  using Finished = std::function<void(const std::vector<MetricsRow>&)>;
+  /// What a rank finds out about the mean of the models: bytes, always as many, the same number on all ranks.
+  using Look = std::function<std::string(const std::vector<double>& mean)>;
+  /// On rank 0, `finished` gets the rows of each evaluation in node order, and what the ranks found out, but for the
+  /// empty ones.
+  using Finished = std::function<void(std::vector<MetricsRow>&, const std::vector<std::string>& looks)>;
 
   /// Collective. `total`: evaluations of a run that is not stopped early, the same on all ranks.
-  Evaluations(const mpi::Comm& comm, std::size_t dim, std::uint64_t total, Finished finished);
+  Evaluations(const mpi::Comm& comm, std::size_t dim, std::uint64_t total, Look look, Finished finished);
 
   /// Begin this rank's next evaluation.
   void begin(CVec x, const MetricsRow& row);
@@ -53,7 +57,7 @@ class Evaluations {
   struct Pending {
     std::vector<float> x;
     std::vector<double> values, sums;  ///< the model, then 1 if this rank's part is empty
-    std::vector<MetricsRow> rows;      ///< on rank 0: everybody's
+    std::string mine, all;             ///< the row, and what was found out; on rank 0 everybody's
     MetricsRow row;
     MPI_Request request = MPI_REQUEST_NULL;
     bool gathering = false;
@@ -70,6 +74,7 @@ class Evaluations {
 
   void start(CVec x, const MetricsRow& row, bool empty);
   void start_gathering(Pending& pending);
+  void hand_over(const Pending& pending);
   void finish_agreeing();
 
   mpi::Comm sums_, rows_;  ///< each sees its collectives in the same order on every rank
@@ -78,6 +83,7 @@ class Evaluations {
   bool heard_ = false;           ///< another rank said that it stops
   bool agreeing_ = false;        ///< how far everybody got is not known yet
   std::optional<Part> closing_;  ///< this rank's in the last evaluation of a run that was stopped early
+  Look look_;
   Finished finished_;
   std::vector<Part> loaded_;  ///< to begin again
   std::deque<Pending> pending_;

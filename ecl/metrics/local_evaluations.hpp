@@ -14,7 +14,7 @@ namespace ecl {
 class LocalEvaluations {
  public:
   /// `finished` gets the rows of an evaluation in node order, with their consensus errors.
-  using Finished = std::function<void(const std::vector<MetricsRow>&)>;
+  using Finished = std::function<void(std::vector<MetricsRow>&)>;
 
   LocalEvaluations(NodeId nodes, std::size_t dim, Finished finished);
 

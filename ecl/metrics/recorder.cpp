@@ -46,10 +46,11 @@ double RunningLoss::take() {
 
 Recorder::Recorder(const std::string& path, std::uint64_t rows_kept) : path_(path) {
   if (path_.empty()) return;
-  constexpr std::string_view kHeader =
+  std::string header =
       "time_s,node,step,epoch,loss,accuracy,consensus_error,bytes_sent,messages_sent,messages_taken,stale_p50,"
-      "stale_p99,train_loss,messages_overwritten\n";
-  write_atomically(path_, rows_kept == 0 ? std::string(kHeader) : first_lines(path_, 1 + rows_kept));
+      "stale_p99,train_loss,messages_overwritten";
+  for (const std::string_view measure : kAverageMeasures) ((header += ',') += measure) += "_consensus";
+  write_atomically(path_, rows_kept == 0 ? header + '\n' : first_lines(path_, 1 + rows_kept));
   file_.reset(std::fopen(path_.c_str(), "a"));
   if (!file_) fail();
 }
@@ -74,7 +75,12 @@ std::string to_csv(const MetricsRow& row) {
                 static_cast<unsigned long long>(row.traffic.messages_sent),
                 static_cast<unsigned long long>(row.traffic.messages_taken), row.stale_p50, row.stale_p99, train_loss,
                 static_cast<unsigned long long>(row.traffic.messages_overwritten));
-  return line;
+  std::string text = line;
+  for (const double value : row.average) {
+    std::snprintf(line, sizeof line, std::isfinite(value) ? ",%.6g" : ",", value);
+    text += line;
+  }
+  return text;
 }
 
 void Recorder::write(const std::vector<MetricsRow>& rows) {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ecl/base/archive.hpp"
@@ -14,6 +16,16 @@
 #include "ecl/node/node.hpp"
 
 namespace ecl {
+
+/// Measures of the nodes' average model, in metrics.csv as `accuracy_consensus` ...: those that fit the task.
+inline constexpr std::array<std::string_view, 8> kAverageMeasures = {
+    "accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auc", "rmse", "mae", "r2"};
+using AverageMeasures = std::array<double, kAverageMeasures.size()>;
+constexpr AverageMeasures no_average_measures() {
+  AverageMeasures none{};
+  for (double& value : none) value = std::numeric_limits<double>::quiet_NaN();
+  return none;
+}
 
 /// One node at one evaluation: a line of metrics.csv. Plain data: it travels between ranks as bytes.
 struct MetricsRow {
@@ -27,12 +39,13 @@ struct MetricsRow {
   double train_loss = 0;       ///< mean over the mini-batches since the last evaluation
   Traffic traffic;
   double stale_p50 = 0, stale_p99 = 0;
-  std::uint64_t messages_refused = 0;  ///< held an infinity or a NaN; not applied
-  std::uint64_t exchanges = 0;         ///< with every neighbour, those after the last step aside
+  std::uint64_t messages_refused = 0;               ///< held an infinity or a NaN; not applied
+  std::uint64_t exchanges = 0;                      ///< with every neighbour, those after the last step aside
+  AverageMeasures average = no_average_measures();  ///< NaN: does not apply; the same in all rows of an evaluation
 
   void archive(Archive& archive) {
     archive(time_s, node, step, epoch, loss, accuracy, consensus_error, train_loss, traffic, stale_p50, stale_p99,
-            messages_refused, exchanges);
+            messages_refused, exchanges, average);
   }
 };
 
@@ -56,7 +69,8 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
           .stale_p50 = optimizer.staleness().quantile(0.5),
           .stale_p99 = optimizer.staleness().quantile(0.99),
           .messages_refused = optimizer.messages_refused(),
-          .exchanges = optimizer.rounds() - optimizer.settled()};
+          .exchanges = optimizer.rounds() - optimizer.settled(),
+          .average = no_average_measures()};
 }
 
 /// A node's mini-batch losses: their mean since it was last asked, and whether they still make sense.

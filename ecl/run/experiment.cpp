@@ -125,11 +125,14 @@ std::vector<float> Experiment::class_weights() const {
 
 Loss Experiment::loss() const { return spec.parsed_loss(data.target_scale().has_value()); }
 
-std::optional<Measures> Experiment::measure(CVec x, const Dataset& data_to_test) const {
+std::optional<Measures> Experiment::no_measures(std::size_t bins) const {
   if (model->outputs() == 0) return std::nullopt;
-  const std::size_t bins = data.own_tests() ? ClassifierMeasures::kBinsBetweenSites : ClassifierMeasures::kBins;
-  Measures measures = Measures::of(loss(), data_to_test.classes(), data.target_scale(), bins);
-  measures.add(*model, x, data_to_test);
+  return Measures::of(loss(), data.example().classes(), data.target_scale(), bins);
+}
+
+std::optional<Measures> Experiment::measure(CVec x, const Dataset& data_to_test) const {
+  auto measures = no_measures(data.own_tests() ? ClassifierMeasures::kBinsBetweenSites : ClassifierMeasures::kBins);
+  if (measures) measures->add(*model, x, data_to_test);
   return measures;
 }
 

@@ -36,6 +36,8 @@ class Experiment {
   Loss loss() const;
   /// Of the test samples `data`, for a model x: all that tells how good it is. None where the model predicts nothing.
   std::optional<Measures> measure(CVec x, const Dataset& data) const;
+  /// The same of no samples yet; the scores of two classes fall into so many bins.
+  std::optional<Measures> no_measures(std::size_t bins) const;
 
   /// Steps of a round: K, or all of them if there are fewer. A run's last round may be shorter.
   int round_steps() const;

@@ -9,6 +9,7 @@
 #include "ecl/metrics/local_evaluations.hpp"
 #include "ecl/metrics/progress.hpp"
 #include "ecl/mpi/session.hpp"
+#include "ecl/run/average_measures.hpp"
 #include "ecl/run/experiment.hpp"
 #include "ecl/run/summary.hpp"
 
@@ -27,7 +28,10 @@ class LocalRun {
       : experiment_(experiment),
         progress_(experiment.spec.quiet, mpi::stderr_is_terminal(), experiment.steps),
         evaluations_(experiment.nodes(), experiment.model->dim(),
-                     [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
+                     [this](std::vector<MetricsRow>& rows) {
+                       note_average(rows, measure_shares(experiment_, mean()));
+                       finished(rows);
+                     }),
         losses_(experiment.nodes()) {
     nodes_.reserve(experiment.nodes());
   }

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "ecl/metrics/consensus.hpp"
+#include "ecl/run/average_measures.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/summary.hpp"
@@ -61,6 +62,7 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::vector<No
     summary.gradient_seconds += report.step_s - report.exchange_s;
     summary.gradient_samples += report.samples;
   }
+  if (!experiment.data.own_tests()) note_average(summary.rows, measure_shares(experiment, mean));
   judge(summary, experiment, mean);
   print(std::cout, std::cerr, summary, experiment);
   Spec spec = experiment.spec;

@@ -242,6 +242,7 @@ class ReplayRun final : public LocalRun<ReplayPort> {
     for (const auto& [i, model] : left_.models) rows.push_back(left_.rows[i]), models.push_back(model);
     mean_left_ = mean_of(models);
     for (std::size_t s = 0; s < rows.size(); ++s) rows[s].consensus_error = relative_distance(models[s], mean_left_);
+    if (!experiment_.data.own_tests()) note_average(rows, measure_shares(experiment_, mean_left_));
     write(rows);
   }
 

@@ -18,6 +18,7 @@
 #include "ecl/mpi/session.hpp"
 #include "ecl/node/exchange_budget.hpp"
 #include "ecl/replay/delivery_log.hpp"
+#include "ecl/run/average_measures.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/keepers.hpp"
 #include "ecl/run/directory/rank_checkpoints.hpp"
@@ -68,8 +69,13 @@ class RankRun {
         progress_(experiment.spec.quiet || rank_ != 0, rank_ == 0 && mpi::stderr_is_terminal(), steps_),
         node_(make_node()),
         neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_),
-        evaluations_(comm, experiment.model->dim(), experiment.evaluations(),
-                     [this](const std::vector<MetricsRow>& rows) { finished(rows); }),
+        evaluations_(
+            comm, experiment.model->dim(), experiment.evaluations(),
+            [this](const std::vector<double>& mean) { return share_as_bytes(experiment_, rank_, mean); },
+            [this](std::vector<MetricsRow>& rows, const std::vector<std::string>& shares) {
+              note_average(rows, sum_of_shares(experiment_, shares));
+              finished(rows);
+            }),
         budget_(experiment.exchange_budget(rank_, turns())),
         settling_(experiment.settling_rule()),
         settled_(!settling_.wanted()),

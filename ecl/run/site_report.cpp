@@ -1,9 +1,11 @@
 #include "ecl/run/site_report.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 #include <sstream>
+#include <string_view>
 
 #include "ecl/simulator/sim_port.hpp"
 
@@ -46,10 +48,16 @@ std::string cell(double value, const char* format) {
 }
 std::string percent(const Score& score) { return cell(score.accuracy, "%.4f"); }
 std::string loss(const Score& score) { return cell(score.loss, "%.6g"); }
-/// Of the average model, in the label's own unit; empty for classes.
-std::string rmse(const SiteReport& site) {
-  const RegressionMeasures* numbers = site.measures ? site.measures->regression() : nullptr;
-  return numbers && numbers->samples() > 0 ? cell(numbers->rmse(), "%.6g") : "";
+/// What is told of the average model on a site's test samples, and of whoever knows these samples' labels alone.
+constexpr std::array kOfTheAverage = {"balanced_accuracy", "macro_f1", "log_loss", "auc", "mae", "r2"};
+constexpr std::array kOfNoModel = {"baseline_accuracy", "baseline_log_loss", "baseline_rmse"};
+
+/// In the label's own unit, or per cent; empty where it does not apply.
+std::string measure(const SiteReport& site, std::string_view wanted) {
+  if (!site.measures || site.measures->samples() == 0) return "";
+  for (const auto& [name, value] : site.measures->named())
+    if (name == wanted) return cell(value, "%.6g");
+  return "";
 }
 
 }  // namespace
@@ -105,11 +113,18 @@ Score over_all_sites(const std::vector<SiteReport>& sites, Score SiteReport::*wh
 std::string to_csv(const std::vector<SiteReport>& sites, const Schema& schema) {
   std::ostringstream text;
   text << "node,train_samples,test_samples,accuracy_consensus,accuracy_own,accuracy_alone,"
-          "loss_consensus,loss_own,loss_alone,rmse_consensus,classes\n";
-  for (const SiteReport& site : sites)
+          "loss_consensus,loss_own,loss_alone,rmse_consensus,classes";
+  for (const std::string name : kOfTheAverage) text << ',' << name << "_consensus";
+  for (const std::string name : kOfNoModel) text << ',' << name;
+  text << '\n';
+  for (const SiteReport& site : sites) {
     text << site.node << ',' << site.train << ',' << site.test << ',' << percent(site.consensus) << ','
          << percent(site.own) << ',' << percent(site.alone) << ',' << loss(site.consensus) << ',' << loss(site.own)
-         << ',' << loss(site.alone) << ',' << rmse(site) << ',' << class_text(site.class_counts, schema) << '\n';
+         << ',' << loss(site.alone) << ',' << measure(site, "rmse") << ',' << class_text(site.class_counts, schema);
+    for (const std::string_view name : kOfTheAverage) text << ',' << measure(site, name);
+    for (const std::string_view name : kOfNoModel) text << ',' << measure(site, name);
+    text << '\n';
+  }
   return text.str();
 }
 

@@ -16,6 +16,7 @@
 #include "ecl/base/files.hpp"
 #include "ecl/base/text_lines.hpp"
 #include "ecl/contracts/sites.hpp"
+#include "ecl/inference/confusion.hpp"
 #include "ecl/inference/measures.hpp"
 #include "ecl/inference/predictor.hpp"
 #include "ecl/inference/samples.hpp"
@@ -31,7 +32,7 @@ namespace po = boost::program_options;
 
 /// What both commands take.
 struct UseOptions : ModelOptions {
-  std::string data, out;
+  std::string data, out, confusion;
 };
 
 /// Nothing if it was --help or --checkpoint list, which is then printed. `does`: what the command does; `out`: what
@@ -41,7 +42,11 @@ std::optional<UseOptions> read_use_options(const std::vector<std::string>& argum
   UseOptions use;
   po::options_description options("Options");
   use.add_to(options);
-  options.add_options()("data", po::value(&use.data), data)("out", po::value(&use.out), out)("help", "this text");
+  options.add_options()("data", po::value(&use.data), data)("out", po::value(&use.out), out);
+  if (command == "ecl evaluate")
+    options.add_options()("confusion", po::value(&use.confusion),
+                          "file for the confusion matrix, as csv: labels in rows, predictions in columns");
+  options.add_options()("help", "this text");
   po::variables_map values;
   parse_arguments(arguments, options, {"run"}, command, values);
   po::notify(values);
@@ -52,14 +57,6 @@ std::optional<UseOptions> read_use_options(const std::vector<std::string>& argum
   if (use.run.empty()) throw Error(command + " needs the directory of a run, as in " + command + " runs/a");
   if (use.listed()) return std::nullopt;
   return use;
-}
-
-/// A name as a cell of a csv file.
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char letter : text) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
-  return quoted + '"';
 }
 
 /// Predictions as text, to a file that is there when all are, or to standard output.
@@ -216,8 +213,11 @@ std::string count_text(double count) {
 }
 
 void print_confusion(std::ostream& out, const ClassifierMeasures& measures, const Predictor& predictor) {
-  constexpr int kMostPrinted = 20;
-  if (measures.classes() > kMostPrinted) return;
+  constexpr int kMostPrinted = 10;
+  if (measures.classes() > kMostPrinted) {
+    if (measures.counts_confusion()) out << "which classes are taken for which: --confusion FILE.csv\n";
+    return;
+  }
   std::size_t width = 6;
   for (int c = 0; c < measures.classes(); ++c) width = std::max(width, predictor.class_name(c).size());
   const auto cell = [&](const std::string& text) { out << "  " << std::setw(static_cast<int>(width)) << text; };
@@ -230,6 +230,19 @@ void print_confusion(std::ostream& out, const ClassifierMeasures& measures, cons
     for (int c = 0; c < measures.classes(); ++c) cell(count_text(measures.confused(label, c)));
     out << '\n';
   }
+}
+
+/// What --confusion is to hold. Throws Error where there is no such matrix.
+std::string confusion_text(const std::string& path, const Measures& measures, const Predictor& predictor) {
+  const ClassifierMeasures* classes = measures.classifier();
+  if (!classes)
+    throw Error("--confusion " + path + ": the model predicts " +
+                (measures.labels() ? "any number of labels" : "a number") + "; leave the option out");
+  std::string text = confusion_csv(*classes, predictor.trained().schema.classes);
+  if (text.empty())
+    throw Error("--confusion " + path + ": " + std::to_string(classes->classes()) +
+                " classes are too many to count; leave the option out");
+  return text;
 }
 
 /// Prints lines in printf's format.
@@ -326,10 +339,13 @@ void evaluate_command(const std::vector<std::string>& arguments) {
   if (!use) return;
   Predictor predictor = use->load();
   const Measures measures = use->data.empty() ? measure_own_tests(predictor, *use) : measure_file(predictor, use->data);
+  const std::string confusion =
+      use->confusion.empty() ? "" : confusion_text(use->confusion, measures, predictor);  // before a word is printed
   if (const auto* classes = measures.classifier()) print(std::cout, *classes, predictor);
   if (const auto* labels = measures.labels()) print(std::cout, *labels, predictor);
   if (const auto* numbers = measures.regression()) print(std::cout, *numbers, predictor);
   if (!use->out.empty()) write_atomically(use->out, to_json(measures, predictor).dump(2) + "\n");
+  if (!use->confusion.empty()) write_atomically(use->confusion, confusion);
 }
 
 }  // namespace ecl

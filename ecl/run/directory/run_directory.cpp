@@ -15,6 +15,7 @@
 #include "ecl/base/host.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/text_lines.hpp"
+#include "ecl/inference/confusion.hpp"
 #include "ecl/inference/trained_model.hpp"
 
 namespace ecl {
@@ -120,8 +121,11 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
                           std::uint64_t checkpoint) const {
   if (directory_.empty()) return;
   write_model(experiment, mean);
-  if (!summary.sites.empty())
-    write_atomically(path("sites.csv"), to_csv(summary.sites, experiment.data.example().schema));
+  const Schema& schema = experiment.data.example().schema;
+  if (!summary.sites.empty()) write_atomically(path("sites.csv"), to_csv(summary.sites, schema));
+  const ClassifierMeasures* classes = summary.measures ? summary.measures->classifier() : nullptr;
+  if (const std::string table = classes ? confusion_csv(*classes, schema.classes) : ""; !table.empty())
+    write_atomically(path("confusion.csv"), table);
   write_atomically(path("summary.json"), to_json(summary, experiment));
   write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
                experiment);
