@@ -169,8 +169,8 @@ class Classifier(ClassifierMixin, _Estimator):
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
         if labels.ndim != 1 or labels.dtype.kind not in "iubUO":
-            raise Error(f"y is an array of {labels.dtype}, {_shape(labels)}; classes are one whole number or text for each "
-                        "row")
+            raise Error(f"y is {labels.dtype} of shape {labels.shape}; classes are one whole number or text for "
+                        "each row")
         if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
             raise Error("y holds other things than texts; classes are all whole numbers, or all texts")
         names, numbers = np.unique(labels.astype(str), return_inverse=True)
@@ -214,7 +214,7 @@ class Regressor(RegressorMixin, _Estimator):
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
         if labels.ndim != 1 or labels.dtype.kind not in "iubf" or not np.isfinite(labels).all():
-            raise Error(f"y is an array of {labels.dtype}, {_shape(labels)}; a regression wants one finite number for each "
+            raise Error(f"y is {labels.dtype} of shape {labels.shape}; a regression wants one finite number for each "
                         "row")
         return labels.astype("<f4"), []
 
@@ -229,16 +229,12 @@ class Regressor(RegressorMixin, _Estimator):
         return float(1 - left / np.average((y - np.average(y, weights=sample_weight)) ** 2, weights=sample_weight))
 
 
-def _shape(values: np.ndarray) -> str:
-    return " x ".join(map(str, values.shape)) or "no row"
-
-
 def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
     """The rows as floats, and the names of their columns, if they have any."""
     names = [str(name) for name in rows.columns] if hasattr(rows, "columns") else []
     values = np.asarray(rows)
     if values.ndim != 2 or values.size == 0:
-        raise Error(f"X is an array of {_shape(values)}; fit() wants rows x columns")
+        raise Error(f"X is of shape {values.shape}; fit() wants rows x columns")
     try:
         with np.errstate(over="ignore"):
             values = values.astype("<f4")
