@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "ecl/base/build.hpp"
 #include "ecl/base/check.hpp"
 #include "ecl/c/ecl.h"
+#include "ecl/c/guarded.hpp"
 #include "ecl/c/rank_node.hpp"
 #include "ecl/mpi/session.hpp"
 
@@ -19,6 +19,9 @@ struct ecl_node {  // NOLINT(readability-identifier-naming): of C
 };
 
 namespace {
+
+using ecl::c::given;
+using ecl::c::guarded;
 
 thread_local std::string last_error;
 
@@ -35,28 +38,6 @@ Process& process() {
   return *the_one;
 }
 
-int fail(const std::string& what, ecl::Exit code) {
-  last_error = what;
-  if (code == ecl::Exit::rank_lost || code == ecl::Exit::internal) process().broken = true;
-  return static_cast<int>(code);
-}
-
-template <class Call>
-int guarded(Call call) {
-  try {
-    call();
-    return ECL_OK;
-  } catch (const ecl::Error& error) {
-    return fail(error.what(), error.code());
-  } catch (const std::bad_alloc&) {
-    return fail("there is not enough memory", ecl::Exit::io);
-  } catch (const std::exception& error) {
-    return fail(std::string("internal error: ") + error.what(), ecl::Exit::internal);
-  } catch (...) {
-    return fail("internal error: an exception of no known type", ecl::Exit::internal);
-  }
-}
-
 /// A call on an open node.
 template <class Call>
 int on(const ecl_node* node, Call call) {
@@ -64,12 +45,6 @@ int on(const ecl_node* node, Call call) {
     if (!node) throw ecl::Error("the node is a null pointer; ecl_open() makes one");
     call();
   });
-}
-
-template <class T>
-T& given(T* pointer, const char* what) {
-  if (!pointer) throw ecl::Error(std::string(what) + " is a null pointer");
-  return *pointer;
 }
 
 const ecl::mpi::Comm& world() {
@@ -88,6 +63,12 @@ void close(std::vector<std::unique_ptr<ecl_node>>::iterator node) {
 }
 
 }  // namespace
+
+int ecl::c::fail(const std::string& what, Exit code) {
+  last_error = what;
+  if (code == Exit::rank_lost || code == Exit::internal) process().broken = true;
+  return static_cast<int>(code);
+}
 
 const char* ecl_error(void) { return last_error.c_str(); }
 
@@ -126,6 +107,14 @@ void ecl_abort(int code) { ecl::mpi::abort_job(code); }
 
 int ecl_rank(void) { return process().world ? process().world->rank() : 0; }
 int ecl_size(void) { return process().world ? process().world->size() : 1; }
+
+int ecl_gather(const void* mine, size_t bytes, void* all) {
+  return guarded([&] {
+    if (bytes == 0) return;
+    const char& first = given(static_cast<const char*>(mine), "mine");
+    world().gather_all(&first, bytes, &given(static_cast<char*>(all), "all"));
+  });
+}
 
 int ecl_neighbours(const char* topology, int nodes, uint64_t seed, int node, int* neighbours, size_t room,
                    size_t* count) {

@@ -150,6 +150,41 @@ ECL_API int ecl_figure(const ecl_node *node, const char *name, double *value);
  * still train meanwhile. After an error it frees what it can and waits for nobody. NULL is fine. */
 ECL_API int ecl_close(ecl_node *node);
 
+/* `bytes` of each rank, as many on all, into `all`: in the order of the ranks, on every rank. Collective over the ranks
+ * of MPI_COMM_WORLD. */
+ECL_API int ecl_gather(const void *mine, size_t bytes, void *all);
+
+/* The command line tool in this process: ecl_tool(5, (const char *[]){"simulate", "--nodes", "4", "--out", "a"}, 0).
+ * Prints what the tool prints, standard error apart from the line of an error, which is in ecl_error(); returns the
+ * tool's exit code, so 75, too, when a signal stopped a run. silent: no results and warnings, for whoever reads the
+ * run's summary.json. Any number of times. `train` and `doctor` are collective over the ranks of MPI_COMM_WORLD and
+ * start MPI as ecl_init() does. If a rank dies in `train` the others end their processes, as the tool's do. */
+ECL_API int ecl_tool(int argc, const char *const *argv, int silent);
+
+/* A run's average model at work. Needs no MPI. Of ecl_predictor_*: NULL, or a wrong number, gives NULL, 0 or -1. */
+typedef struct ecl_predictor ecl_predictor;
+
+/* run: the directory of a run, or its folder model/. node: whose scaling, where each node has its own; else -1. */
+ECL_API int ecl_predictor_open(const char *run, int node, ecl_predictor **predictor);
+/* NULL is fine. */
+ECL_API void ecl_predictor_close(ecl_predictor *predictor);
+
+/* Columns of a row that is to be predicted; their names, where they have any. */
+ECL_API int ecl_predictor_inputs(const ecl_predictor *predictor);
+ECL_API const char *ecl_predictor_input(const ecl_predictor *predictor, int input);
+/* The number by which a row says a text of a categorical column, levels being numbered from 0; -1: no training row had
+ * it, which a row may say, too. -2: that column takes numbers. */
+ECL_API int ecl_predictor_level(const ecl_predictor *predictor, int input, const char *text);
+/* How many classes it tells apart; 0: it predicts a number. Their names. */
+ECL_API int ecl_predictor_classes(const ecl_predictor *predictor);
+ECL_API const char *ecl_predictor_class(const ecl_predictor *predictor, int number);
+
+/* rows: `count` times as many floats as there are inputs, in the units of the training data (it scales them itself);
+ * NaN where a value is missing. outputs: `count` times as many floats as there are classes: their probabilities; or
+ * `count` numbers in the label's own unit. classes: the most probable class of each row, NULL if it is not wanted. A row
+ * that training would have left out (missing=drop) gets NaN, and -1. */
+ECL_API int ecl_predict(ecl_predictor *predictor, const float *rows, size_t count, float *outputs, int *classes);
+
 #ifdef __cplusplus
 }
 #endif

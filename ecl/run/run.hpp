@@ -25,6 +25,9 @@ Exit run_replay(const Spec& spec, const std::string& directory);
 /// checkpoint if it has a directory, evaluates, writes its results with verdict `preempted`. A rank takes the death of
 /// its launcher as such a signal.
 void catch_stop_signals();
+/// The end of that, in a process that goes on: whoever was told of the signals before is told again, and one that came
+/// meanwhile is forgotten.
+void release_stop_signals();
 bool stop_requested();
 
 }  // namespace ecl

@@ -1,214 +1,23 @@
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <fcntl.h>
-#include <iostream>
-#include <optional>
-#include <stdexcept>
 #include <string>
 #include <unistd.h>
-#include <vector>
 
-#include "ecl/base/build.hpp"
-#include "ecl/base/check.hpp"
-#include "ecl/base/host.hpp"
-#include "ecl/base/memory.hpp"
-#include "ecl/base/params.hpp"
-#include "ecl/mpi/comm.hpp"
-#include "ecl/mpi/session.hpp"
-#include "ecl/run/run.hpp"
-#include "ecl/tool/convert.hpp"
-#include "ecl/tool/doctor.hpp"
-#include "ecl/tool/export.hpp"
-#include "ecl/tool/inspect.hpp"
-#include "ecl/tool/options.hpp"
-#include "ecl/tool/predict.hpp"
+#include "ecl/tool/run_tool.hpp"
 
 namespace {
 
-using ecl::Exit;
-using Arguments = std::vector<std::string>;
-
-constexpr const char* kHelp =
-    R"(ecl: asynchronous decentralised training by edge-consensus learning
-
-    ecl train [options]      train over MPI, one node per rank: mpirun -n 8 ecl train ...
-    ecl simulate [options]   the same experiment in one process, in virtual time
-    ecl replay DIR           repeats, in one process, the run that ecl train --record left in DIR
-    ecl doctor               what this MPI is and how the exchange does here: mpirun -n 8 ecl doctor
-    ecl list                 every solver, topology, model, data set and partition, with its parameters
-    ecl topology NAME -n N   degree, diameter, spectral gap of a graph; --dot FILE draws it
-    ecl data [options]       who holds what: samples and classes per node
-    ecl convert [options]    a table larger than memory becomes a folder to train from
-    ecl predict RUN [...]    class and probabilities of new rows, by a run's model
-    ecl evaluate RUN [...]   how good a run's model is, on its test samples or on others
-    ecl export RUN [...]     a run's model as a file for other programs: ONNX, NumPy
-    ecl --version
-
-ecl COMMAND --help tells a command's options.
-)";
-
-/// In one piece: mpirun has words of its own for a failure, and would put them in between.
-void say(const std::string& what) { std::cerr << "ecl: " + what + "\n"; }
-
-std::string no_memory(const std::string& what) {
-  try {
-    ecl::out_of_memory(what);
-  } catch (const ecl::Error& error) {
-    return error.what();
-  }
-}
-
-Exit train(const Arguments& arguments, const std::string& command_line) {
-  ecl::Request request;
-  std::optional<ecl::Error> mistake;
-  try {
-    request = ecl::read_options("train", arguments);
-  } catch (const ecl::Error& error) {
-    if (!ecl::mpi::launched()) throw;
-    mistake = error;
-  }
-  if (!request.spec.resume) request.spec.command = command_line;
-  const bool first = ecl::mpi::launch_rank() == 0;
-  if (request.help || request.print_config) {
-    if (first && request.help) ecl::print_options(std::cout, "train");
-    if (first && request.print_config) std::cout << request.spec.config;
-    return Exit::ok;
-  }
-  const ecl::mpi::Session session;
-  ecl::catch_stop_signals();
-  const ecl::mpi::Comm world = ecl::mpi::Comm::world();
-  try {
-    world.together([&] {
-      if (!mistake) return;
-      if (world.rank() == 0) throw ecl::Error(*mistake);
-      throw ecl::Error("rank " + std::to_string(world.rank()) + " on " + ecl::host_name() + ": " + mistake->what(),
-                       mistake->code());
-    });
-    return ecl::run_rma(world, request.spec);
-  } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order
-    if (world.rank() == 0) say(error.what());
-    return error.code();
-  } catch (const std::bad_alloc&) {  // this rank alone
-    say(no_memory("rank " + std::to_string(world.rank()) + ": the run"));
-    world.abort(static_cast<int>(Exit::io));
-  } catch (const std::exception& error) {  // this rank alone: Session then aborts the job, so speak now
-    say("rank " + std::to_string(world.rank()) + ": internal error: " + error.what());
-    throw;
-  }
-}
-
-Exit simulate(const Arguments& arguments, const std::string& command_line) {
-  ecl::Request request = ecl::read_options("simulate", arguments);
-  if (!request.spec.resume) request.spec.command = command_line;
-  if (request.help || request.print_config) {
-    if (request.help) ecl::print_options(std::cout, "simulate");
-    if (request.print_config) std::cout << request.spec.config;
-    return Exit::ok;
-  }
-  ecl::catch_stop_signals();
-  return ecl::run_sim(request.spec);
-}
-
-Exit replay(const Arguments& arguments, const std::string& command_line) {
-  std::optional<ecl::ReplayRequest> request = ecl::read_replay(arguments, std::cout);
-  if (!request) return Exit::ok;
-  request->spec.command = command_line;
-  return ecl::run_replay(request->spec, request->directory);
-}
-
-Exit data(const Arguments& arguments) {
-  if (!ecl::mpi::launched()) return ecl::data_command(arguments, nullptr), Exit::ok;
-  const ecl::mpi::Session session;
-  const ecl::mpi::Comm world = ecl::mpi::Comm::world();
-  try {
-    ecl::data_command(arguments, &world);
-  } catch (const ecl::Error& error) {  // every rank throws the same one
-    if (world.rank() == 0) say(error.what());
-    return error.code();
-  }
-  return Exit::ok;
-}
-
-Exit doctor(const Arguments& arguments) {
-  if (!arguments.empty()) throw ecl::Error("ecl doctor takes no options; start it as you start ecl train");
-  const ecl::mpi::Session session;
-  return ecl::run_doctor(ecl::mpi::Comm::world());
-}
-
-Exit run(const Arguments& arguments) {
-  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
-    if (ecl::mpi::launch_rank() == 0) std::cout << kHelp;
-    return arguments.empty() ? Exit::usage : Exit::ok;
-  }
-  const std::string& command = arguments[0];
-  const Arguments rest(arguments.begin() + 1, arguments.end());
-  std::string command_line = "ecl";
-  for (const std::string& argument : arguments) command_line += " " + argument;
-  if (command == "train") return train(rest, command_line);
-  if (command == "simulate") return simulate(rest, command_line);
-  if (command == "doctor") return doctor(rest);
-  if (command == "replay") return replay(rest, command_line);
-  if (command == "--version") {
-    std::cout << "ecl " << ecl::version() << ", " << ecl::mpi::library_version() << ", " << ecl::simd() << '\n';
-  } else if (command == "list") {
-    ecl::list_command(rest);
-  } else if (command == "topology") {
-    ecl::topology_command(rest);
-  } else if (command == "convert") {
-    if (ecl::mpi::launched())
-      throw ecl::Error("ecl convert works by itself: start it without mpirun, where the file is");
-    ecl::convert_command(rest);
-  } else if (command == "predict" || command == "evaluate" || command == "export") {
-    if (ecl::mpi::launched()) throw ecl::Error("ecl " + command + " works by itself: start it without mpirun");
-    const auto use = command == "predict"    ? ecl::predict_command
-                     : command == "evaluate" ? ecl::evaluate_command
-                                             : ecl::export_command;
-    use(rest);
-  } else if (command == "data") {
-    return data(rest);
-  } else {
-    const std::vector<std::string> known = {"train", "simulate", "replay",  "doctor",   "list",  "topology",
-                                            "data",  "convert",  "predict", "evaluate", "export"};
-    throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
-  }
-  return Exit::ok;
-}
-
 /// The three standard files are open from here on: where one is closed, the next file that is opened, results perhaps,
-/// would take its place. What is then written to stdout fails, and is found below.
+/// would take its place. What is then written to stdout fails, and is found in the end.
 void open_standard_files() {
   for (const int handle : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (fcntl(handle, F_GETFD) == -1) open("/dev/null", handle == STDERR_FILENO ? O_WRONLY : O_RDONLY);
-}
-
-/// A run whose results could not be printed has not done what it was asked for.
-Exit printed(Exit code) {
-  errno = 0;
-  std::cout.flush();
-  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout;
-  if (!failed) return code;
-  say("cannot write to standard output" + (errno == 0 ? "" : std::string(": ") + std::strerror(errno)) +
-      "; is it closed, or the disk full? Files that the run wrote are not harmed");
-  return code == Exit::ok ? Exit::io : code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   open_standard_files();
-  try {
-    return static_cast<int>(printed(run(Arguments(argv + 1, argv + argc))));
-  } catch (const ecl::Error& error) {  // the same on every rank, and before any has met MPI
-    std::optional<ecl::mpi::Session> end_together;
-    if (ecl::mpi::launched()) end_together.emplace();
-    if (ecl::mpi::launch_rank() == 0) say(error.what());
-    return static_cast<int>(error.code());
-  } catch (const std::bad_alloc&) {
-    say(no_memory("the run"));
-    return static_cast<int>(Exit::io);
-  } catch (const std::exception& error) {
-    say(std::string("internal error: ") + error.what());
-    return static_cast<int>(Exit::internal);
-  }
+  return ecl::run_tool({argv + 1, argv + argc}, [](const std::string& line, bool first) {
+    if (first) ecl::say(line);
+  });
 }

@@ -15,6 +15,11 @@ on one model, about as good as if the data had been in one place. No server, nob
     optimizer.settle()                                  # until all ranks agree
     torch.save(model.state_dict(), f"site{ecl.rank()}.pt")
 
+    ecl.simulate          a whole experiment in this process, as the tool's command: ecl.simulate(nodes=8, epochs=5)
+    ecl.train             the same over the ranks of mpirun
+    ecl.Run               what a run has left: summary, metrics, model, predictions, a picture
+    ecl.Classifier        for tables, as scikit-learn's: each rank fits its own rows; ecl.Regressor for numbers
+    ecl.tool              any other command of the tool
     ecl.torch.Consensus   a torch.optim.Optimizer over the parameters of a module
     ecl.Consensus         the same over an array of floats, with gradients from wherever you have them
     ecl.rank, ecl.size    of this process among those that mpirun started; 0 of 1 without mpirun
@@ -29,12 +34,17 @@ from typing import Any
 
 from ecl._library import Diverged, Error, RankLost, mpi, rank, size, topology, version
 from ecl._consensus import Consensus
+from ecl._run import Run, simulate, train
+from ecl._tool import tool
 
 __version__ = version()
-__all__ = ["Consensus", "Diverged", "Error", "RankLost", "mpi", "rank", "size", "topology", "torch", "version"]
+__all__ = ["Classifier", "Consensus", "Diverged", "Error", "RankLost", "Regressor", "Run", "mpi", "rank", "simulate",
+           "size", "tool", "topology", "torch", "train", "version"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "torch":  # imported when it is asked for: PyTorch is not needed for the rest
         return importlib.import_module("ecl.torch")
+    if name in ("Classifier", "Regressor"):  # these import scikit-learn, where it is installed
+        return getattr(importlib.import_module("ecl._estimators"), name)
     raise AttributeError(f"module 'ecl' has no attribute {name!r}")

@@ -49,6 +49,16 @@ _FUNCTIONS = {
     "ecl_load": (c_int, [c_void_p, c_char_p, c_size_t]),
     "ecl_figure": (c_int, [c_void_p, c_char_p, POINTER(c_double)]),
     "ecl_close": (c_int, [c_void_p]),
+    "ecl_gather": (c_int, [c_char_p, c_size_t, c_char_p]),
+    "ecl_tool": (c_int, [c_int, POINTER(c_char_p), c_int]),
+    "ecl_predictor_open": (c_int, [c_char_p, c_int, POINTER(c_void_p)]),
+    "ecl_predictor_close": (None, [c_void_p]),
+    "ecl_predictor_inputs": (c_int, [c_void_p]),
+    "ecl_predictor_input": (c_char_p, [c_void_p, c_int]),
+    "ecl_predictor_level": (c_int, [c_void_p, c_int, c_char_p]),
+    "ecl_predictor_classes": (c_int, [c_void_p]),
+    "ecl_predictor_class": (c_char_p, [c_void_p, c_int]),
+    "ecl_predict": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]),
 }
 
 

@@ -1,0 +1,267 @@
+"""Classifier and Regressor: tables, by scikit-learn's conventions, with and without scikit-learn."""
+
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from ecl._library import Diverged, Error, init, rank
+from ecl._predictor import Predictor
+from ecl._run import Run, carry_out
+from ecl._tool import agree, gather, new_path, shared_path
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+except ImportError:  # its conventions are kept without it
+
+    class BaseEstimator:  # type: ignore[no-redef]
+        pass
+
+    class ClassifierMixin:  # type: ignore[no-redef]
+        _estimator_type = "classifier"
+
+    class RegressorMixin:  # type: ignore[no-redef]
+        _estimator_type = "regressor"
+
+
+_DIVERGED = 4
+_NOT_HERE = ("data", "test", "dataset", "partition", "placement", "devices", "config", "resume", "help", "print_config",
+             "dry_run")
+
+
+class _Estimator(BaseEstimator):
+    """fit() is collective over the ranks that mpirun started: each calls it with its own rows, as many as it has, all
+    with the same columns. Afterwards all have the same model. Without mpirun it is one node that has all the rows."""
+
+    def _take(self, given: Dict[str, Any]) -> None:
+        """The constructor's arguments; an attribute each."""
+        options = given.pop("options")
+        self._names = [name for name in given if name != "self" and not name.startswith("_")]
+        self.set_params(**{name: given[name] for name in self._names}, **options)
+
+    def get_params(self, deep: bool = True) -> Dict[str, Any]:
+        """All that the constructor was given."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def set_params(self, **parameters: Any) -> Any:
+        """Of the constructor. Whether there is such an option is seen in fit()."""
+        for name, value in parameters.items():
+            if name in _NOT_HERE:
+                raise Error(f"{name} is no option of {type(self).__name__}, whose data are given to fit()")
+            if name not in self._names:
+                if hasattr(type(self), name):
+                    raise Error(f"{name} is no option: {type(self).__name__} has something else of that name")
+                self._names.append(name)
+            setattr(self, name, value)
+        return self
+
+    def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
+        """As they are written: numbers, and the names of the classes that these stand for."""
+        raise NotImplementedError
+
+    def _fit(self, rows: Any, y: Any, **options: Any) -> None:
+        init()
+        path = shared_path()
+        own, mistake = f"{path}-{rank()}", None
+        try:
+            try:
+                matrix, names = _floats(rows)
+                _write(own, matrix, names, *self._labels(y))
+            except Error as error:
+                mistake = error
+            agree(mistake)
+            parameters = self.get_params()
+            standardise = parameters.pop("standardise", None)
+            out, quiet = parameters.pop("out", None), parameters.pop("quiet", True)
+            dataset = "npy" if standardise is None else f"npy:standardise={_option(standardise)}"
+            code, run = carry_out("train", out or path, quiet, {
+                "dataset": dataset, "data": path + "-{node}", "test": path + "-{node}", "partition": "own",
+                "eval_every": 0, **options, **parameters})
+            self._keep(run)
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
+        self.n_features_in_ = matrix.shape[1]
+        if names:
+            self.feature_names_in_ = np.array(names, object)
+        if code == _DIVERGED:
+            raise Diverged("the training diverged: the loss grew a thousandfold or out of all numbers; try a smaller lr")
+        if quiet and rank() == 0:
+            for warning in self.summary_["warnings"]:
+                warnings.warn(warning, stacklevel=3)
+
+    def _keep(self, run: Run) -> None:
+        """What it has left: its model's files, and its summary, which rank 0 has."""
+        self._files = {file.name: file.read_bytes() for file in (run.path / "model").iterdir()}
+        self.__dict__.pop("_opened", None)
+        self.summary_ = json.loads(gather(json.dumps(run.summary).encode() if rank() == 0 else b"")[0])
+
+    @property
+    def _predictor(self) -> Predictor:
+        if not hasattr(self, "_files"):
+            raise Error(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
+        if not hasattr(self, "_opened"):
+            folder = Path(new_path())
+            folder.mkdir(mode=0o700)
+            try:
+                for name, content in self._files.items():
+                    (folder / name).write_bytes(content)
+                own = f"model-{rank()}.json" in self._files
+                self._opened = Predictor(folder, rank() if own else None)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        return self._opened
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_files")
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+
+    def __repr__(self, *unused: Any) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
+
+
+class Classifier(ClassifierMixin, _Estimator):
+    __doc__ = """Trains a classifier of rows over all ranks, each on its own.
+
+        classifier = ecl.Classifier(model="mlp:64", epochs=200).fit(X, y)      # X, y: this rank's own rows
+        classifier.predict(X), classifier.predict_proba(X), classifier.score(X, y)
+
+    """ + _Estimator.__doc__ + """
+
+    classes_, n_features_in_, feature_names_in_ (of a DataFrame) as scikit-learn has them; classes_ are those of all
+    ranks' rows. summary_: the run's summary, whose test_... are of the training rows.
+    """
+
+    def __init__(self, *, model: str = "softmax", solver: str = "ecl", topology: str = "ring", mode: str = "async",
+                 epochs: float = 100, batch: int = 32, lr: float = 0.05, local_steps: int = 8, seed: int = 1,
+                 **options: Any) -> None:
+        """
+        model:       softmax, mlp:64, mlp:256,128; ecl.tool("list") names all
+        solver:      the algorithm, topology: the graph, mode: async or lock-step
+        epochs:      passes over all rows; batch: rows of a step; lr: learning rate
+        local_steps: steps between two exchanges
+        options:     all others of ecl.train(): class_weights="balanced", momentum, weight_decay, lr_schedule, out, ...;
+                     quiet=False shows the progress; standardise=False takes the features as they are, "own" scales them
+                     by each rank's rows
+        """
+        self._take(locals())
+
+    def fit(self, X: Any, y: Any) -> "Classifier":
+        """X: this rank's rows, an array or DataFrame of numbers; y: their classes, whole numbers or texts. Collective."""
+        self._fit(X, y)
+        given, names = np.asarray(y).dtype, np.array(self._predictor.classes)
+        if given.kind == "b":
+            classes = names == "True"
+        elif given.kind in "iu":
+            classes = names.astype(np.int64)
+        else:
+            classes = names.astype(object if given.kind == "O" else str)
+        self._order = np.argsort(classes)
+        self.classes_ = classes[self._order]
+        return self
+
+    def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
+        labels = np.asarray(y)
+        if labels.ndim != 1 or labels.dtype.kind not in "iubUO":
+            raise Error(f"y is {labels.dtype} of shape {labels.shape}; classes are one whole number or text for "
+                        "each row")
+        if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
+            raise Error("y holds other things than texts; classes are all whole numbers, or all texts")
+        names, numbers = np.unique(labels.astype(str), return_inverse=True)
+        return numbers.astype("<i4"), names.tolist()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row, of the same type as y's."""
+        numbers = self._predictor.numbers(X)
+        return self.classes_[np.argsort(self._order)[numbers]]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Rows x classes, in the order of classes_."""
+        probabilities = self._predictor.probabilities(X)
+        return probabilities[:, self._order]
+
+    def score(self, X: Any, y: Any, sample_weight: Optional[np.ndarray] = None) -> float:
+        """The share of these rows, this rank's own, that predict() has right."""
+        return float(np.average(self.predict(X) == np.asarray(y), weights=sample_weight))
+
+
+class Regressor(RegressorMixin, _Estimator):
+    __doc__ = """Trains a model that predicts a number over all ranks, each on its own rows.
+
+        regressor = ecl.Regressor(model="mlp:64", epochs=200).fit(X, y)
+
+    """ + _Estimator.__doc__
+
+    def __init__(self, *, model: str = "linear", loss: str = "mse", solver: str = "ecl", topology: str = "ring",
+                 mode: str = "async", epochs: float = 100, batch: int = 32, lr: float = 0.05, local_steps: int = 8,
+                 seed: int = 1, **options: Any) -> None:
+        """
+        model: linear, mlp:64, ...; loss: mse, mae, huber. The others as Classifier's.
+        """
+        self._take(locals())
+
+    def fit(self, X: Any, y: Any) -> "Regressor":
+        """X: this rank's rows, an array or DataFrame of numbers; y: a number for each. Collective."""
+        self._fit(X, y)
+        return self
+
+    def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
+        labels = np.asarray(y)
+        if labels.ndim != 1 or labels.dtype.kind not in "iubf" or not np.isfinite(labels).all():
+            raise Error(f"y is {labels.dtype} of shape {labels.shape}; a regression wants one finite number for each "
+                        "row")
+        return labels.astype("<f4"), []
+
+    def predict(self, X: Any) -> np.ndarray:
+        """A number for each row, in y's unit."""
+        return self._predictor.values(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Optional[np.ndarray] = None) -> float:
+        """R2 on these rows: 1 less the share of y's variance that is left."""
+        y = np.asarray(y, float)
+        left = np.average((y - self.predict(X)) ** 2, weights=sample_weight)
+        return float(1 - left / np.average((y - np.average(y, weights=sample_weight)) ** 2, weights=sample_weight))
+
+
+def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
+    """The rows as floats, and the names of their columns, if they have any."""
+    names = [str(name) for name in rows.columns] if hasattr(rows, "columns") else []
+    values = np.asarray(rows)
+    if values.ndim != 2 or values.size == 0:
+        raise Error(f"X is of shape {values.shape}; fit() wants rows x columns")
+    try:
+        with np.errstate(over="ignore"):
+            values = values.astype("<f4")
+    except (TypeError, ValueError):
+        raise Error("X holds values that are no numbers; encode texts first (pandas.get_dummies), or train from a csv "
+                    "file with categorical=auto") from None
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise Error(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or beyond "
+                    "what a float holds; leave such rows out, or fill them in")
+    return values, names
+
+
+def _write(folder: str, matrix: np.ndarray, names: List[str], labels: np.ndarray, classes: List[str]) -> None:
+    """As `ecl convert` does: a folder for --dataset npy."""
+    if len(matrix) != len(labels):
+        raise Error(f"X has {len(matrix)} rows, and y has {len(labels)} labels")
+    os.mkdir(folder, 0o700)
+    np.save(os.path.join(folder, "features.npy"), np.ascontiguousarray(matrix))
+    np.save(os.path.join(folder, "labels.npy"), labels)
+    label = "label"
+    while label in names:
+        label += "_"
+    table = {"columns": [*names, label] if names else [], "label": label, "features": names, "classes": classes,
+             "group": "", "groups": []}
+    Path(folder, "table.json").write_text(json.dumps(table))
+
+
+def _option(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value

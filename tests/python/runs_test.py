@@ -1,0 +1,390 @@
+"""Runs made and read in Python: the bytes of the tool's own, and the same predictions. One process; where ranks are
+wanted this starts mpirun itself."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+import ecl
+
+MPIEXEC = os.environ.get("ECL_MPIEXEC", "mpirun")
+TOOL = os.environ["ECL_TOOL"]
+HANGS_S = 100
+OPTIONS = {"nodes": 4, "partition": "classes:3", "model": "mlp:9", "epochs": 2, "mode": "lock-step", "set": {"theta": 0.4},
+           "compare_local": False, "momentum": None}
+
+
+def tool(*arguments):
+    done = subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True, timeout=HANGS_S)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def write_table(path, rows, seed, columns=("age", "colour", "dose")):
+    """Numbers, text, gaps; the label follows from them."""
+    random = np.random.default_rng(seed)
+    table = []
+    for _ in range(rows):
+        age, colour, dose = random.normal(40, 10), random.choice(["red", "black", "white"]), random.normal()
+        label = "ill" if (age - 40) / 10 + dose + (colour == "red") > 0.5 else "well"
+        table.append({"age": "" if random.random() < 0.1 else f"{age:.3f}", "colour": colour, "dose": f"{dose:.5g}",
+                      "label": label})
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, [*columns, "label"])
+        writer.writeheader()
+        writer.writerows(table)
+    return table
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return ecl.simulate(**OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+    """A run on a table with text and gaps, new rows, and what the tool predicts of them."""
+    folder = tmp_path_factory.mktemp("patients")
+    write_table(folder / "train.csv", 300, 1)
+    rows = write_table(folder / "new.csv", 50, 2)
+    run = ecl.simulate(nodes=2, dataset="csv:categorical=auto,missing=indicator", data=folder / "train.csv", epochs=30,
+                       model="mlp:4", out=folder / "run")
+    return run, rows, list(csv.DictReader(tool("predict", folder / "run", "--data", folder / "new.csv").splitlines()))
+
+
+def test_a_run_has_the_bytes_of_the_tools(digits, tmp_path):
+    tool("simulate", "--nodes", 4, "--partition", "classes:3", "--model", "mlp:9", "--epochs", 2, "--mode", "lock-step",
+         "--set", "theta=0.4", "--quiet", "--out", tmp_path / "run")
+    for name in ("metrics.csv", "model/model.safetensors", "config.ini"):
+        ours, theirs = (digits.path / name).read_bytes(), (tmp_path / "run" / name).read_bytes()
+        assert ours.split(b"\n")[name == "config.ini" :] == theirs.split(b"\n")[name == "config.ini" :], name
+    theirs = json.loads((tmp_path / "run" / "summary.json").read_text())
+    clocks = {name for name in theirs if "seconds" in name} | {"command", "peak_memory_bytes"}
+    assert {k: v for k, v in digits.summary.items() if k not in clocks} == {
+        k: v for k, v in theirs.items() if k not in clocks}
+
+
+def test_config_repeats_the_run(digits):
+    config = digits.config
+    assert config["set"] == ["theta=0.4"] and config["epochs"] == 2 and config["model"] == "mlp:9"
+    again = ecl.simulate(**config)
+    assert (again.path / "metrics.csv").read_bytes() == (digits.path / "metrics.csv").read_bytes()
+
+
+def test_config_reads_what_is_quoted(digits, tmp_path):
+    shutil.copytree(digits.path, tmp_path / "run")
+    (tmp_path / "run" / "config.ini").write_text('data = " a\\\\b \\"c\\" \\x23"\nepochs = 1e+09\noverlap = true\n')
+    assert ecl.Run(tmp_path / "run").config == {"data": ' a\\b "c" #', "epochs": 1e9, "overlap": True}
+
+
+def test_metrics_are_those_of_the_file(digits):
+    rows = list(csv.DictReader((digits.path / "metrics.csv").open()))
+    metrics = digits.metrics
+    assert len(metrics) == len(rows) == 4 * 2 and list(metrics.dtype.names) == list(rows[0])
+    for name in metrics.dtype.names:
+        np.testing.assert_array_equal(metrics[name], [float(row[name] or "nan") for row in rows])
+    assert metrics["step"].dtype == np.int64
+    last = metrics[metrics["step"] == metrics["step"].max()]
+    assert last["accuracy"].mean() == pytest.approx(digits.summary["test_accuracy_mean"])
+    assert digits.sites is None and digits.verdict == digits.summary["verdict"]
+
+
+def test_a_data_frame_has_the_metrics(digits):
+    pytest.importorskip("pandas", reason="no pandas")
+    frame = digits.frame()
+    assert list(frame.columns) == list(digits.metrics.dtype.names)
+    np.testing.assert_array_equal(frame["loss"].to_numpy(), digits.metrics["loss"])
+
+
+def test_the_model_is_what_predicts(digits):
+    """By hand: pictures are bytes, scaled as model.json says."""
+    about, model = json.loads((digits.path / "model" / "model.json").read_text()), digits.model()
+    pictures = np.random.default_rng(1).integers(0, 256, (20, 64))
+    x = (pictures / 255 - about["pixels"][0]["mean"]) / about["pixels"][0]["deviation"]
+    names = list(model)
+    assert [model[name].shape for name in names] == [(9, 64), (9,), (10, 9), (10,)]
+    hidden = np.maximum(0, x @ model[names[0]].T + model[names[1]])
+    logits = hidden @ model[names[2]].T + model[names[3]]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(digits.predict_proba(pictures), expected, atol=1e-5)
+    assert digits.predict(pictures).tolist() == [str(c) for c in expected.argmax(axis=1)]
+    assert digits.classes == [str(c) for c in range(10)]
+    with pytest.raises(ecl.Error, match="row 2, column 3: a pixel is a whole number from 0 to 255"):
+        digits.predict(np.where(np.arange(128).reshape(2, 64) == 66, 0.5, 1))
+
+
+def test_state_dict_is_pytorchs(tmp_path):
+    torch = pytest.importorskip("torch", reason="no PyTorch")
+    run = ecl.simulate(dataset="synthetic", epochs=1)
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(20, 10)
+
+    net = Net()
+    net.load_state_dict(run.state_dict())
+    x = np.random.default_rng(1).normal(size=(5, 20)).astype(np.float32)
+    ours = torch.softmax(net.linear(torch.from_numpy(x)), 1).detach().numpy()
+    np.testing.assert_allclose(run.predict_proba(x), ours, atol=1e-6)
+
+
+def expect_the_tools(run, rows, expected):
+    np.testing.assert_array_equal(run.predict(rows), [line["prediction"] for line in expected])
+    probabilities = [[line["probability of ill"], line["probability of well"]] for line in expected]
+    np.testing.assert_array_equal(run.predict_proba(rows), np.array(probabilities, np.float32))
+
+
+def test_predictions_are_the_tools(patients):
+    run, rows, expected = patients
+    assert run.classes == ["ill", "well"] and len({line["prediction"] for line in expected}) == 2
+    expect_the_tools(run, rows, expected)
+    others = [{"name": "Doe", "dose": float(row["dose"]), "age": float(row["age"] or "nan"), "colour": row["colour"]}
+              for row in rows]
+    expect_the_tools(run, others, expected)
+    expect_the_tools(run, rows[3], expected[3:4])
+    expect_the_tools(run, np.array([[row["age"], row["colour"], row["dose"]] for row in rows], object), expected)
+    assert run.predict(np.empty((0, 3))).shape == (0,)
+
+
+def test_predictions_of_a_data_frame(patients):
+    pandas = pytest.importorskip("pandas", reason="no pandas")
+    run, rows, expected = patients
+    frame = pandas.DataFrame([{**row, "age": float(row["age"] or "nan"), "dose": float(row["dose"])} for row in rows])
+    expect_the_tools(run, frame[["label", "dose", "colour", "age"]], expected)
+    frame["colour"] = frame["colour"].astype("category")
+    frame["age"] = frame["age"].astype("Float64")
+    expect_the_tools(run, frame, expected)
+
+
+def test_predictions_of_many_rows(patients):
+    """More than a block, with rows that are left out in between."""
+    run, rows, _ = patients
+    many = [rows[i % 50] for i in range(10_000)]
+    np.testing.assert_array_equal(run.predict_proba(many), np.tile(run.predict_proba(rows), (200, 1)))
+
+
+def test_a_number_is_predicted_as_by_the_tool(tmp_path):
+    random = np.random.default_rng(3)
+    x = random.normal(5, 3, (200, 3))
+    np.savetxt(tmp_path / "t.csv", np.c_[x, 100 + x @ [10, 20, -30]], "%.6g", ",", header="a,b,c,y", comments="")
+    run = ecl.simulate(nodes=2, dataset="csv", data=tmp_path / "t.csv", loss="mse", model="linear", epochs=20,
+                       out=tmp_path / "run")
+    expected = list(csv.DictReader(tool("predict", run.path, "--data", tmp_path / "t.csv").splitlines()))
+    table = np.loadtxt(tmp_path / "t.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(run.predict(table[:, :3]), [np.float32(line["prediction"]) for line in expected])
+    assert run.classes == []
+    with pytest.raises(ecl.Error, match="this model predicts a number, and no classes"):
+        run.predict_proba(table[:, :3])
+
+
+def test_rows_that_do_not_fit_are_named(patients, tmp_path):
+    run, rows, _ = patients
+    with pytest.raises(ecl.Error, match="no column 'colour', which the model needs, did you mean 'color'?"):
+        run.predict([{"age": 1, "color": "red", "dose": 2}])
+    with pytest.raises(ecl.Error, match="array of 2 x 2, and the model takes rows x 3: age, colour, dose"):
+        run.predict(np.zeros((2, 2)))
+    with pytest.raises(ecl.Error, match="row 2, column 'dose': 'much' is no number"):
+        run.predict([rows[0], {**rows[1], "dose": "much"}])
+    with pytest.raises(ecl.Error, match="row 1, column 'dose': the value is infinite, or no float holds it"):
+        run.predict([{**rows[0], "dose": 1e300}])
+    with pytest.warns(UserWarning, match="2 cells of column 'colour' with a value that no training row had"):
+        run.predict([{**rows[0], "colour": "green"}, {**rows[0], "colour": "blue"}])
+
+
+def test_gaps_are_dealt_with_as_in_training(tmp_path):
+    write_table(tmp_path / "t.csv", 200, 1)
+    gap = [{"age": None, "dose": 1.0}, {"age": 50.0, "dose": 1.0}]
+    options = {"data": tmp_path / "t.csv", "epochs": 1, "nodes": 1}
+    dropping = ecl.simulate(dataset="csv:missing=drop,ignore=colour", **options)
+    assert dropping.predict(gap).tolist() == [None, "ill"]
+    assert np.isnan(dropping.predict_proba(gap)).tolist() == [[True, True], [False, False]]
+    refusing = ecl.simulate(dataset="csv:ignore=colour|age", **options)
+    with pytest.raises(ecl.Error, match="row 2, column 'dose': a value is missing, and the model was trained without"):
+        refusing.predict([{"dose": 1}, {"dose": "NA"}])
+
+
+def test_quiet_prints_nothing(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ecl.simulate(nodes=8, partition="classes:2", epochs=1, settle=0)
+    assert capfd.readouterr() == ("", "")
+    ecl.simulate(nodes=8, partition="classes:2", epochs=1, settle=0, quiet=False)
+    out, err = capfd.readouterr()
+    assert out.startswith("finished: ecl on ring, 8 nodes") and "ecl: warning: the nodes do not agree" in err
+
+
+def test_what_is_to_be_known_is_a_warning():
+    with pytest.warns(UserWarning, match="the nodes do not agree: consensus error"):
+        run = ecl.simulate(nodes=8, partition="classes:2", epochs=1, settle=0)
+    assert run.verdict == "finished" and len(run.warnings) == 1
+    with pytest.warns(UserWarning, match="the run diverged"):
+        run = ecl.simulate(dataset="quadratic", model="quadratic", lr=1e6, epochs=50)
+    assert run.verdict == "diverged"
+    assert "verdict diverged" in repr(run) and "<td>diverged</td>" in run._repr_html_()
+
+
+def test_a_temporary_directory_goes_with_the_run():
+    run = ecl.simulate(nodes=2, epochs=1)
+    path = run.path
+    assert path.is_dir()
+    del run
+    assert not path.exists()
+    before = set(os.listdir(path.parent))
+    with pytest.raises(ecl.Error):
+        ecl.simulate(nodes=2, topology="rink")
+    assert {name for name in set(os.listdir(path.parent)) - before if name == path.name} == set()
+
+
+def test_mistakes_are_the_tools_line(digits, tmp_path, capfd):
+    with pytest.raises(ecl.Error, match=r"^unknown option --epoch=3, did you mean --epochs\?|^.*--epoch.*$") as caught:
+        ecl.simulate(epoch=3)
+    assert caught.value.code == 2 and "\n" not in str(caught.value)
+    with pytest.raises(ecl.Error, match="did you mean 'ring'"):
+        ecl.simulate(topology="rink")
+    with pytest.raises(ecl.Error, match="something is there already"):
+        ecl.simulate(out=digits.path)
+    with pytest.raises(ecl.Error, match=r"dry_run makes no run; use ecl.tool\('simulate', '--dry-run', ...\)"):
+        ecl.simulate(dry_run=True)
+    with pytest.raises(ecl.Error, match="leave out `out`"):
+        ecl.simulate(resume=digits.path, out=tmp_path / "a")
+    with pytest.raises(ecl.Error, match="is no directory of a run"):
+        ecl.Run(tmp_path)
+    with pytest.raises(ecl.Error, match="unknown command 'simulat', did you mean 'simulate'"):
+        ecl.tool("simulat")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_under_way_can_be_read(digits, tmp_path):
+    shutil.copytree(digits.path, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "model")
+    (tmp_path / "run" / "summary.json").unlink()
+    metrics = (tmp_path / "run" / "metrics.csv").read_bytes()
+    (tmp_path / "run" / "metrics.csv").write_bytes(metrics[:-9])
+    status = {**digits.status, "state": "running", "epoch": 1.5}
+    (tmp_path / "run" / "status.json").write_text(json.dumps(status))
+    run = ecl.Run(tmp_path / "run")
+    assert run.verdict == "running" and run.warnings == [] and "epoch 1.5" in repr(run)
+    np.testing.assert_array_equal(run.metrics, digits.metrics[:-1])
+    for ask in (run.model, lambda: run.classes, lambda: run.predict(np.zeros((1, 64)))):
+        with pytest.raises(ecl.Error, match="has no model yet"):
+            ask()
+    with pytest.raises(ecl.Error, match="has no summary.json: the run has not ended"):
+        run.summary
+    (tmp_path / "run" / "metrics.csv").unlink()
+    assert len(run.metrics) == 0
+
+
+def test_a_picture_shows_the_nodes_and_their_mean(digits, tmp_path):
+    matplotlib = pytest.importorskip("matplotlib", reason="no matplotlib")
+    matplotlib.use("Agg")
+    axes = digits.plot()
+    lines = axes.get_lines()
+    assert len(lines) == 4 + 1
+    assert lines[-1].get_ydata()[-1] == pytest.approx(digits.summary["test_accuracy_mean"])
+    np.testing.assert_array_equal(lines[2].get_ydata(), digits.metrics["accuracy"][digits.metrics["node"] == 2])
+    assert digits.plot("train_loss", ax=axes) is axes
+    with pytest.raises(ecl.Error, match="there is no column 'acc'; there are time_s, node"):
+        digits.plot("acc")
+    axes.figure.savefig(tmp_path / "run.png")
+
+
+def test_a_signal_stops_a_run_in_good_order(tmp_path):
+    """Ctrl-C within simulate(): a checkpoint, an error that says how to go on; then Python has its signals again."""
+    options = {"nodes": 2, "epochs": 3000, "mode": "lock-step", "eval_every": 100, "out": tmp_path / "run"}
+
+    def interrupt():
+        while not (tmp_path / "run" / "metrics.csv").is_file():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    with pytest.raises(ecl.Error, match=f"a signal stopped the run; resume='{tmp_path}/run' goes on with it") as caught:
+        ecl.simulate(**options)
+    waiting.join()
+    assert caught.value.code == 75 and ecl.Run(tmp_path / "run").verdict == "preempted"
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(HANGS_S)
+    run = ecl.simulate(resume=tmp_path / "run")
+    assert run.verdict == "converged"
+    whole = ecl.simulate(**{**options, "out": None})
+    assert (run.path / "metrics.csv").read_bytes() == (whole.path / "metrics.csv").read_bytes()
+
+
+def test_any_command_of_the_tool(capfd):
+    assert ecl.tool("topology", "ring", "-n", 4) == 0
+    out, _ = capfd.readouterr()
+    assert out == tool("topology", "ring", "-n", 4)
+
+
+def ranks(tmp_path, script, count=2):
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run([MPIEXEC, "-n", str(count), sys.executable, "-B", tmp_path / "script.py"], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=HANGS_S)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("first", ["", "import mpi4py.MPI", "import ecl; ecl.rank()"])
+def test_train_over_ranks_whoever_has_started_mpi(first, tmp_path):
+    """Twice; then the same in the simulator, in lock step: the same bits."""
+    if "mpi4py" in first:
+        pytest.importorskip("mpi4py", reason="no mpi4py")
+    code, out, err = ranks(tmp_path, first + """
+import sys, ecl
+import numpy as np
+options = {"mode": "lock-step", "epochs": 2, "partition": "classes:5"}
+runs = [ecl.train(out="a", **options), ecl.train(**options)]
+if ecl.rank() == 0:
+    runs.append(ecl.simulate(nodes=2, **options))
+values = [np.concatenate([array.ravel() for array in run.model().values()]) for run in runs]
+assert all(np.array_equal(values[0], other) for other in values)
+if "mpi4py" in sys.modules:
+    assert sys.modules["mpi4py.MPI"].COMM_WORLD.allreduce(1) == 2
+sys.stdout.write(f"{runs[0].verdict} {runs[1].path}\\n")
+""")
+    assert code == 0 and err == "", err
+    verdict, path = out.splitlines()[0].split()
+    assert verdict == "converged" and not os.path.exists(path)
+    assert out.splitlines()[0] == out.splitlines()[1]
+
+
+def test_a_mistake_over_ranks_is_one_line(tmp_path):
+    code, out, err = ranks(tmp_path, """
+import sys, ecl
+try:
+    ecl.train(lr=0.1 * (1 + ecl.rank()))
+except ecl.Error as error:
+    sys.stdout.write(f"{error.code} {error}\\n")
+""")
+    assert code == 0 and err == "", err
+    assert len(out.splitlines()) == 2 and len(set(out.splitlines())) == 1
+    assert "rank 1 on " in out and "lr = 0.2" in out
+
+
+@pytest.mark.parametrize("example, count", [("report.py", 0), ("table.py", 0), ("table.py", 4)])
+def test_examples(example, count, tmp_path):
+    path = os.path.join(os.path.dirname(ecl.__file__), "..", "examples", example)
+    launch = [MPIEXEC, "-n", str(count)] if count else []
+    if example == "report.py":
+        pytest.importorskip("matplotlib", reason="no matplotlib")
+    done = subprocess.run([*launch, sys.executable, "-B", path], capture_output=True, text=True, timeout=HANGS_S,
+                          cwd=tmp_path, env={**os.environ, "MPLBACKEND": "Agg"})
+    assert done.returncode == 0, done.stderr
+    if example == "report.py":
+        assert (tmp_path / "report.png").stat().st_size > 10_000
+        assert "converged" in done.stdout and done.stdout.count("\n") < 20
+    else:
+        scores = [float(line.split()[-2]) for line in done.stdout.splitlines() if "of all sites' rows" in line]
+        assert len(scores) == max(1, count) and min(scores) > 90, done.stdout
