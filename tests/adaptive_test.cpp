@@ -75,8 +75,8 @@ TEST_F(Alone, AdamMakesThePublishedSteps) {
   SolverSetup adam = setup(0);
   adam.adam.emplace();
   const auto x = steps_of_one(adam, {1, -2, 0.5});
-  for (const auto& [after, expected] : {std::pair(x[0], -0.1), {x[1], -0.0633896}, {x[2], -0.0497206}})
-    EXPECT_NEAR(after, expected, 1e-7);
+  const double expected[] = {-0.1, -0.0633896, -0.0497206};
+  for (int k = 0; k < 3; ++k) EXPECT_NEAR(x[k], expected[k], 1e-7) << "step " << k;
 }
 
 // As above, after x <- x - 0.1 * 0.5 x each time.
@@ -84,8 +84,8 @@ TEST_F(Alone, AdamWTakesItsDecayOffTheModelItself) {
   SolverSetup adamw = setup(2);
   adamw.adam = AdamRule{.decay = 0.5};
   const auto x = steps_of_one(adamw, {1, -2, 0.5});
-  for (const auto& [after, expected] : {std::pair(x[0], 1.8), {x[1], 1.7466104}, {x[2], 1.6729490}})
-    EXPECT_NEAR(after, expected, 1e-6);
+  const double expected[] = {1.8, 1.7466104, 1.6729490};
+  for (int k = 0; k < 3; ++k) EXPECT_NEAR(x[k], expected[k], 1e-6) << "step " << k;
 }
 
 TEST_F(Alone, AdamTakesGradientsOfAnySize) {

@@ -101,6 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Overlap", "--overlap --local-steps 3 --drop 0.1"},
                     Case{"ExchangesLockStep", "--exchanges 3 --mode lock-step"},
                     Case{"LockStep", "--solver dpsgd --momentum 0.9 --mode lock-step --augment crop-flip"},
+                    Case{"AdamW", "--optimizer adamw --weight-decay 0.01 --clip-norm 1 --drop 0.1"},
                     Case{"Server", "--solver fedasync --topology star"}, Case{"Silent", "--solver local"}),
     [](const auto& test) { return test.param.name; });
 
@@ -162,6 +163,7 @@ TEST_P(OverRanks, LockStepResumesBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, OverRanks,
                          testing::Values(Case{"Ecl", "--solver ecl"}, Case{"Exchanges", "--exchanges 3"},
+                                         Case{"Adam", "--optimizer adam --clip-norm 1"},
                                          Case{"Led",
                                               "--solver led --momentum 0.9 --lr-schedule cosine --augment crop-flip"},
                                          Case{"Scaffold", "--solver scaffold --topology star"},

@@ -514,6 +514,19 @@ TEST(Simulate, LetsTheCommandLineWinOverTheFile) {
     EXPECT_EQ(outcome.out.find(absent), std::string::npos) << outcome.out;
 }
 
+TEST(Simulate, TakesAnotherLearningRateUnderAdamUnlessItIsToldOne) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "lr = 0.05\n"},
+      {"--optimizer adam", "lr = 0.001\n"},
+      {"--optimizer adamw:beta2=0.99 --weight-decay 0.1", "lr = 0.001\n"},
+      {"--optimizer adam --lr 0.05", "lr = 0.05\n"}};
+  for (const auto& [options, rate] : cases) {
+    const Outcome printed = ecl(std::string("simulate --print-config ") + options);
+    expect_ok(printed);
+    expect_has(printed.out, {rate});
+  }
+}
+
 TEST(Train, WorksWithoutMpirun) {
   const Scratch scratch;
   const Outcome outcome = ecl("train --epochs 3 --quiet --out " + (scratch / "a").string());
