@@ -114,8 +114,8 @@ std::string to_csv(const std::vector<SiteReport>& sites, const Schema& schema) {
   std::ostringstream text;
   text << "node,train_samples,test_samples,accuracy_consensus,accuracy_own,accuracy_alone,"
           "loss_consensus,loss_own,loss_alone,rmse_consensus,classes";
-  for (const std::string name : kOfTheAverage) text << ',' << name << "_consensus";
-  for (const std::string name : kOfNoModel) text << ',' << name;
+  for (const std::string_view name : kOfTheAverage) text << ',' << name << "_consensus";
+  for (const std::string_view name : kOfNoModel) text << ',' << name;
   text << '\n';
   for (const SiteReport& site : sites) {
     text << site.node << ',' << site.train << ',' << site.test << ',' << percent(site.consensus) << ','
