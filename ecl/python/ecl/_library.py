@@ -149,7 +149,7 @@ def _finalise() -> None:
 
 
 def _abort_on_exceptions() -> None:
-    """An exception that ends one rank ends the job: the others would wait for it. Those that notice say so in a line."""
+    """An exception that ends one rank ends the job: the others would wait for it. Who notices says so in a line."""
     before = sys.excepthook
 
     def hook(kind: Any, value: BaseException, trace: Any) -> None:
