@@ -9,6 +9,7 @@ build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev l
 mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
 test_packages=(python3 python3-numpy python3-onnx python3-pytest iproute2)  # experiments, models, Python; emulated hosts
+notebook_packages=(python3-sklearn python3-pandas python3-matplotlib)  # what tests of the Python package use if it is there
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 fashion_mnist_packages=(dataset-fashion-mnist)    # scripts/fetch-data
 cifar10_packages=(python3-numpy python3-pil)      # the same

@@ -11,8 +11,8 @@ import numpy as np
 
 from ecl._library import Diverged, Error, init, rank
 from ecl._predictor import Predictor
-from ecl._run import Run, carry_out
-from ecl._tool import agree, gather, new_path, shared_path
+from ecl._run import DIVERGED, Run, carry_out
+from ecl._tool import agree, new_path, private_files, shared_path
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -63,7 +63,7 @@ class _Estimator(BaseEstimator):
         """As they are written: numbers, and the names of the classes that these stand for."""
         raise NotImplementedError
 
-    def _fit(self, rows: Any, y: Any, **options: Any) -> None:
+    def _fit(self, rows: Any, y: Any) -> None:
         init()
         path = shared_path()
         own, mistake = f"{path}-{rank()}", None
@@ -71,17 +71,19 @@ class _Estimator(BaseEstimator):
             try:
                 matrix, names = _floats(rows)
                 _write(own, matrix, names, *self._labels(y))
-            except Error as error:
+            except (Error, OSError) as error:
                 mistake = error
             agree(mistake)
             parameters = self.get_params()
             standardise = parameters.pop("standardise", None)
             out, quiet = parameters.pop("out", None), parameters.pop("quiet", True)
             dataset = "npy" if standardise is None else f"npy:standardise={_option(standardise)}"
-            code, run = carry_out("train", out or path, quiet, {
-                "dataset": dataset, "data": path + "-{node}", "test": path + "-{node}", "partition": "own",
-                "eval_every": 0, **options, **parameters})
+            with private_files(out is None):
+                code, run = carry_out("train", out or path, quiet, {
+                    "dataset": dataset, "data": path + "-{node}", "test": path + "-{node}", "partition": "own",
+                    "eval_every": 0, **parameters})
             self._keep(run)
+            agree(None)  # all have read what they need
         finally:
             shutil.rmtree(own, ignore_errors=True)
             shutil.rmtree(path, ignore_errors=True)
@@ -89,16 +91,17 @@ class _Estimator(BaseEstimator):
         if names:
             self.feature_names_in_ = np.array(names, object)
         if code == _DIVERGED:
-            raise Diverged("the training diverged: the loss grew a thousandfold or out of all numbers; try a smaller lr")
+            raise Diverged(DIVERGED)
         if quiet and rank() == 0:
             for warning in self.summary_["warnings"]:
                 warnings.warn(warning, stacklevel=3)
 
     def _keep(self, run: Run) -> None:
-        """What it has left: its model's files, and its summary, which rank 0 has."""
+        """What it has left."""
         self._files = {file.name: file.read_bytes() for file in (run.path / "model").iterdir()}
+        self._node = rank() if f"model-{rank()}.json" in self._files else None  # its scaling is its own
         self.__dict__.pop("_opened", None)
-        self.summary_ = json.loads(gather(json.dumps(run.summary).encode() if rank() == 0 else b"")[0])
+        self.summary_ = run.summary
 
     @property
     def _predictor(self) -> Predictor:
@@ -110,8 +113,7 @@ class _Estimator(BaseEstimator):
             try:
                 for name, content in self._files.items():
                     (folder / name).write_bytes(content)
-                own = f"model-{rank()}.json" in self._files
-                self._opened = Predictor(folder, rank() if own else None)
+                self._opened = Predictor(folder, self._node)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         return self._opened
@@ -153,7 +155,7 @@ class Classifier(ClassifierMixin, _Estimator):
         self._take(locals())
 
     def fit(self, X: Any, y: Any) -> "Classifier":
-        """X: this rank's rows, an array or DataFrame of numbers; y: their classes, whole numbers or texts. Collective."""
+        """X: this rank's rows, an array or DataFrame of numbers; y: their classes, numbers or texts. Collective."""
         self._fit(X, y)
         given, names = np.asarray(y).dtype, np.array(self._predictor.classes)
         if given.kind == "b":
@@ -243,8 +245,8 @@ def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
                     "file with categorical=auto") from None
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise Error(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or beyond "
-                    "what a float holds; leave such rows out, or fill them in")
+        raise Error(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or "
+                    "beyond what a float holds; leave such rows out, or fill them in")
     return values, names
 
 

@@ -1,5 +1,5 @@
-"""Compares algorithms, as in a notebook: python3 report.py draws report.png. Eight simulated nodes, each with 2 of the 10
-classes of the digits."""
+"""Compares algorithms, as in a notebook: python3 report.py draws report.png. Eight simulated nodes, each with 2 of the
+10 classes of the digits."""
 
 import matplotlib.pyplot as plt
 
