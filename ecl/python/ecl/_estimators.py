@@ -12,7 +12,7 @@ import numpy as np
 from ecl._library import Diverged, Error, init, rank
 from ecl._predictor import Predictor
 from ecl._run import DIVERGED, Run, carry_out
-from ecl._tool import agree, new_path, private_files, shared_path
+from ecl._tool import agree, mistake, new_path, private_files, shared_path
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -51,10 +51,10 @@ class _Estimator(BaseEstimator):
         """Of the constructor. Whether there is such an option is seen in fit()."""
         for name, value in parameters.items():
             if name in _NOT_HERE:
-                raise Error(f"{name} is no option of {type(self).__name__}, whose data are given to fit()")
+                raise mistake(f"{name} is no option of {type(self).__name__}, whose data are given to fit()")
             if name not in self._names:
                 if hasattr(type(self), name):
-                    raise Error(f"{name} is no option: {type(self).__name__} has something else of that name")
+                    raise mistake(f"{name} is no option: {type(self).__name__} has something else of that name")
                 self._names.append(name)
             setattr(self, name, value)
         return self
@@ -66,14 +66,14 @@ class _Estimator(BaseEstimator):
     def _fit(self, rows: Any, y: Any) -> None:
         init()
         path = shared_path()
-        own, mistake = f"{path}-{rank()}", None
+        own, wrong = f"{path}-{rank()}", None
         try:
             try:
                 matrix, names = _floats(rows)
                 _write(own, matrix, names, *self._labels(y))
             except (Error, OSError) as error:
-                mistake = error
-            agree(mistake)
+                wrong = error
+            agree(wrong)
             parameters = self.get_params()
             standardise = parameters.pop("standardise", None)
             out, quiet = parameters.pop("out", None), parameters.pop("quiet", True)
@@ -106,7 +106,7 @@ class _Estimator(BaseEstimator):
     @property
     def _predictor(self) -> Predictor:
         if not hasattr(self, "_files"):
-            raise Error(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
+            raise mistake(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
         if not hasattr(self, "_opened"):
             folder = Path(new_path())
             folder.mkdir(mode=0o700)
@@ -171,10 +171,10 @@ class Classifier(ClassifierMixin, _Estimator):
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
         if labels.ndim != 1 or labels.dtype.kind not in "iubUO":
-            raise Error(f"y is {labels.dtype} of shape {labels.shape}; classes are one whole number or text for "
-                        "each row")
+            raise mistake(f"y is {labels.dtype} of shape {labels.shape}; classes are one whole number or text for "
+                          "each row")
         if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
-            raise Error("y holds other things than texts; classes are all whole numbers, or all texts")
+            raise mistake("y holds other things than texts; classes are all whole numbers, or all texts")
         names, numbers = np.unique(labels.astype(str), return_inverse=True)
         return numbers.astype("<i4"), names.tolist()
 
@@ -216,8 +216,8 @@ class Regressor(RegressorMixin, _Estimator):
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
         if labels.ndim != 1 or labels.dtype.kind not in "iubf" or not np.isfinite(labels).all():
-            raise Error(f"y is {labels.dtype} of shape {labels.shape}; a regression wants one finite number for each "
-                        "row")
+            raise mistake(f"y is {labels.dtype} of shape {labels.shape}; a regression wants one finite number for each "
+                          "row")
         return labels.astype("<f4"), []
 
     def predict(self, X: Any) -> np.ndarray:
@@ -236,24 +236,24 @@ def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
     names = [str(name) for name in rows.columns] if hasattr(rows, "columns") else []
     values = np.asarray(rows)
     if values.ndim != 2 or values.size == 0:
-        raise Error(f"X is of shape {values.shape}; fit() wants rows x columns")
+        raise mistake(f"X is of shape {values.shape}; fit() wants rows x columns")
     try:
         with np.errstate(over="ignore"):
             values = values.astype("<f4")
     except (TypeError, ValueError):
-        raise Error("X holds values that are no numbers; encode texts first (pandas.get_dummies), or train from a csv "
-                    "file with categorical=auto") from None
+        raise mistake("X holds values that are no numbers; encode texts first (pandas.get_dummies), or train from a "
+                      "csv file with categorical=auto") from None
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise Error(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or "
-                    "beyond what a float holds; leave such rows out, or fill them in")
+        raise mistake(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or "
+                      "beyond what a float holds; leave such rows out, or fill them in")
     return values, names
 
 
 def _write(folder: str, matrix: np.ndarray, names: List[str], labels: np.ndarray, classes: List[str]) -> None:
     """As `ecl convert` does: a folder for --dataset npy."""
     if len(matrix) != len(labels):
-        raise Error(f"X has {len(matrix)} rows, and y has {len(labels)} labels")
+        raise mistake(f"X has {len(matrix)} rows, and y has {len(labels)} labels")
     os.mkdir(folder, 0o700)
     np.save(os.path.join(folder, "features.npy"), np.ascontiguousarray(matrix))
     np.save(os.path.join(folder, "labels.npy"), labels)

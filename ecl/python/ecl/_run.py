@@ -16,7 +16,7 @@ import numpy as np
 
 from ecl._library import Error, init, rank, size
 from ecl._predictor import Predictor
-from ecl._tool import call, gather, new_path, options_of, private_files, shared_path
+from ecl._tool import call, gather, mistake, new_path, options_of, private_files, shared_path
 
 _COUNTS = ("node", "step", "bytes_sent", "messages_sent", "messages_taken", "messages_overwritten", "train_samples",
            "test_samples")
@@ -64,10 +64,10 @@ def carry_out(command: str, out: Union[str, Path, None], quiet: bool, options: D
     """The tool's exit code, and the run."""
     for option in ("help", "print_config", "dry_run"):
         if options.get(option):
-            raise Error(f"{option} makes no run; use ecl.tool('{command}', '--{option.replace('_', '-')}', ...)")
+            raise mistake(f"{option} makes no run; use ecl.tool('{command}', '--{option.replace('_', '-')}', ...)")
     resume = options.get("resume")
     if resume and out is not None:
-        raise Error("resume names the run's directory; leave out `out`")
+        raise mistake("resume names the run's directory; leave out `out`")
     path = str(resume or out or (shared_path() if command == "train" else new_path()))
     arguments = [command, *options_of(options), *([] if resume else [f"--out={path}"])]
     temporary = not resume and out is None
@@ -103,7 +103,7 @@ class Run:
         """`path`: what the run gave to --out."""
         self.path = Path(path)
         if not (self.path / "config.ini").is_file():
-            raise Error(f"'{path}' is no directory of a run: it has no config.ini")
+            raise mistake(f"'{path}' is no directory of a run: it has no config.ini")
         self._predictors: Dict[Optional[int], Predictor] = {}
         self._told: Dict[str, Any] = {}  # the summary, where another host has it
 
@@ -128,8 +128,8 @@ class Run:
     def summary(self) -> Dict[str, Any]:
         """How it ended: summary.json. Raises Error where it has not."""
         if not self._end():
-            raise Error(f"'{self.path}' has no summary.json: the run has not ended, was killed, or its first rank's "
-                        "host keeps it")
+            raise mistake(f"'{self.path}' has no summary.json: the run has not ended, was killed, or its first rank's "
+                          "host keeps it")
         return self._end()
 
     @property
@@ -146,7 +146,7 @@ class Run:
     def metrics(self) -> np.ndarray:
         """metrics.csv as a structured array, a row per node and evaluation: metrics["loss"]. NaN where it is empty."""
         if self._end() and not (self.path / "metrics.csv").is_file():
-            raise Error(f"'{self.path}' has no metrics.csv: the first rank's host keeps it")
+            raise mistake(f"'{self.path}' has no metrics.csv: the first rank's host keeps it")
         return _table(self.path / "metrics.csv")
 
     @property
@@ -189,7 +189,7 @@ class Run:
         """The classes' probabilities, rows x classes, in the order of `classes`."""
         predictor = self._predictor(node)
         if not predictor.classes:
-            raise Error("this model predicts a number, and no classes: predict() gives it")
+            raise mistake("this model predicts a number, and no classes: predict() gives it")
         return predictor.probabilities(rows)
 
     @property
@@ -205,7 +205,7 @@ class Run:
         if column is None:
             column = "accuracy" if np.isfinite(metrics["accuracy"]).any() else "loss"
         if column not in metrics.dtype.names:
-            raise Error(f"there is no column '{column}'; there are {', '.join(metrics.dtype.names)}")
+            raise mistake(f"there is no column '{column}'; there are {', '.join(metrics.dtype.names)}")
         if ax is None:
             import matplotlib.pyplot
 
@@ -260,7 +260,7 @@ class Run:
     def _model_file(self, name: str) -> Path:
         path = self.path / "model" / name
         if not path.is_file():
-            raise Error(f"'{self.path}' has no model yet: a run leaves it when it ends")
+            raise mistake(f"'{self.path}' has no model yet: a run leaves it when it ends")
         return path
 
     def _predictor(self, node: Optional[int]) -> Predictor:

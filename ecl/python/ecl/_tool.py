@@ -13,6 +13,13 @@ from ecl._library import Error, init, lib, must, size
 _USAGE = 2
 
 
+def mistake(what: str) -> Error:
+    """Of the caller's."""
+    error = Error(what)
+    error.code = _USAGE
+    return error
+
+
 def tool(*arguments: Any) -> int:
     """Any command of the tool, as ecl.tool("topology", "torus", "-n", 16): prints what `python3 -m ecl topology ...`
     prints. Returns its exit code, 0 or what its results mean (4: diverged, 75: stopped by a signal); raises Error with
@@ -83,10 +90,8 @@ def _gather(mine: bytes) -> List[bytes]:
     return [everything.raw[r * length : (r + 1) * length] for r in range(ranks)]
 
 
-def agree(mistake: Optional[Exception]) -> None:
-    """Raises the first rank's mistake on all ranks, if there is any: nobody is left waiting. Collective."""
-    for number, text in enumerate(gather(str(mistake or "").encode())):
+def agree(wrong: Optional[Exception]) -> None:
+    """Raises the first rank's error on all ranks, if there is any: nobody is left waiting. Collective."""
+    for number, text in enumerate(gather(str(wrong or "").encode())):
         if text:
-            error = Error((f"rank {number}: " if size() > 1 else "") + text.decode())
-            error.code = _USAGE
-            raise error
+            raise mistake((f"rank {number}: " if size() > 1 else "") + text.decode())

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 
 import ecl
 
-job = {"nodes": 8, "partition": "classes:2", "model": "mlp:32", "epochs": 15}
+job = {"nodes": 8, "partition": "classes:2", "model": "mlp:32", "epochs": 15, "local_steps": 1}
 runs = {solver: ecl.simulate(solver=solver, **job) for solver in ("ecl", "dpsgd")}
 
 figure, panels = plt.subplots(1, len(runs), figsize=(9, 3.5), sharey=True)
