@@ -65,7 +65,8 @@ def test_classes_come_back_as_given(names, kind, rank):
     assert classifier.classes_.dtype.kind == kind
     X, y = EVERYONE
     assert classifier.score(X, names[y]) > 0.95
-    np.testing.assert_array_equal(classifier.classes_[classifier.predict_proba(X).argmax(axis=1)], classifier.predict(X))
+    chosen = classifier.predict_proba(X).argmax(axis=1)
+    np.testing.assert_array_equal(classifier.classes_[chosen], classifier.predict(X))
 
 
 def test_two_classes_may_be_truths(rank):
@@ -129,10 +130,10 @@ def test_a_mistake_on_one_rank_is_told_to_all(rank):
     X, y = shard(rank)
     if rank == 1:
         X[2, 4] = np.nan
-    with pytest.raises(ecl.Error, match="^rank 1: X, row 3, column 5: the value is missing, or beyond what a float holds"):
+    with pytest.raises(ecl.Error, match="^rank 1: X, row 3, column 5: the value is missing, or beyond what a"):
         ecl.Classifier().fit(X, y)
     X, y = shard(rank)
-    with pytest.raises(ecl.Error, match=r"^rank 2: y is float64 of shape \(160,\); classes are one whole number or text"):
+    with pytest.raises(ecl.Error, match=r"^rank 2: y is float64 of shape \(160,\); classes are one whole number or"):
         ecl.Classifier().fit(X, y.astype(float) if rank == 2 else y)
     with pytest.raises(ecl.Error, match=r"^rank 0: X has 3 rows, and y has 2 labels"):
         ecl.Classifier().fit(X[:3], y[:2])

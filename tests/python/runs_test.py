@@ -20,8 +20,8 @@ import ecl
 MPIEXEC = os.environ.get("ECL_MPIEXEC", "mpirun")
 TOOL = os.environ["ECL_TOOL"]
 HANGS_S = 100
-OPTIONS = {"nodes": 4, "partition": "classes:3", "model": "mlp:9", "epochs": 2, "mode": "lock-step", "set": {"theta": 0.4},
-           "compare_local": False, "momentum": None}
+OPTIONS = {"nodes": 4, "partition": "classes:3", "model": "mlp:9", "epochs": 2, "mode": "lock-step",
+           "set": {"theta": 0.4}, "compare_local": False, "momentum": None}
 
 
 def tool(*arguments):
@@ -358,6 +358,48 @@ sys.stdout.write(f"{runs[0].verdict} {runs[1].path}\\n")
     verdict, path = out.splitlines()[0].split()
     assert verdict == "converged" and not os.path.exists(path)
     assert out.splitlines()[0] == out.splitlines()[1]
+
+
+def test_hosts_that_share_no_disk_have_the_model_each(tmp_path):
+    """Own data, a temporary directory on each; metrics on the first rank's host."""
+    for host in ("h0", "h1"):
+        (tmp_path / "disk" / host).mkdir(parents=True)
+    (tmp_path / "script.py").write_text(f"""
+import os, sys, tempfile
+import numpy as np
+tempfile.tempdir = "{tmp_path}/disk"
+import ecl
+run = ecl.train(epochs=2)
+metrics = "metrics"
+try:
+    metrics += f" {{len(run.metrics) > 0}}"
+except ecl.Error as error:
+    metrics += " " + str(error).split(" has ")[1]
+X = np.random.default_rng(ecl.rank()).normal(size=(300, 3))
+classifier = ecl.Classifier(epochs=100, mode="lock-step").fit(X, X[:, 0] > 0)
+right = classifier.score(X, X[:, 0] > 0) > 0.95
+sys.stdout.write(f"{{ecl.rank()}} {{run.verdict}}, {{len(run.model())}} arrays, {{right}}, {{metrics}}\\n")
+""")
+    hosts = os.path.join(os.path.dirname(__file__), "..", "hosts", "run")
+    done = subprocess.run([hosts, "--private", tmp_path / "disk", "2", "2", sys.executable, "-B",
+                           tmp_path / "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=HANGS_S)
+    if done.returncode == 77:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    metrics = [" True", " True"] + 2 * [" no metrics.csv: the first rank's host keeps it"]
+    assert sorted(done.stdout.splitlines()) == [
+        f"{rank} converged, 2 arrays, True, metrics{metrics[rank]}" for rank in range(4)]
+    assert list((tmp_path / "disk").glob("*/*")) == []
+
+
+def test_null_pointers_are_refused():
+    from ecl._library import lib
+
+    assert lib.ecl_predictor_inputs(None) == lib.ecl_predictor_classes(None) == 0
+    assert lib.ecl_predictor_class(None, 0) is None
+    assert lib.ecl_predict(None, None, 1, None, None) == 2 and lib.ecl_error() == b"predictor is a null pointer"
+    assert lib.ecl_tool(1, None, 0) == 2 and lib.ecl_error() == b"argv is a null pointer"
+    lib.ecl_predictor_close(None)
 
 
 def test_a_mistake_over_ranks_is_one_line(tmp_path):

@@ -62,7 +62,7 @@ def test_scores_take_weights():
 
 
 def test_what_is_wrong_is_one_line():
-    with pytest.raises(ecl.Error, match=r"array of 5, and the model takes|array of 569 x 3, and the model takes rows x 30"):
+    with pytest.raises(ecl.Error, match="an array of 569 x 3, and the model takes rows x 30"):
         ecl.Classifier(epochs=1).fit(X, Y).predict(X[:, :3])
     with pytest.raises(ecl.Error, match="X holds values that are no numbers; encode texts first"):
         ecl.Classifier().fit(np.array([["a", 1], ["b", 2]], object), [0, 1])

@@ -11,8 +11,8 @@ import numpy as np
 
 from ecl._library import Diverged, Error, init, rank
 from ecl._predictor import Predictor
-from ecl._run import Run, carry_out
-from ecl._tool import agree, gather, new_path, shared_path
+from ecl._run import DIVERGED, Run, carry_out
+from ecl._tool import agree, mistake, new_path, private_files, shared_path
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -51,10 +51,10 @@ class _Estimator(BaseEstimator):
         """Of the constructor. Whether there is such an option is seen in fit()."""
         for name, value in parameters.items():
             if name in _NOT_HERE:
-                raise Error(f"{name} is no option of {type(self).__name__}, whose data are given to fit()")
+                raise mistake(f"{name} is no option of {type(self).__name__}, whose data are given to fit()")
             if name not in self._names:
                 if hasattr(type(self), name):
-                    raise Error(f"{name} is no option: {type(self).__name__} has something else of that name")
+                    raise mistake(f"{name} is no option: {type(self).__name__} has something else of that name")
                 self._names.append(name)
             setattr(self, name, value)
         return self
@@ -63,25 +63,27 @@ class _Estimator(BaseEstimator):
         """As they are written: numbers, and the names of the classes that these stand for."""
         raise NotImplementedError
 
-    def _fit(self, rows: Any, y: Any, **options: Any) -> None:
+    def _fit(self, rows: Any, y: Any) -> None:
         init()
         path = shared_path()
-        own, mistake = f"{path}-{rank()}", None
+        own, wrong = f"{path}-{rank()}", None
         try:
             try:
                 matrix, names = _floats(rows)
                 _write(own, matrix, names, *self._labels(y))
-            except Error as error:
-                mistake = error
-            agree(mistake)
+            except (Error, OSError) as error:
+                wrong = error
+            agree(wrong)
             parameters = self.get_params()
             standardise = parameters.pop("standardise", None)
             out, quiet = parameters.pop("out", None), parameters.pop("quiet", True)
             dataset = "npy" if standardise is None else f"npy:standardise={_option(standardise)}"
-            code, run = carry_out("train", out or path, quiet, {
-                "dataset": dataset, "data": path + "-{node}", "test": path + "-{node}", "partition": "own",
-                "eval_every": 0, **options, **parameters})
+            with private_files(out is None):
+                code, run = carry_out("train", out or path, quiet, {
+                    "dataset": dataset, "data": path + "-{node}", "test": path + "-{node}", "partition": "own",
+                    "eval_every": 0, **parameters})
             self._keep(run)
+            agree(None)  # all have read what they need
         finally:
             shutil.rmtree(own, ignore_errors=True)
             shutil.rmtree(path, ignore_errors=True)
@@ -89,29 +91,29 @@ class _Estimator(BaseEstimator):
         if names:
             self.feature_names_in_ = np.array(names, object)
         if code == _DIVERGED:
-            raise Diverged("the training diverged: the loss grew a thousandfold or out of all numbers; try a smaller lr")
+            raise Diverged(DIVERGED)
         if quiet and rank() == 0:
             for warning in self.summary_["warnings"]:
                 warnings.warn(warning, stacklevel=3)
 
     def _keep(self, run: Run) -> None:
-        """What it has left: its model's files, and its summary, which rank 0 has."""
+        """What it has left."""
         self._files = {file.name: file.read_bytes() for file in (run.path / "model").iterdir()}
+        self._node = rank() if f"model-{rank()}.json" in self._files else None  # its scaling is its own
         self.__dict__.pop("_opened", None)
-        self.summary_ = json.loads(gather(json.dumps(run.summary).encode() if rank() == 0 else b"")[0])
+        self.summary_ = run.summary
 
     @property
     def _predictor(self) -> Predictor:
         if not hasattr(self, "_files"):
-            raise Error(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
+            raise mistake(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
         if not hasattr(self, "_opened"):
             folder = Path(new_path())
             folder.mkdir(mode=0o700)
             try:
                 for name, content in self._files.items():
                     (folder / name).write_bytes(content)
-                own = f"model-{rank()}.json" in self._files
-                self._opened = Predictor(folder, rank() if own else None)
+                self._opened = Predictor(folder, self._node)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         return self._opened
@@ -153,7 +155,7 @@ class Classifier(ClassifierMixin, _Estimator):
         self._take(locals())
 
     def fit(self, X: Any, y: Any) -> "Classifier":
-        """X: this rank's rows, an array or DataFrame of numbers; y: their classes, whole numbers or texts. Collective."""
+        """X: this rank's rows, an array or DataFrame of numbers; y: their classes, numbers or texts. Collective."""
         self._fit(X, y)
         given, names = np.asarray(y).dtype, np.array(self._predictor.classes)
         if given.kind == "b":
@@ -169,10 +171,10 @@ class Classifier(ClassifierMixin, _Estimator):
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
         if labels.ndim != 1 or labels.dtype.kind not in "iubUO":
-            raise Error(f"y is {labels.dtype} of shape {labels.shape}; classes are one whole number or text for "
-                        "each row")
+            raise mistake(f"y is {labels.dtype} of shape {labels.shape}; classes are one whole number or text for "
+                          "each row")
         if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
-            raise Error("y holds other things than texts; classes are all whole numbers, or all texts")
+            raise mistake("y holds other things than texts; classes are all whole numbers, or all texts")
         names, numbers = np.unique(labels.astype(str), return_inverse=True)
         return numbers.astype("<i4"), names.tolist()
 
@@ -214,8 +216,8 @@ class Regressor(RegressorMixin, _Estimator):
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
         if labels.ndim != 1 or labels.dtype.kind not in "iubf" or not np.isfinite(labels).all():
-            raise Error(f"y is {labels.dtype} of shape {labels.shape}; a regression wants one finite number for each "
-                        "row")
+            raise mistake(f"y is {labels.dtype} of shape {labels.shape}; a regression wants one finite number for each "
+                          "row")
         return labels.astype("<f4"), []
 
     def predict(self, X: Any) -> np.ndarray:
@@ -234,24 +236,24 @@ def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
     names = [str(name) for name in rows.columns] if hasattr(rows, "columns") else []
     values = np.asarray(rows)
     if values.ndim != 2 or values.size == 0:
-        raise Error(f"X is of shape {values.shape}; fit() wants rows x columns")
+        raise mistake(f"X is of shape {values.shape}; fit() wants rows x columns")
     try:
         with np.errstate(over="ignore"):
             values = values.astype("<f4")
     except (TypeError, ValueError):
-        raise Error("X holds values that are no numbers; encode texts first (pandas.get_dummies), or train from a csv "
-                    "file with categorical=auto") from None
+        raise mistake("X holds values that are no numbers; encode texts first (pandas.get_dummies), or train from a "
+                      "csv file with categorical=auto") from None
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise Error(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or beyond "
-                    "what a float holds; leave such rows out, or fill them in")
+        raise mistake(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or "
+                      "beyond what a float holds; leave such rows out, or fill them in")
     return values, names
 
 
 def _write(folder: str, matrix: np.ndarray, names: List[str], labels: np.ndarray, classes: List[str]) -> None:
     """As `ecl convert` does: a folder for --dataset npy."""
     if len(matrix) != len(labels):
-        raise Error(f"X has {len(matrix)} rows, and y has {len(labels)} labels")
+        raise mistake(f"X has {len(matrix)} rows, and y has {len(labels)} labels")
     os.mkdir(folder, 0o700)
     np.save(os.path.join(folder, "features.npy"), np.ascontiguousarray(matrix))
     np.save(os.path.join(folder, "labels.npy"), labels)

@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
-from ecl._library import Error, lib, must
+from ecl._library import lib, must
+from ecl._tool import mistake
 
 _MISSING = {"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "NaT"}
 _TAKES_NUMBERS = -2  # what ecl_predictor_level says of a column that is not categorical
@@ -67,7 +68,7 @@ class Predictor:
         else:
             return self._by_order(np.asarray(rows))
         if not self.inputs:
-            raise Error(f"the model's {self.width} columns have no names; give an array of rows x {self.width}")
+            raise mistake(f"the model's {self.width} columns have no names; give an array of rows x {self.width}")
         return np.ascontiguousarray(np.stack([self._column(i, _find(name, table))
                                               for i, name in enumerate(self.inputs)], axis=1))
 
@@ -76,8 +77,8 @@ class Predictor:
             rows = rows.reshape(0, self.width)
         if rows.ndim != 2 or rows.shape[1] != self.width:
             named = f": {', '.join(self.inputs[:8])}{', ...' if self.width > 8 else ''}" if self.inputs else ""
-            raise Error(f"the rows are an array of {' x '.join(map(str, rows.shape))}, and the model takes rows x "
-                        f"{self.width}{named}")
+            raise mistake(f"the rows are an array of {' x '.join(map(str, rows.shape))}, and the model takes rows x "
+                          f"{self.width}{named}")
         if not any(map(self._categorical, range(self.width))) and rows.dtype.kind in "fiub":
             with np.errstate(over="ignore"):
                 return np.ascontiguousarray(rows, np.float32)
@@ -99,7 +100,7 @@ class Predictor:
                 with np.errstate(over="ignore"):
                     found[row] = np.nan if str(cell).strip() in _MISSING else float(cell)
             except (TypeError, ValueError):
-                raise Error(f"row {row + 1}, column '{self.inputs[i]}': '{cell}' is no number") from None
+                raise mistake(f"row {row + 1}, column '{self.inputs[i]}': '{cell}' is no number") from None
         return found
 
     def _levels(self, i: int, cells: np.ndarray) -> np.ndarray:
@@ -121,5 +122,5 @@ def _find(name: str, table: Mapping[str, np.ndarray]) -> np.ndarray:
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, 1)
-    raise Error(f"the rows have no column '{name}', which the model needs" +
-                (f", did you mean '{near[0]}'?" if near else ""))
+    raise mistake(f"the rows have no column '{name}', which the model needs" +
+                  (f", did you mean '{near[0]}'?" if near else ""))

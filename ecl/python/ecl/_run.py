@@ -16,10 +16,11 @@ import numpy as np
 
 from ecl._library import Error, init, rank, size
 from ecl._predictor import Predictor
-from ecl._tool import call, new_path, options_of, shared_path
+from ecl._tool import call, gather, mistake, new_path, options_of, private_files, shared_path
 
 _COUNTS = ("node", "step", "bytes_sent", "messages_sent", "messages_taken", "messages_overwritten", "train_samples",
            "test_samples")
+DIVERGED = "the run diverged: its loss grew a thousandfold or out of all numbers; try a smaller lr"
 _STOPPED = 75  # exit code after a signal
 _to_remove: List[str] = []
 
@@ -34,8 +35,8 @@ def simulate(*, out: Union[str, Path, None] = None, quiet: bool = True, **option
     options: the tool's, with _ for -: lr_schedule="cosine". True sets one without a value (compare_local=True), a list
              or a dict repeats one (set={"theta": 0.5}). `python3 -m ecl simulate --help` tells all
 
-    resume=DIR goes on with the run in DIR. Raises Error with the tool's one line. A run that diverges is returned, with a
-    warning.
+    resume=DIR goes on with the run in DIR. Raises Error with the tool's one line. A run that diverges is returned, with
+    a warning.
     """
     _, run = carry_out("simulate", out, quiet, options)
     if quiet:
@@ -50,7 +51,7 @@ def train(*, out: Union[str, Path, None] = None, quiet: bool = True, **options: 
         run = ecl.train(data="/data/visits-{node}.csv", dataset="csv:label=outcome", epochs=100)
 
     Arguments as of simulate(); a temporary directory is there until the program ends. Where hosts share no file system
-    metrics and summary are on the first rank's, the model is on each. If a rank dies the others end their processes.
+    the first rank's keeps the metrics, each the model. If a rank dies the others end their processes.
     """
     init()
     _, run = carry_out("train", out, quiet, options)
@@ -63,15 +64,16 @@ def carry_out(command: str, out: Union[str, Path, None], quiet: bool, options: D
     """The tool's exit code, and the run."""
     for option in ("help", "print_config", "dry_run"):
         if options.get(option):
-            raise Error(f"{option} makes no run; use ecl.tool('{command}', '--{option.replace('_', '-')}', ...)")
+            raise mistake(f"{option} makes no run; use ecl.tool('{command}', '--{option.replace('_', '-')}', ...)")
     resume = options.get("resume")
     if resume and out is not None:
-        raise Error("resume names the run's directory; leave out `out`")
+        raise mistake("resume names the run's directory; leave out `out`")
     path = str(resume or out or (shared_path() if command == "train" else new_path()))
     arguments = [command, *options_of(options), *([] if resume else [f"--out={path}"])]
     temporary = not resume and out is None
     try:
-        code = call(arguments + ["--quiet"] * (quiet and not options.get("quiet")), silent=quiet)
+        with private_files(temporary):
+            code = call(arguments + ["--quiet"] * (quiet and not options.get("quiet")), silent=quiet)
         if code == _STOPPED:
             error = Error("a signal stopped the run" + ("" if temporary else f"; resume='{path}' goes on with it"))
             error.code = code
@@ -81,6 +83,8 @@ def carry_out(command: str, out: Union[str, Path, None], quiet: bool, options: D
             shutil.rmtree(path, ignore_errors=True)
         raise
     run = Run(path)
+    if command == "train":
+        run._hear_the_end()
     if temporary:
         run._remove_at_end(shared=command == "train" and size() > 1)
     return code, run
@@ -99,8 +103,9 @@ class Run:
         """`path`: what the run gave to --out."""
         self.path = Path(path)
         if not (self.path / "config.ini").is_file():
-            raise Error(f"'{path}' is no directory of a run: it has no config.ini")
+            raise mistake(f"'{path}' is no directory of a run: it has no config.ini")
         self._predictors: Dict[Optional[int], Predictor] = {}
+        self._told: Dict[str, Any] = {}  # the summary, where another host has it
 
     @property
     def config(self) -> Dict[str, Any]:
@@ -122,24 +127,26 @@ class Run:
     @property
     def summary(self) -> Dict[str, Any]:
         """How it ended: summary.json. Raises Error where it has not."""
-        if not (self.path / "summary.json").is_file():
-            raise Error(f"'{self.path}' has no summary.json: the run has not ended, was killed, or keeps it on another "
-                        "host")
-        return self._json("summary.json")
+        if not self._end():
+            raise mistake(f"'{self.path}' has no summary.json: the run has not ended, was killed, or its first rank's "
+                          "host keeps it")
+        return self._end()
 
     @property
     def verdict(self) -> str:
         """converged, finished, diverged, preempted or partial; running where it has not ended (or was killed)."""
-        return self.summary["verdict"] if (self.path / "summary.json").is_file() else self.status.get("state", "running")
+        return self._end().get("verdict") or self.status.get("state", "running")
 
     @property
     def warnings(self) -> List[str]:
         """A line each; none yet of a run that has not ended."""
-        return self.summary["warnings"] if (self.path / "summary.json").is_file() else []
+        return self._end().get("warnings", [])
 
     @property
     def metrics(self) -> np.ndarray:
         """metrics.csv as a structured array, a row per node and evaluation: metrics["loss"]. NaN where it is empty."""
+        if self._end() and not (self.path / "metrics.csv").is_file():
+            raise mistake(f"'{self.path}' has no metrics.csv: the first rank's host keeps it")
         return _table(self.path / "metrics.csv")
 
     @property
@@ -182,7 +189,7 @@ class Run:
         """The classes' probabilities, rows x classes, in the order of `classes`."""
         predictor = self._predictor(node)
         if not predictor.classes:
-            raise Error("this model predicts a number, and no classes: predict() gives it")
+            raise mistake("this model predicts a number, and no classes: predict() gives it")
         return predictor.probabilities(rows)
 
     @property
@@ -198,14 +205,15 @@ class Run:
         if column is None:
             column = "accuracy" if np.isfinite(metrics["accuracy"]).any() else "loss"
         if column not in metrics.dtype.names:
-            raise Error(f"there is no column '{column}'; there are {', '.join(metrics.dtype.names)}")
+            raise mistake(f"there is no column '{column}'; there are {', '.join(metrics.dtype.names)}")
         if ax is None:
             import matplotlib.pyplot
 
             _, ax = matplotlib.pyplot.subplots()
         for node in np.unique(metrics["node"]):
             rows = metrics[metrics["node"] == node]
-            ax.plot(rows["epoch"], rows[column], color="C0", alpha=0.3, linewidth=1, label="nodes" if node == 0 else None)
+            label = "nodes" if node == metrics["node"][0] else None
+            ax.plot(rows["epoch"], rows[column], color="C0", alpha=0.3, linewidth=1, label=label)
         epochs = np.unique(metrics["epoch"])
         means = [metrics[column][metrics["epoch"] == epoch].mean() for epoch in epochs]
         ax.plot(epochs, means, color="C0", linewidth=2, label="mean")
@@ -225,17 +233,25 @@ class Run:
         config = self.config
         facts = [("verdict", self.verdict), ("algorithm", f"{config['solver']} on {config['topology']}"),
                  ("model", f"{config['model']} on {config['dataset']}")]
-        if not (self.path / "summary.json").is_file():
+        summary = self._end()
+        if not summary:
             return [*facts, ("epoch", f"{self.status.get('epoch', 0):g}")]
-        summary = self.summary
         facts.append(("nodes", str(summary["nodes"])))
         for name, key, unit in (("test accuracy", "test_accuracy_consensus", " %"), ("test RMSE", "test_rmse", ""),
                                 ("consensus error", "consensus_error", "")):
             if summary.get(key) is not None:
                 facts.append((name, f"{summary[key]:.4g}{unit}"))
-        if self.warnings:
-            facts.append(("warnings", str(len(self.warnings))))
+        if summary["warnings"]:
+            facts.append(("warnings", str(len(summary["warnings"]))))
         return facts
+
+    def _end(self) -> Dict[str, Any]:
+        """The summary; empty where there is none yet."""
+        return self._json("summary.json") or self._told
+
+    def _hear_the_end(self) -> None:
+        """The summary is the first rank's to tell, where hosts share no file system. Collective."""
+        self._told = json.loads(gather(json.dumps(self._end()).encode() if rank() == 0 else b"")[0])
 
     def _json(self, name: str) -> Dict[str, Any]:
         path = self.path / name
@@ -244,7 +260,7 @@ class Run:
     def _model_file(self, name: str) -> Path:
         path = self.path / "model" / name
         if not path.is_file():
-            raise Error(f"'{self.path}' has no model yet: a run leaves it when it ends")
+            raise mistake(f"'{self.path}' has no model yet: a run leaves it when it ends")
         return path
 
     def _predictor(self, node: Optional[int]) -> Predictor:
@@ -263,8 +279,7 @@ class Run:
     def _warn(self) -> None:
         """What the caller of train() or simulate() must know."""
         if self.verdict == "diverged":
-            warnings.warn("the run diverged: its loss grew a thousandfold or out of all numbers; try a smaller lr",
-                          stacklevel=3)
+            warnings.warn(DIVERGED, stacklevel=3)
         for warning in self.warnings:
             warnings.warn(warning, stacklevel=3)
 
@@ -294,7 +309,8 @@ def _option(written: str) -> Any:
 def _table(path: Path) -> np.ndarray:
     """A csv file, whose last line may be under way: columns of whole numbers, of numbers (NaN where empty), of text."""
     text = path.read_text() if path.is_file() else ""
-    lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [["node", "step", "epoch", "loss", "accuracy"]]
+    whole = text[: text.rfind("\n") + 1]
+    lines = list(csv.reader(whole.splitlines())) or [["node", "step", "epoch", "loss", "accuracy"]]
     columns = [_column(name, [line[i] for line in lines[1:]]) for i, name in enumerate(lines[0])]
     table = np.empty(len(lines) - 1, [(name, column.dtype) for name, column in zip(lines[0], columns)])
     for name, column in zip(lines[0], columns):

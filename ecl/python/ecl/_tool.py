@@ -1,15 +1,23 @@
 """The command line tool in this process."""
 
+import contextlib
 import ctypes
 import os
 import sys
 import tempfile
 import uuid
-from typing import Any, List, Mapping, Optional
+from typing import Any, Iterator, List, Mapping, Optional
 
 from ecl._library import Error, init, lib, must, size
 
 _USAGE = 2
+
+
+def mistake(what: str) -> Error:
+    """Of the caller's."""
+    error = Error(what)
+    error.code = _USAGE
+    return error
 
 
 def tool(*arguments: Any) -> int:
@@ -53,6 +61,17 @@ def new_path() -> str:
     return os.path.join(tempfile.gettempdir(), "ecl-" + uuid.uuid4().hex)
 
 
+@contextlib.contextmanager
+def private_files(private: bool) -> Iterator[None]:
+    """What is made within is for this user alone, if it is private: a model says something of the data."""
+    before = os.umask(0o077) if private else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.umask(before)
+
+
 def shared_path() -> str:
     """The same on all ranks. Collective."""
     return gather(new_path().encode())[0].decode()
@@ -71,10 +90,8 @@ def _gather(mine: bytes) -> List[bytes]:
     return [everything.raw[r * length : (r + 1) * length] for r in range(ranks)]
 
 
-def agree(mistake: Optional[Error]) -> None:
-    """Raises the first rank's mistake on all ranks, if there is any: nobody is left waiting. Collective."""
-    for number, text in enumerate(gather(str(mistake or "").encode())):
+def agree(wrong: Optional[Exception]) -> None:
+    """Raises the first rank's error on all ranks, if there is any: nobody is left waiting. Collective."""
+    for number, text in enumerate(gather(str(wrong or "").encode())):
         if text:
-            error = Error((f"rank {number}: " if size() > 1 else "") + text.decode())
-            error.code = _USAGE
-            raise error
+            raise mistake((f"rank {number}: " if size() > 1 else "") + text.decode())

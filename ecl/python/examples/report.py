@@ -1,11 +1,11 @@
-"""Compares algorithms, as in a notebook: python3 report.py draws report.png. Eight simulated nodes, each with 2 of the 10
-classes of the digits."""
+"""Compares algorithms, as in a notebook: python3 report.py draws report.png. Eight simulated nodes, each with 2 of the
+10 classes of the digits."""
 
 import matplotlib.pyplot as plt
 
 import ecl
 
-job = {"nodes": 8, "partition": "classes:2", "model": "mlp:32", "epochs": 15}
+job = {"nodes": 8, "partition": "classes:2", "model": "mlp:32", "epochs": 15, "local_steps": 1}
 runs = {solver: ecl.simulate(solver=solver, **job) for solver in ("ecl", "dpsgd")}
 
 figure, panels = plt.subplots(1, len(runs), figsize=(9, 3.5), sharey=True)
