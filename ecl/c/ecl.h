@@ -164,7 +164,8 @@ ECL_API int ecl_tool(int argc, const char *const *argv, int silent);
 /* A run's average model at work. Needs no MPI. Of ecl_predictor_*: NULL, or a wrong number, gives NULL, 0 or -1. */
 typedef struct ecl_predictor ecl_predictor;
 
-/* run: the directory of a run, or its folder model/. node: whose scaling, where each node has its own; else -1. */
+/* run: the directory of a run, or its folder model/; of one that has not ended its newest checkpoint, and a note on
+ * standard error. node: whose scaling, where each node has its own; else -1. */
 ECL_API int ecl_predictor_open(const char *run, int node, ecl_predictor **predictor);
 /* NULL is fine. */
 ECL_API void ecl_predictor_close(ecl_predictor *predictor);
@@ -178,11 +179,13 @@ ECL_API int ecl_predictor_level(const ecl_predictor *predictor, int input, const
 /* How many classes it tells apart; 0: it predicts a number. Their names. */
 ECL_API int ecl_predictor_classes(const ecl_predictor *predictor);
 ECL_API const char *ecl_predictor_class(const ecl_predictor *predictor, int number);
+/* 1: a row has any number of the classes, each with a probability of its own (--loss logistic). */
+ECL_API int ecl_predictor_multi_label(const ecl_predictor *predictor);
 
 /* rows: `count` times as many floats as there are inputs, in the units of the training data (it scales them itself);
  * NaN where a value is missing. outputs: `count` times as many floats as there are classes: their probabilities; or
- * `count` numbers in the label's own unit. classes: the most probable class of each row, NULL if it is not wanted. A row
- * that training would have left out (missing=drop) gets NaN, and -1. */
+ * `count` numbers in the label's own unit. classes: the most probable class of each row, -1 where it has any number of them;
+ * NULL if it is not wanted. A row that training would have left out (missing=drop) gets NaN, and -1. */
 ECL_API int ecl_predict(ecl_predictor *predictor, const float *rows, size_t count, float *outputs, int *classes);
 
 #ifdef __cplusplus

@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ecl/base/text_table.hpp"
 #include "ecl/c/guarded.hpp"
 #include "ecl/data/encoding.hpp"
+#include "ecl/run/directory/stored_models.hpp"
 
 struct ecl_predictor {
   ecl::Predictor model;
@@ -75,11 +78,14 @@ Dataset samples(const ecl_predictor& predictor, const float* rows, std::size_t c
 /// What is said of a row, from the model's outputs; null: nothing is.
 void say(const Predictor& model, const float* found, float* outputs, int* chosen) {
   const int classes = model.classes(), width = std::max(1, classes);
-  if (chosen) *chosen = found && classes > 0 ? static_cast<int>(std::max_element(found, found + classes) - found) : -1;
+  const bool one = found && classes > 0 && !model.multi_label();
+  if (chosen) *chosen = one ? static_cast<int>(std::max_element(found, found + classes) - found) : -1;
   if (!found) {
     std::fill_n(outputs, width, std::numeric_limits<float>::quiet_NaN());
   } else if (classes == 0) {
     *outputs = model.value(*found);
+  } else if (model.multi_label()) {
+    std::transform(found, found + classes, outputs, sigmoid);
   } else {
     std::copy_n(found, classes, outputs);
     softmax(outputs, classes);
@@ -115,8 +121,11 @@ using ecl::c::guarded;
 int ecl_predictor_open(const char* run, int node, ecl_predictor** predictor) {
   return guarded([&] {
     given(predictor, "predictor") = nullptr;
-    const std::optional<ecl::NodeId> whose = node < 0 ? std::nullopt : std::optional<ecl::NodeId>(node);
-    auto opened = std::unique_ptr<ecl_predictor>(new ecl_predictor{ecl::load_predictor(&given(run, "run"), whose)});
+    ecl::ModelChoice choice;
+    if (node >= 0) choice.scaling_of = node;
+    ecl::StoredModel stored = ecl::read_stored_model(&given(run, "run"), choice);
+    if (!stored.note.empty()) std::cerr << "ecl: note: " + stored.note + "\n";
+    auto opened = std::unique_ptr<ecl_predictor>(new ecl_predictor{ecl::Predictor(std::move(stored.trained))});
     opened->model.require_scale();
     for (int c = 0; c < opened->model.classes(); ++c) opened->classes.push_back(opened->model.class_name(c));
     *predictor = opened.release();
@@ -149,6 +158,8 @@ const char* ecl_predictor_class(const ecl_predictor* predictor, int number) {
   const bool known = predictor && number >= 0 && static_cast<std::size_t>(number) < predictor->classes.size();
   return known ? predictor->classes[number].c_str() : nullptr;
 }
+
+int ecl_predictor_multi_label(const ecl_predictor* predictor) { return predictor && predictor->model.multi_label(); }
 
 int ecl_predict(ecl_predictor* predictor, const float* rows, size_t count, float* outputs, int* classes) {
   return guarded([&] {

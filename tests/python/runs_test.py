@@ -188,6 +188,25 @@ def test_a_number_is_predicted_as_by_the_tool(tmp_path):
         run.predict_proba(table[:, :3])
 
 
+def test_several_labels_are_predicted_as_by_the_tool(tmp_path):
+    random = np.random.default_rng(4)
+    x = random.normal(size=(200, 3))
+    table = np.c_[x, x[:, 0] > 0, x[:, 1] + x[:, 2] > 1]
+    np.savetxt(tmp_path / "t.csv", table, "%.6g", ",", header="a,b,c,wet,cold", comments="")
+    run = ecl.simulate(nodes=2, dataset="csv:label=wet|cold", data=tmp_path / "t.csv", loss="logistic", model="linear",
+                       out=tmp_path / "run")
+    expected = list(csv.reader(tool("predict", run.path, "--data", tmp_path / "t.csv").splitlines()))
+    head, lines = expected[0], expected[1:]
+    assert sorted(run.classes) == ["cold", "wet"]
+    rows = np.loadtxt(tmp_path / "t.csv", delimiter=",", skiprows=1)[:, :3]
+    found = run.predict(rows)
+    assert found.shape == (200, 2) and set(found.ravel()) == {0, 1}
+    first = len(head) - 4  # decisions, then probabilities
+    np.testing.assert_array_equal(found, [[int(cell) for cell in line[first:first + 2]] for line in lines])
+    np.testing.assert_array_equal(run.predict_proba(rows),
+                                  [[np.float32(cell) for cell in line[first + 2:]] for line in lines])
+
+
 def test_rows_that_do_not_fit_are_named(patients, tmp_path):
     run, rows, _ = patients
     with pytest.raises(ecl.Error, match="no column 'colour', which the model needs, did you mean 'color'?"):

@@ -57,6 +57,7 @@ _FUNCTIONS = {
     "ecl_predictor_input": (c_char_p, [c_void_p, c_int]),
     "ecl_predictor_level": (c_int, [c_void_p, c_int, c_char_p]),
     "ecl_predictor_classes": (c_int, [c_void_p]),
+    "ecl_predictor_multi_label": (c_int, [c_void_p]),
     "ecl_predictor_class": (c_char_p, [c_void_p, c_int]),
     "ecl_predict": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_void_p]),
 }

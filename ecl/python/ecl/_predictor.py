@@ -17,7 +17,7 @@ _TAKES_NUMBERS = -2  # what ecl_predictor_level says of a column that is not cat
 
 class Predictor:
     """inputs: what its columns are called, where they have names; width: how many they are; classes: names of the
-    classes, by number; none of a model that predicts a number."""
+    classes, by number; none of a model that predicts a number; multi_label: a row has any number of them."""
 
     def __init__(self, run: Union[str, Path], node: Optional[int] = None) -> None:
         """`run`: a run's directory, or its folder model/. `node`: whose scaling, after standardise=own."""
@@ -28,6 +28,7 @@ class Predictor:
         self.inputs: List[str] = [name.decode() for name in names if name is not None]
         self.classes: List[str] = [lib.ecl_predictor_class(self._handle, c).decode()
                                    for c in range(lib.ecl_predictor_classes(self._handle))]
+        self.multi_label: bool = lib.ecl_predictor_multi_label(self._handle) == 1
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):

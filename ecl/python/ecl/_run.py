@@ -171,7 +171,8 @@ class Run:
         return {name: torch.from_numpy(values) for name, values in self.model().items()}
 
     def predict(self, rows: Any, node: Optional[int] = None) -> np.ndarray:
-        """By the average model: the name of the class of each row; of a regression the number, in its own unit.
+        """By the average model: the name of the class of each row; of a regression the number, in its own unit; of a
+        model of several labels a row (--loss logistic) rows x labels, 1 where the label is more probable than not.
 
         rows: an array, rows x columns as the training data had them without the label; or a pandas DataFrame or a list
               of dicts, whose columns are found by name and may be more. In the units of the training data. A row that
@@ -181,6 +182,8 @@ class Run:
         predictor = self._predictor(node)
         if not predictor.classes:
             return predictor.values(rows)
+        if predictor.multi_label:
+            return (predictor.probabilities(rows) > 0.5).astype(np.int32)
         numbers = predictor.numbers(rows)
         names = np.array(predictor.classes)[numbers]
         return np.where(numbers < 0, None, names.astype(object)) if (numbers < 0).any() else names
