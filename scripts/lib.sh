@@ -8,7 +8,7 @@ build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev l
   libgtest-dev nlohmann-json3-dev zlib1g-dev libprotozero-dev)
 mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
-# declared experiments, models in use, Python; emulated hosts; --dataset hdf5, which a build does without and then says so
+# Experiments, models in use, Python; emulated hosts; --dataset hdf5, which a build does without and then says so.
 test_packages=(python3 python3-numpy python3-onnx python3-pytest iproute2 libhdf5-dev)
 notebook_packages=(python3-sklearn python3-pandas python3-matplotlib)  # tests of Python use them if they are there
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons

@@ -174,15 +174,15 @@ class Simulation {
   /// Saves or loads the nodes and their network.
   void archive(Archive& archive) {
     archive(network_);
-    for (auto& node : nodes_) archive(node);
+    for (auto& node : nodes_) archive_whole(node, archive);
   }
   /// The nodes as `other` saved them, over the network of this simulation, which has seen no message yet.
   void take_nodes_of(Simulation& other) {
     for (NodeId i = 0; i < experiment_.nodes(); ++i) {
       Archive saved;
-      saved(other.nodes_[i]);
+      archive_whole(other.nodes_[i], saved);
       Archive loaded(saved.bytes(), "node");
-      loaded(nodes_[i]);
+      archive_whole(nodes_[i], loaded);
       loaded.finish();
       nodes_[i].restart_port();
     }
@@ -193,6 +193,11 @@ class Simulation {
   SimNetwork& network() { return network_; }
 
  private:
+  static void archive_whole(Node<SimPort>& node, Archive& archive) {
+    node.archive_model(archive);
+    archive(node);
+  }
+
   template <class Done>
   void run_until(Done done) {
     for (NodeId i = 0; i < experiment_.nodes(); ++i)
