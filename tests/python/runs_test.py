@@ -421,6 +421,15 @@ def test_null_pointers_are_refused():
     lib.ecl_predictor_close(None)
 
 
+def test_each_rank_may_simulate(tmp_path):
+    code, out, err = ranks(tmp_path, """
+import ecl, sys
+sys.stdout.write(f"{ecl.simulate(nodes=2, epochs=1).metrics['loss'].sum()}\\n")
+""")
+    assert code == 0 and err == "", err
+    assert len(out.splitlines()) == 2 and len(set(out.splitlines())) == 1
+
+
 def test_a_mistake_over_ranks_is_one_line(tmp_path):
     code, out, err = ranks(tmp_path, """
 import sys, ecl

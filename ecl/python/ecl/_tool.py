@@ -11,6 +11,7 @@ from typing import Any, Iterator, List, Mapping, Optional
 from ecl._library import Error, init, lib, must, size
 
 _USAGE = 2
+_RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")  # what a launcher tells each rank
 
 
 def mistake(what: str) -> Error:
@@ -32,8 +33,9 @@ def call(arguments: List[str], silent: bool) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     texts = [argument.encode() for argument in arguments]
-    if texts and texts[0] in (b"train", b"doctor"):
-        init()
+    launched = any(variable in os.environ for variable in _RANK)
+    if launched or texts[:1] in ([b"train"], [b"doctor"]):
+        init()  # libecl would, too, but not end what it began
     code = lib.ecl_tool(len(texts), (ctypes.c_char_p * len(texts))(*texts), int(silent))
     if code != 0 and lib.ecl_error():
         must(code)
