@@ -40,6 +40,18 @@ def test_a_linear_model_is_least_squares():
     assert ours.score(x, y) == pytest.approx(theirs.score(x, y), abs=0.01)
 
 
+def test_fitting_takes_weights():
+    """Half of the labels say the opposite, with little weight."""
+    x, y = load_diabetes(return_X_y=True)
+    weights = np.where(np.arange(len(y)) % 2 == 0, 1, 0.1)
+    y = np.where(weights == 1, y, 300 - y)
+    ours, theirs = ecl.Regressor(epochs=300).fit(x, y, weights), LinearRegression().fit(x, y, weights)
+    np.testing.assert_allclose(ours.predict(x), theirs.predict(x), atol=0.05 * y.std())
+    assert abs(LinearRegression().fit(x, y).predict(x) - theirs.predict(x)).max() > y.std(), "without them it is another"
+    with pytest.raises(ecl.Error, match="sample_weight is int64 of shape"):
+        ecl.Regressor().fit(x, y, [1, 2])
+
+
 def test_in_a_pipeline_and_a_search():
     x, y = load_iris(return_X_y=True)
     names = load_iris().target_names[y]

@@ -63,14 +63,14 @@ class _Estimator(BaseEstimator):
         """As they are written: numbers, and the names of the classes that these stand for."""
         raise NotImplementedError
 
-    def _fit(self, rows: Any, y: Any) -> None:
+    def _fit(self, rows: Any, y: Any, weights: Any) -> None:
         init()
         path = shared_path()
         own, wrong = f"{path}-{rank()}", None
         try:
             try:
                 matrix, names = _floats(rows)
-                _write(own, matrix, names, *self._labels(y))
+                _write(own, matrix, names, *self._labels(y), _weights(weights, len(matrix)))
             except (Error, OSError) as error:
                 wrong = error
             agree(wrong)
@@ -141,22 +141,24 @@ class Classifier(ClassifierMixin, _Estimator):
     """
 
     def __init__(self, *, model: str = "softmax", solver: str = "ecl", topology: str = "ring", mode: str = "async",
-                 epochs: float = 100, batch: int = 32, lr: float = 0.05, local_steps: int = 8, seed: int = 1,
+                 epochs: float = 0, batch: int = 32, lr: float = 0.05, local_steps: int = 0, seed: int = 1,
                  **options: Any) -> None:
         """
         model:       softmax, mlp:64, mlp:256,128; ecl.tool("list") names all
         solver:      the algorithm, topology: the graph, mode: async or lock-step
-        epochs:      passes over all rows; batch: rows of a step; lr: learning rate
-        local_steps: steps between two exchanges
+        epochs:      passes over all rows; 0: 10, or for few rows as many as make 800 steps, at most 200
+        batch:       rows of a step; lr: learning rate
+        local_steps: steps between two exchanges; 0: 8, or as few as make 200 exchanges
         options:     all others of ecl.train(): class_weights="balanced", momentum, weight_decay, lr_schedule, out, ...;
                      quiet=False shows the progress; standardise=False takes the features as they are, "own" scales them
                      by each rank's rows
         """
         self._take(locals())
 
-    def fit(self, X: Any, y: Any) -> "Classifier":
-        """X: this rank's rows, an array or DataFrame of numbers; y: their classes, numbers or texts. Collective."""
-        self._fit(X, y)
+    def fit(self, X: Any, y: Any, sample_weight: Optional[np.ndarray] = None) -> "Classifier":
+        """X: this rank's rows, an array or DataFrame of numbers; y: their classes, numbers or texts; sample_weight: of
+        each row's loss, from 0, on all ranks or none. Collective."""
+        self._fit(X, y, sample_weight)
         given, names = np.asarray(y).dtype, np.array(self._predictor.classes)
         if given.kind == "b":
             classes = names == "True"
@@ -201,16 +203,17 @@ class Regressor(RegressorMixin, _Estimator):
     """ + _Estimator.__doc__
 
     def __init__(self, *, model: str = "linear", loss: str = "mse", solver: str = "ecl", topology: str = "ring",
-                 mode: str = "async", epochs: float = 100, batch: int = 32, lr: float = 0.05, local_steps: int = 8,
+                 mode: str = "async", epochs: float = 0, batch: int = 32, lr: float = 0.05, local_steps: int = 0,
                  seed: int = 1, **options: Any) -> None:
         """
         model: linear, mlp:64, ...; loss: mse, mae, huber. The others as Classifier's.
         """
         self._take(locals())
 
-    def fit(self, X: Any, y: Any) -> "Regressor":
-        """X: this rank's rows, an array or DataFrame of numbers; y: a number for each. Collective."""
-        self._fit(X, y)
+    def fit(self, X: Any, y: Any, sample_weight: Optional[np.ndarray] = None) -> "Regressor":
+        """X: this rank's rows, an array or DataFrame of numbers; y: a number for each; sample_weight as Classifier's.
+        Collective."""
+        self._fit(X, y, sample_weight)
         return self
 
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
@@ -250,13 +253,26 @@ def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
     return values, names
 
 
-def _write(folder: str, matrix: np.ndarray, names: List[str], labels: np.ndarray, classes: List[str]) -> None:
+def _weights(weights: Any, rows: int) -> Optional[np.ndarray]:
+    if weights is None:
+        return None
+    found = np.asarray(weights)
+    if found.shape != (rows,) or found.dtype.kind not in "iubf" or not (np.isfinite(found) & (found >= 0)).all():
+        raise mistake(f"sample_weight is {found.dtype} of shape {found.shape}; a finite number from 0 is wanted for each "
+                      f"of {rows} rows")
+    return found.astype("<f4")
+
+
+def _write(folder: str, matrix: np.ndarray, names: List[str], labels: np.ndarray, classes: List[str],
+           weights: Optional[np.ndarray]) -> None:
     """As `ecl convert` does: a folder for --dataset npy."""
     if len(matrix) != len(labels):
         raise mistake(f"X has {len(matrix)} rows, and y has {len(labels)} labels")
     os.mkdir(folder, 0o700)
     np.save(os.path.join(folder, "features.npy"), np.ascontiguousarray(matrix))
     np.save(os.path.join(folder, "labels.npy"), labels)
+    if weights is not None:
+        np.save(os.path.join(folder, "weights.npy"), weights)
     label = "label"
     while label in names:
         label += "_"
