@@ -235,15 +235,16 @@ TEST_F(Export, OfSitesThatScaleByThemselvesSaysWhose) {
 TEST_F(Export, WritesWhereItIsToldAndTheSameBytesAgain) {
   write_table("train.csv", 100), write_table("test.csv", 40);
   const std::string directory = trained(tables());
-  for (const std::string format : {"onnx", "npz"}) {
+  for (const std::string format : {"onnx", "npz", "safetensors"}) {
     const std::string options = " --format " + format + " --out " + path("other." + format);
     exported(directory + options);
     const std::string first = read_file(path("other." + format));
     EXPECT_FALSE(first.empty());
     exported(directory + "/model" + options);
     EXPECT_EQ(read_file(path("other." + format)), first);
-    EXPECT_FALSE(fs::exists(directory + "/model/model." + format));
+    if (format != "safetensors") EXPECT_FALSE(fs::exists(directory + "/model/model." + format));
   }
+  EXPECT_EQ(read_file(path("other.safetensors")), read_file(directory + "/model/model.safetensors"));
 }
 
 TEST_F(Export, SaysInALineWhatDoesNotWork) {

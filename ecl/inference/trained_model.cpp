@@ -173,13 +173,17 @@ void write_model_json(const std::string& folder, const TrainedModel& trained, st
   write_atomically(file_of(folder, node, kJson), model_json(trained));
 }
 
-void write_parameters(const std::string& folder, const std::string& model, CVec x, const std::vector<Slice>& slices,
-                      std::optional<NodeId> node) {
-  make_folder(folder);
+void write_tensors(const std::string& path, const std::string& model, CVec x, const std::vector<Slice>& slices) {
   const auto values = std::as_bytes(x);
   const std::string header = safetensors_header(to_tensors(slices, x.size()), {{"format", "pt"}, {"ecl", model}});
   const std::string_view pieces[] = {header, {reinterpret_cast<const char*>(values.data()), values.size()}};
-  write_atomically(file_of(folder, node, kParameters), pieces);
+  write_atomically(path, pieces);
+}
+
+void write_parameters(const std::string& folder, const std::string& model, CVec x, const std::vector<Slice>& slices,
+                      std::optional<NodeId> node) {
+  make_folder(folder);
+  write_tensors(file_of(folder, node, kParameters), model, x, slices);
 }
 
 std::string model_folder(const std::string& run) {

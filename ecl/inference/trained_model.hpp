@@ -39,8 +39,9 @@ std::string model_json(const TrainedModel& trained);
 /// (io), as write_parameters() does.
 void write_model_json(const std::string& folder, const TrainedModel& trained,
                       std::optional<NodeId> node = std::nullopt);
-/// Writes model.safetensors: the parameters x of a model of that name, with PyTorch's names and shapes; or
-/// model-<node>.safetensors, a node's own.
+/// Writes the parameters x of a model of that name, with PyTorch's names and shapes, as safetensors. Throws Error (io).
+void write_tensors(const std::string& path, const std::string& model, CVec x, const std::vector<Slice>& slices);
+/// The same as model.safetensors; or model-<node>.safetensors, a node's own.
 void write_parameters(const std::string& folder, const std::string& model, CVec x, const std::vector<Slice>& slices,
                       std::optional<NodeId> node = std::nullopt);
 

@@ -1,5 +1,6 @@
 #include "ecl/tool/export.hpp"
 
+#include <algorithm>
 #include <iostream>
 #include <optional>
 
@@ -23,15 +24,17 @@ std::optional<ExportOptions> read_export_options(const std::vector<std::string>&
   ExportOptions wanted;
   po::options_description options("Options");
   wanted.add_to(options);
-  options.add_options()("format", po::value(&wanted.format),
-                        "onnx: a graph that scores samples as they are; npz: arrays for NumPy")(
-      "out", po::value(&wanted.out), "file to write; else model.onnx or model.npz beside the model")("help",
-                                                                                                     "this text");
+  options.add_options()(
+      "format", po::value(&wanted.format),
+      "onnx: a graph that scores samples as they are; npz: arrays for NumPy; safetensors: parameters alone")(
+      "out", po::value(&wanted.out), "file to write; else model.onnx, model.npz, ... beside the model")("help",
+                                                                                                        "this text");
   po::variables_map values;
   parse_arguments(arguments, options, {"run"}, "ecl export", values);
   po::notify(values);
   if (values.count("help")) {
-    std::cout << "ecl export RUN --format onnx|npz [--out FILE]: the average model of a run, or a node's own, for "
+    std::cout << "ecl export RUN --format onnx|npz|safetensors [--out FILE]: the average model of a run, or a node's "
+                 "own, for "
                  "other programs\n\n"
               << options;
     return std::nullopt;
@@ -43,12 +46,23 @@ std::optional<ExportOptions> read_export_options(const std::vector<std::string>&
 }
 
 void check_format(const ExportOptions& wanted) {
-  const std::vector<std::string> known = {"onnx", "npz"};
-  if (wanted.format == "safetensors")
-    throw Error("'" + model_folder(wanted.run) +
-                "/model.safetensors' is that file already; model.json, beside it, has scaling and names");
-  if (wanted.format != "onnx" && wanted.format != "npz")
-    throw Error("unknown --format '" + wanted.format + "'" + suggestion(wanted.format, known) + " (known: onnx, npz)");
+  const std::vector<std::string> known = {"onnx", "npz", "safetensors"};
+  if (std::ranges::find(known, wanted.format) == known.end())
+    throw Error("unknown --format '" + wanted.format + "'" + suggestion(wanted.format, known) +
+                " (known: onnx, npz, safetensors)");
+}
+
+/// Where nobody says.
+std::string file_beside(const ExportOptions& wanted) {
+  std::string file = model_folder(wanted.run) + "/model";
+  const ModelChoice& choice = wanted.choice;
+  if (wanted.format == "safetensors" && wanted.checkpoint == 0)
+    throw Error("'" + file + (choice.node ? "-" + std::to_string(*choice.node) : std::string()) +
+                ".safetensors' is that file already; model.json, beside it, has scaling and names");
+  if (choice.node) (file += "-") += std::to_string(*choice.node);
+  if (choice.scaling_of) (file += "-scaled-as-") += std::to_string(*choice.scaling_of);
+  if (wanted.checkpoint > 0) (file += "-checkpoint-") += std::to_string(wanted.checkpoint);
+  return (file += ".") += wanted.format;
 }
 
 }  // namespace
@@ -59,18 +73,14 @@ void export_command(const std::vector<std::string>& arguments) {
   check_format(*wanted);
   const Predictor predictor = wanted->load();
   predictor.require_scale();
-  std::string out = wanted->out;
-  if (out.empty()) {
-    out = model_folder(wanted->run) + "/model";
-    const ModelChoice& choice = wanted->choice;
-    if (choice.node) (out += "-") += std::to_string(*choice.node);
-    if (choice.scaling_of) (out += "-scaled-as-") += std::to_string(*choice.scaling_of);
-    if (wanted->checkpoint > 0) (out += "-checkpoint-") += std::to_string(wanted->checkpoint);
-    (out += ".") += wanted->format;
-  }
+  const std::string out = wanted->out.empty() ? file_beside(*wanted) : wanted->out;
   if (wanted->format == "onnx") {
     write_onnx(predictor, out);
     std::cout << out << ": " << onnx_use(predictor) << '\n';
+  } else if (wanted->format == "safetensors") {
+    const TrainedModel& trained = predictor.trained();
+    write_tensors(out, trained.model, trained.parameters, predictor.model().slices());
+    std::cout << out << ": the parameters, with PyTorch's names; model.json has scaling and names\n";
   } else {
     write_npz(predictor, out);
     std::cout << out << ": numpy.load gives the parameters by name, and how samples are scaled\n";
