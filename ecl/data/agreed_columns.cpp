@@ -148,6 +148,12 @@ std::vector<Column> columns_as_before(const Schema& earlier, const std::vector<C
   const auto fail = [](const std::string& what) -> Error {
     return Error(what + "; a model goes on with the columns that it has, in their order");
   };
+  const auto plain = [](const Column& column) { return column.levels.empty() && !column.indicator; };
+  if ((now.empty() || earlier.inputs.empty()) && std::ranges::all_of(earlier.inputs, plain) &&
+      !any(letters, kCategorical | kIndicator)) {
+    letters.assign(earlier.inputs.size(), 0);  // arrays name columns only where gaps are filled in
+    return earlier.inputs;
+  }
   if (now.size() != earlier.inputs.size())
     throw fail("features are made of " + std::to_string(now.size()) + " columns, and the earlier model's of " +
                std::to_string(earlier.inputs.size()));

@@ -508,7 +508,9 @@ void scale_weights(Sites& sites, std::span<TrainTest> held, std::span<const Site
   const double weight = sum_over_sites(sites, weights), count = sum_over_sites(sites, counts);
   for (const auto& [sum, which] : {std::pair{weight, "training"}, {sum_over_sites(sites, tested), "test"}})
     if (!(sum > 0))
-      throw Error(std::string("all ") + which + " rows have the weight 0: nothing counts; is it the right column?");
+      throw Error(std::string("all ") + which +
+                  " rows have the weight 0: nothing counts; is it the right column? Which rows are drawn for the "
+                  "test --seed says, and how many test=");
   for (TrainTest& data : held) data.train.scale_weights(count / weight);
 }
 

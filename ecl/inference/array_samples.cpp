@@ -22,6 +22,12 @@ class ArraySamples final : public Samples {
     if (found != wanted)
       throw Error(table_.rows->place() + " has samples of " + std::to_string(found) +
                   " features, and the model takes " + std::to_string(wanted) + "; is it of the same kind of data?");
+    const auto& theirs = table_.schema.inputs;
+    for (std::size_t c = 0; c < std::min(theirs.size(), schema_.features.empty() ? 0 : columns_.size()); ++c)
+      if (theirs[c].name != columns_[c].name)
+        throw Error(table_.rows->place() + ": column " + std::to_string(c + 1) + " is " + ecl::quoted(theirs[c].name) +
+                    ", and the model's is " + ecl::quoted(columns_[c].name) +
+                    "; the columns of arrays are taken in their order");
     block_ = std::clamp<std::size_t>(kValues / found, 1, kRows);
     cells_.resize(block_ * found);
   }
@@ -114,7 +120,9 @@ std::unique_ptr<Samples> open_arrays(const Predictor& predictor, const std::stri
   const ArrayParts parts = labelled ? ArrayParts::labels : ArrayParts::features;
   if (trained.name == "npy") return std::make_unique<ArraySamples>(predictor, open_npy_table(path, parts));
   Params params = datasets().params(trained);
-  return std::make_unique<ArraySamples>(predictor, open_hdf5_table(path, read_hdf5_names(params), parts));
+  Hdf5Names names = read_hdf5_names(params);
+  names.weighted = false;  // they may be missing here
+  return std::make_unique<ArraySamples>(predictor, open_hdf5_table(path, names, parts));
 }
 
 }  // namespace ecl

@@ -130,9 +130,10 @@ void ClassifierMeasures::archive(Archive& archive) {
 }
 
 LabelMeasures::LabelMeasures(int labels, std::size_t bins) {
-  constexpr std::size_t kBinsInAll = std::size_t{1} << 20;
-  const std::size_t fewer = std::max(ClassifierMeasures::kBinsBetweenSites, kBinsInAll / labels);
-  each_.assign(labels, ClassifierMeasures(2, std::min(bins, fewer)));
+  // Of many labels fewer each: between sites they travel at every evaluation, as many bytes each time.
+  const bool between_sites = bins <= ClassifierMeasures::kBinsBetweenSites;
+  const std::size_t in_all = std::size_t{1} << (between_sites ? 15 : 20), least = std::min<std::size_t>(bins, 32);
+  each_.assign(labels, ClassifierMeasures(2, std::clamp<std::size_t>(in_all / labels, least, bins)));
 }
 
 void LabelMeasures::add(const float* logits, const float* present, double weight) {
@@ -261,6 +262,10 @@ void Measures::add(const Measures& others) {
 
 std::uint64_t Measures::samples() const {
   return std::visit([](const auto& measures) { return measures.samples(); }, kind_);
+}
+
+double Measures::weight() const {
+  return std::visit([](const auto& measures) { return measures.weight(); }, kind_);
 }
 
 std::vector<std::pair<std::string, double>> Measures::named() const {

@@ -73,6 +73,7 @@ class LabelMeasures {
   void add(const LabelMeasures& others);
 
   std::uint64_t samples() const { return each_[0].samples(); }
+  double weight() const { return each_[0].weight(); }  ///< of them all
   const std::vector<ClassifierMeasures>& each() const { return each_; }
   double accuracy() const;         ///< per cent of the labels of all samples (1 less the Hamming loss)
   double subset_accuracy() const;  ///< per cent of the samples with all labels right
@@ -104,6 +105,7 @@ class RegressionMeasures {
   void add(const RegressionMeasures& others);
 
   std::uint64_t samples() const { return samples_; }
+  double weight() const { return weight_; }  ///< of them all
   double rmse() const;
   double mae() const;
   double r2() const;             ///< 1 - squared errors / squared distances to the samples' own mean
@@ -134,6 +136,7 @@ class Measures {
   void add(Model& model, CVec x, const Dataset& data);
   void add(const Measures& others);
   std::uint64_t samples() const;
+  double weight() const;
   /// Those that there are, by name, as in summary.json: accuracy, macro_f1 ..., or rmse, r2 ...
   std::vector<std::pair<std::string, double>> named() const;
 

@@ -43,7 +43,7 @@ class StoredSamples final : public Samples {
 /// The classes become those of the model.
 void number_classes(const Predictor& predictor, Dataset& data, const std::string& path) {
   const auto& names = data.schema.classes;
-  if (names.empty()) return;  // numbers in any case, or no classes
+  if (names.empty() && !predictor.multi_label()) return;  // numbers in any case, or no classes
   std::vector<std::int32_t> number_of;
   for (const std::string& name : names) {
     number_of.push_back(predictor.class_number(name));

@@ -66,6 +66,10 @@ RunData::RunData(const Spec& spec, NodeId nodes, Sites& sites, std::optional<Nod
   Reading reading;
   sites.together([&] {
     if (!spec.init.empty()) earlier_ = read_earlier(spec.init);
+    const bool binary = spec.label_kind() == LabelKind::binary;
+    if (earlier_ && (earlier_->setup.loss == Loss::logistic) != binary)
+      throw Error("--init " + spec.init + ": the earlier model was trained " + (binary ? "without" : "with") +
+                  " --loss logistic; " + (binary ? "leave it out" : "say it again"));
     reading = read(spec, nodes, sites);
   });
   agree(sites, reading);
@@ -115,7 +119,9 @@ TrainTest RunData::read_site(const Spec& spec, NodeId nodes, NodeId i) const {
 TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading) {
   const Placement placement(spec.placement, spec.devices);
   const auto deal = [&](const Dataset& labels) {
-    reading.dealt = std::to_string(labels.size()) + ' ' + std::to_string(labels.checksum());
+    std::uint32_t sum = labels.checksum();
+    for (const auto& [name, groups] : labels.columns) sum = ecl::checksum(std::as_bytes(std::span(groups)), sum);
+    reading.dealt = std::to_string(labels.size()) + ' ' + std::to_string(sum);
     reading.placed = place(placement, Choice::parse(spec.partition), labels, nodes, spec.seed);
     return rank_ ? reading.placed.partition[*rank_] : all_rows(labels.size());
   };
@@ -310,6 +316,7 @@ std::uint32_t RunData::checksum() const {
   for (const Shard& shard : shards_) {
     if (shard.data && shard.data.get() != last) sum = shard.data->checksum(sum);
     if (shard.data) last = shard.data.get();
+    sum = ecl::checksum(std::as_bytes(std::span(shard.rows)), sum);  // who holds what
   }
   for (const Dataset& test : tests_) sum = test.checksum(sum);
   return sum;

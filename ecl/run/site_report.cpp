@@ -54,7 +54,7 @@ constexpr std::array kOfNoModel = {"baseline_accuracy", "baseline_log_loss", "ba
 
 /// In the label's own unit, or per cent; empty where it does not apply.
 std::string measure(const SiteReport& site, std::string_view wanted) {
-  if (!site.measures || site.measures->samples() == 0) return "";
+  if (!site.measures || site.test_weight == 0) return "";
   for (const auto& [name, value] : site.measures->named())
     if (name == wanted) return cell(value, "%.6g");
   return "";

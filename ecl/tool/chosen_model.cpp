@@ -23,7 +23,7 @@ void ModelOptions::add_to(po::options_description& options) {
 
 bool ModelOptions::listed() const {
   if (choice.checkpoint != "list") return false;
-  std::cout << checkpoint_list(run);
+  std::cout << checkpoint_list(run, choice.node);
   return true;
 }
 

@@ -142,11 +142,16 @@ void say_notes(const Samples& samples) {
   for (const std::string& note : samples.notes()) std::cerr << "ecl: note: " + note + "\n";
 }
 
+void require_samples(const Measures& measures, const std::string& source, const std::string& none) {
+  if (measures.samples() == 0) throw Error("'" + source + "' " + none, Exit::io);
+  if (measures.weight() == 0) throw Error("'" + source + "': all samples have the weight 0: nothing counts", Exit::io);
+}
+
 /// The run's own test samples, as its config.ini says: scaled, and numbered as the model does. Of a node's own model
 /// that node's, where each has some of its own.
 Measures measure_own_tests(Predictor& predictor, const ModelOptions& use) {
   const Spec spec = read_begun(use.run);
-  const bool each_host = (spec.data + spec.test).find("{host}") != std::string::npos;
+  const bool each_host = (spec.data + spec.test + spec.dataset).find("{host}") != std::string::npos;
   if (spec.own_data() && spec.nodes > 1 && (each_host || spec.data.find("{node}") == std::string::npos))
     throw Error(
         "the test samples of that run lie on its nodes, under the same path on each; measure the model where the "
@@ -157,6 +162,7 @@ Measures measure_own_tests(Predictor& predictor, const ModelOptions& use) {
                                                           : ClassifierMeasures::kBins);  // as the run counts
   for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i)
     if (!data.own_tests() || use.choice.node.value_or(i) == i) predictor.measure_scaled(measures, data.test_of(i));
+  require_samples(measures, use.run, "has no test sample of that model");
   return measures;
 }
 
@@ -168,7 +174,7 @@ Measures measure_file(Predictor& predictor, const std::string& path) {
     weighted &= !block.data.weights().empty();
     predictor.measure(measures, std::move(block.data));
   }
-  if (measures.samples() == 0) throw Error("'" + path + "' has no labelled sample", Exit::io);
+  require_samples(measures, path, "has no labelled sample");
   say_notes(*samples);
   if (const std::string& weight = predictor.trained().schema.weight; !weight.empty() && !weighted)
     std::cerr << "ecl: note: no weights here (" + ecl::quoted(weight) + " in training): every row counts the same\n";

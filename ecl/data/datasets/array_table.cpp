@@ -257,6 +257,10 @@ TrainTest make_from_arrays(const DatasetRequest& request, Params& params,
                            const std::function<ArrayTable(const std::string&, ArrayParts)>& open) {
   const Missing missing = read_missing(params);
   const LabelKind kind = read_label_kind(params, request);
+  if (kind == LabelKind::binary)
+    throw Error(
+        "--loss logistic reads its labels from a csv (label=a|b) or libsvm file, and not from arrays; one label of 0 "
+        "and 1 is learnt by cross-entropy as well");
   TestDraw draw = read_test_draw(params, request, true);
   TrainTest data;
   read_scaling(params, request, data);

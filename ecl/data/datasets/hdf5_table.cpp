@@ -32,6 +32,8 @@ Handle open_hdf5(const std::string& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored))
     throw Error("there is no file '" + path + "'; --data names an HDF5 file");
+  if (std::filesystem::is_directory(path, ignored))
+    throw Error("'" + path + "' is a directory; name the HDF5 file in it");
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // what went wrong is said here
   if (H5Fis_hdf5(path.c_str()) <= 0) throw Error("'" + path + "' is no HDF5 file, or cannot be read", Exit::io);
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);

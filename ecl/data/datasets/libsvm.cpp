@@ -93,9 +93,9 @@ class LibsvmFile {
   void read_label(const TextLines& lines, std::string_view label) {
     if (label.find(':') != std::string_view::npos || is_missing(label)) lines.fail(label, "the label is missing");
     if (label.find(',') != std::string_view::npos)
-      lines.fail(label, quoted(label) +
-                            " are several labels, and a row has one here; --loss logistic learns of each "
-                            "whether a row has it");
+      lines.fail(label, quoted(label) + " are several labels, and a row has one here; " +
+                            (request_.store.empty() ? "--loss logistic learns of each whether a row has it"
+                                                    : "train from this file, with --loss logistic"));
     lines.number(label);  // rejects what is no class number
     index_.add_label(label, lines, kind_ == LabelKind::numbers);
   }

@@ -13,6 +13,8 @@ namespace {
 
 const std::vector<std::int32_t>& column_of(const Dataset& data, const std::string& name) {
   if (const auto found = data.columns.find(name); found != data.columns.end()) return found->second;
+  if (name == "label" && data.multi_label())
+    throw Error("partition by-column:label: a row has any number of labels here; name a group column");
   if (name == "label") return data.labels();
   std::vector<std::string> known{"label"};
   for (const auto& [column, groups] : data.columns) known.push_back(column);

@@ -167,15 +167,16 @@ StoredModel read_stored_model(const std::string& run, const ModelChoice& choice)
   return stored;
 }
 
-std::string checkpoint_list(const std::string& run) {
+std::string checkpoint_list(const std::string& run, std::optional<NodeId> node) {
   const TrainedModel trained = read_model_json(model_folder(run));
   const std::size_t dim = make_model(trained.model, trained.setup)->dim();
   const RunCheckpoints checkpoints(run);
   std::string text;
   for (const std::uint64_t number : checkpoints.whole()) {
-    const SavedModels saved = checkpoints.read(number, std::nullopt, dim);
-    text += "checkpoint " + std::to_string(number) + ": " + saved.epochs() + ", " +
-            std::to_string(saved.models.size()) + " nodes, " + saved.apart() + " apart (consensus error)\n";
+    const SavedModels saved = checkpoints.read(number, node, dim);
+    text += "checkpoint " + std::to_string(number) + ": " + saved.epochs() + ", ";
+    text += node ? "node " + std::to_string(*node) + "\n"
+                 : std::to_string(saved.models.size()) + " nodes, " + saved.apart() + " apart (consensus error)\n";
   }
   if (text.empty()) no_checkpoint(run);
   return text;

@@ -26,7 +26,8 @@ struct StoredModel {
 /// run's.
 StoredModel read_stored_model(const std::string& run, const ModelChoice& choice);
 
-/// A line for each whole checkpoint of the run. Throws Error if there is none.
-std::string checkpoint_list(const std::string& run);
+/// A line for each whole checkpoint of the run; of one node's models, where only these are here. Throws Error if there
+/// is none.
+std::string checkpoint_list(const std::string& run, std::optional<NodeId> node);
 
 }  // namespace ecl
