@@ -53,7 +53,7 @@ const ecl::mpi::Comm& world() {
 }
 
 void close(std::vector<std::unique_ptr<ecl_node>>::iterator node) {
-  if (process().broken) {
+  if (process().broken || ecl::mpi::has_ended()) {
     static_cast<void>(node->release());  // freeing is collective, and others may never come
     process().nodes.erase(node);
     return;
@@ -96,6 +96,13 @@ int ecl_finalise(void) {
   return guarded([] {
     Process& all = process();
     if (!all.world) return;
+    if (ecl::mpi::has_ended()) {  // by who started it: nothing of MPI may be touched any more
+      for (auto& node : all.nodes) static_cast<void>(node.release());
+      all.nodes.clear();
+      static_cast<void>(new ecl::mpi::Comm(std::move(*all.world)));
+      all.world.reset();
+      return;
+    }
     while (!all.nodes.empty() && !all.broken) close(all.nodes.begin());
     if (all.broken) throw ecl::Error("this rank cannot leave in good order: " + last_error, ecl::Exit::rank_lost);
     all.world.reset();

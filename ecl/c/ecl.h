@@ -16,7 +16,8 @@
  *     ecl_finalise();
  *
  * Functions that can fail return a code below; ecl_error() then has one line: what is wrong, where, what to do. After
- * an error in a node's calls all other ranks' next calls fail too, and name this one; ecl_abort() ends them all at once.
+ * ECL_RANK_LOST or ECL_INTERNAL in a node's calls all other ranks' next calls fail too, and name this one; after other
+ * errors this rank may go on. ecl_abort() ends them all at once.
  * "Collective": all ranks of the communicator call it, in the same order. All calls of a process are made by one thread,
  * the one that calls ecl_init(). Nobody waits where nothing is said of waiting. */
 #ifndef ECL_H

@@ -45,6 +45,11 @@ bool fits(const ecl_predictor& predictor, const float* row, std::size_t number) 
     const bool pixel = row[input] >= 0 && row[input] <= 255 && row[input] == std::floor(row[input]);
     if (bytes && !pixel) throw fail("a pixel is a whole number from 0 to 255");
     if (std::isinf(row[input])) throw fail("the value is infinite, or no float holds it");
+    const std::size_t levels = predictor.inputs.empty() ? 0 : predictor.inputs[input].levels.size();
+    const bool whole = row[input] == std::floor(row[input]);
+    if (levels > 0 && !std::isnan(row[input]) &&
+        !(whole && row[input] >= -1 && row[input] < static_cast<float>(levels)))
+      throw fail("no level has this number; ecl_predictor_level() tells them");
     if (!std::isnan(row[input])) continue;
     if (missing == Missing::refuse)
       throw fail("a value is missing, and the model was trained without gaps; leave such rows out");

@@ -285,10 +285,12 @@ double RankNode::settle() {
 
 /// All ranks are here: they exchange, and look at the consensus error, until it is small or they have tried enough.
 double RankNode::agree() {
-  bool one_round = false;
-  for (int rank = 0; rank < comm_.size(); ++rank)
+  bool one_round = false, trained = false;  // the same on all ranks, which decide alike
+  for (int rank = 0; rank < comm_.size(); ++rank) {
     one_round |= *milestones_.of(rank, ended) <= static_cast<std::uint64_t>(options_.rule.local_steps);
-  const bool exchanges = comm_.size() > 1 && optimizer_->rounds() > 0;
+    trained |= *milestones_.of(rank, ended) > 0;
+  }
+  const bool exchanges = comm_.size() > 1 && trained;
   Settling settling({options_.consensus_error, exchanges ? options_.settle : 0, options_.settle_s, one_round});
   const double start_s = now();
   SettlingPace pace;
@@ -338,7 +340,12 @@ std::string RankNode::fingerprint() const {
 
 const std::string& RankNode::save() {
   if (has_ended_) throw Error("this run has settled: its model is all that is left to save");
-  if (lock_step() && optimizer_->steps() != options_.rule.total_steps) begin();
+  if (lock_step() && !optimizer_->begun())
+    guarded([&] {  // what the neighbours said is in the state, after the last step, too
+      finish_exchanges();
+      wait_until_ready();
+      optimizer_->begin(x_);
+    });
   Archive archive;
   std::string name = fingerprint();
   Floats x(x_.begin(), x_.end());
@@ -394,6 +401,7 @@ double RankNode::figure(std::string_view name) const {
       {"messages_overwritten", static_cast<double>(traffic.messages_overwritten)},
       {"messages_refused", static_cast<double>(optimizer_->messages_refused())},
       {"exchange_seconds", traffic.exchange_seconds},
+      {"lr", options_.rule.learning_rate},
       {"staleness_p50", optimizer_->staleness().quantile(0.5)},
       {"staleness_p99", optimizer_->staleness().quantile(0.99)}};
   std::vector<std::string> known;

@@ -75,10 +75,9 @@ void hand_over_output() {
 
 /// Whether MPI was started, by whomever. It cannot be started twice.
 bool runs() {
-  int started = 0, ended = 0;
+  int started = 0;
   check(MPI_Initialized(&started), "MPI_Initialized");
-  check(MPI_Finalized(&ended), "MPI_Finalized");
-  if (ended) throw ecl::Error("MPI has ended in this process, and cannot be started again");
+  if (has_ended()) throw ecl::Error("MPI has ended in this process, and cannot be started again");
   return started != 0;
 }
 
@@ -97,6 +96,12 @@ Session::~Session() {
   if (launched()) hand_over_output();
   if (std::uncaught_exceptions() > exceptions_) MPI_Abort(MPI_COMM_WORLD, 1);
   MPI_Finalize();
+}
+
+bool has_ended() {
+  int ended = 0;
+  check(MPI_Finalized(&ended), "MPI_Finalized");
+  return ended != 0;
 }
 
 Comm comm_of_fortran(int handle) {

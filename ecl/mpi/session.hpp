@@ -29,6 +29,9 @@ class Session {
   int exceptions_;
 };
 
+/// MPI has ended in this process, by whomever: none of its functions may be called any more.
+bool has_ended();
+
 /// A duplicate of the communicator whose Fortran handle this is: the form in which any language hands one over.
 /// Collective. Throws ecl::Error for a handle that is none, or joins two groups.
 Comm comm_of_fortran(int handle);

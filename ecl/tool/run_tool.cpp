@@ -90,8 +90,9 @@ Exit train(const Arguments& arguments, const std::string& command_line, const Co
   } catch (const std::bad_alloc&) {  // this rank alone
     ecl::say(no_memory("rank " + std::to_string(world.rank()) + ": the run"));
     world.abort(static_cast<int>(Exit::io));
-  } catch (const std::exception& error) {  // this rank alone: Session then aborts the job, so speak now
+  } catch (const std::exception& error) {  // this rank alone: the others wait for it, whoever has started MPI
     complain("rank " + std::to_string(world.rank()) + ": internal error: " + error.what(), true);
+    if (world.size() > 1) world.abort(static_cast<int>(Exit::internal));
     throw;
   }
 }

@@ -89,6 +89,37 @@ def test_ranks_may_take_unlike_numbers_of_steps(rank):
         consensus.begin()
 
 
+@pytest.mark.parametrize("solver", ["ecl", "local"])
+def test_a_rank_without_data_settles_with_the_others(solver, rank):
+    x = np.zeros(100, np.float32)
+    consensus = ecl.Consensus(x, solver=solver, lr=0.1, settle=5)
+    train(consensus, 0 if rank == 0 else 10, rank)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # after so few exchanges they do not agree
+        assert np.isfinite(consensus.settle())
+    consensus.close()
+
+
+def test_saved_after_the_last_step(rank):
+    """The state at the end of training, in lock step; and a rate that has come back to the first one."""
+    def made():
+        x = np.zeros(100, np.float32)
+        return x, ecl.Consensus(x, mode="lock-step", lr=0.1, total_steps=4)
+
+    x, whole = made()
+    train(whole, 2, rank)
+    whole.lr = 0.05
+    train(whole, 2, rank)
+    state = whole.save()
+    y, again = made()
+    again.load(state)
+    assert again.lr == 0.05 and again.figures()["steps"] == 4
+    np.testing.assert_array_equal(y, x)
+    whole.settle(), again.settle()
+    np.testing.assert_array_equal(y, x)
+    whole.close(), again.close()
+
+
 def test_models_that_do_not_agree_are_warned_of(rank):
     consensus = ecl.Consensus(np.zeros(100, np.float32), solver="local", lr=0.1)
     train(consensus, 10, rank)

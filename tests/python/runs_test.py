@@ -412,6 +412,19 @@ sys.stdout.write(f"{{ecl.rank()}} {{run.verdict}}, {{len(run.model())}} arrays, 
     assert list((tmp_path / "disk").glob("*/*")) == []
 
 
+def test_a_level_that_is_none_is_refused(patients):
+    """As C may say it; a number that is written where it leads to is somebody else's memory."""
+    run, _, _ = patients
+    from ecl._library import lib, must
+    from ecl._predictor import Predictor
+    predictor = Predictor(run.path)
+    row = np.zeros((1, predictor.width), np.float32)
+    row[0, predictor.inputs.index("colour")] = 3e7
+    outputs = np.empty((1, 2), np.float32)
+    with pytest.raises(ecl.Error, match="row 1, column 'colour': no level has this number"):
+        must(lib.ecl_predict(predictor._handle, row.ctypes.data, 1, outputs.ctypes.data, None))
+
+
 def test_null_pointers_are_refused():
     from ecl._library import lib
 

@@ -47,7 +47,8 @@ def test_fitting_takes_weights():
     y = np.where(weights == 1, y, 300 - y)
     ours, theirs = ecl.Regressor(epochs=300).fit(x, y, weights), LinearRegression().fit(x, y, weights)
     np.testing.assert_allclose(ours.predict(x), theirs.predict(x), atol=0.05 * y.std())
-    assert abs(LinearRegression().fit(x, y).predict(x) - theirs.predict(x)).max() > y.std(), "without them it is another"
+    without = LinearRegression().fit(x, y)
+    assert abs(without.predict(x) - theirs.predict(x)).max() > y.std()
     with pytest.raises(ecl.Error, match="sample_weight is int64 of shape"):
         ecl.Regressor().fit(x, y, [1, 2])
 

@@ -105,12 +105,15 @@ class Consensus:
         """x and all else that load() needs to go on from here. In lock step all ranks save after the same step."""
         state, size = ctypes.c_void_p(), ctypes.c_size_t()
         must(lib.ecl_save(self._handle(), ctypes.byref(state), ctypes.byref(size)))
-        return ctypes.string_at(state, size.value)
+        return (ctypes.c_char * size.value).from_address(state.value).raw  # string_at() takes 2 GiB at most
 
     def load(self, state: bytes) -> None:
         """What save() returned, into a Consensus made alike that has made no step yet. In lock step the run then goes
         on bit for bit; asynchronously messages that were on their way are lost, which does no harm."""
         must(lib.ecl_load(self._handle(), state, len(state)))
+        rate = ctypes.c_double()
+        must(lib.ecl_figure(self._handle(), b"lr", ctypes.byref(rate)))
+        self._lr = rate.value
 
     def figures(self) -> Dict[str, float]:
         """Of this rank so far: steps, rounds, bytes and messages sent, how old messages were (in own steps), ..."""

@@ -16,6 +16,7 @@ from ecl._tool import agree, mistake, new_path, private_files, shared_path
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.exceptions import NotFittedError
 except ImportError:  # its conventions are kept without it
 
     class BaseEstimator:  # type: ignore[no-redef]
@@ -27,10 +28,19 @@ except ImportError:  # its conventions are kept without it
     class RegressorMixin:  # type: ignore[no-redef]
         _estimator_type = "regressor"
 
+    class NotFittedError(ValueError, AttributeError):  # type: ignore[no-redef]
+        pass
+
 
 _DIVERGED = 4
 _NOT_HERE = ("data", "test", "dataset", "partition", "placement", "devices", "config", "resume", "help", "print_config",
              "dry_run")
+
+
+class NotFitted(Error, NotFittedError):
+    """predict() before fit()."""
+
+    code = 2
 
 
 class _Estimator(BaseEstimator):
@@ -71,7 +81,7 @@ class _Estimator(BaseEstimator):
             try:
                 matrix, names = _floats(rows)
                 _write(own, matrix, names, *self._labels(y), _weights(weights, len(matrix)))
-            except (Error, OSError) as error:
+            except Exception as error:  # of whatever kind: the other ranks wait to hear of it
                 wrong = error
             agree(wrong)
             parameters = self.get_params()
@@ -82,16 +92,17 @@ class _Estimator(BaseEstimator):
                 code, run = carry_out("train", out or path, quiet, {
                     "dataset": dataset, "data": path + "-{node}", "test": path + "-{node}", "partition": "own",
                     "eval_every": 0, **parameters})
-            self._keep(run)
+            diverged = code == _DIVERGED
+            self._forget() if diverged else self._keep(run)
             agree(None)  # all have read what they need
         finally:
             shutil.rmtree(own, ignore_errors=True)
             shutil.rmtree(path, ignore_errors=True)
+        if diverged:
+            raise Diverged(DIVERGED)
         self.n_features_in_ = matrix.shape[1]
         if names:
             self.feature_names_in_ = np.array(names, object)
-        if code == _DIVERGED:
-            raise Diverged(DIVERGED)
         if quiet and rank() == 0:
             for warning in self.summary_["warnings"]:
                 warnings.warn(warning, stacklevel=3)
@@ -103,10 +114,14 @@ class _Estimator(BaseEstimator):
         self.__dict__.pop("_opened", None)
         self.summary_ = run.summary
 
+    def _forget(self) -> None:
+        for name in ("_files", "_opened"):
+            self.__dict__.pop(name, None)
+
     @property
     def _predictor(self) -> Predictor:
         if not hasattr(self, "_files"):
-            raise mistake(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
+            raise NotFitted(f"this {type(self).__name__} is not fitted yet: call fit(X, y) first")
         if not hasattr(self, "_opened"):
             folder = Path(new_path())
             folder.mkdir(mode=0o700)
@@ -231,7 +246,8 @@ class Regressor(RegressorMixin, _Estimator):
         """R2 on these rows: 1 less the share of y's variance that is left."""
         y = np.asarray(y, float)
         left = np.average((y - self.predict(X)) ** 2, weights=sample_weight)
-        return float(1 - left / np.average((y - np.average(y, weights=sample_weight)) ** 2, weights=sample_weight))
+        whole = np.average((y - np.average(y, weights=sample_weight)) ** 2, weights=sample_weight)
+        return float(1 - left / whole if whole > 0 else left == 0)  # of a constant as r2_score() has it
 
 
 def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
@@ -258,8 +274,8 @@ def _weights(weights: Any, rows: int) -> Optional[np.ndarray]:
         return None
     found = np.asarray(weights)
     if found.shape != (rows,) or found.dtype.kind not in "iubf" or not (np.isfinite(found) & (found >= 0)).all():
-        raise mistake(f"sample_weight is {found.dtype} of shape {found.shape}; a finite number from 0 is wanted for each "
-                      f"of {rows} rows")
+        raise mistake(f"sample_weight is {found.dtype} of shape {found.shape}; a finite number from 0 is wanted for "
+                      f"each of {rows} rows")
     return found.astype("<f4")
 
 

@@ -21,9 +21,13 @@ class Error(RuntimeError):
 class RankLost(Error):
     """Another rank has died, has failed, or left while this one needs it."""
 
+    code = 3
+
 
 class Diverged(Error):
-    """A gradient holds an infinity or a NaN; no step was made."""
+    """A gradient holds an infinity or a NaN, and no step was made; or training has diverged."""
+
+    code = 4
 
 
 _KINDS = {3: RankLost, 4: Diverged}

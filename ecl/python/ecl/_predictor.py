@@ -61,6 +61,8 @@ class Predictor:
         """Rows as ecl_predict() takes them. Columns are found by name, those of an array by their order."""
         if isinstance(rows, Mapping):
             rows = [rows]
+        if not self.inputs and hasattr(rows, "to_numpy"):
+            return self._by_order(rows.to_numpy())
         if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):  # a pandas DataFrame
             table = {str(name): rows[name].to_numpy() for name in rows.columns}
         elif isinstance(rows, Sequence) and len(rows) > 0 and isinstance(rows[0], Mapping):

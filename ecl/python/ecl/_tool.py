@@ -94,6 +94,6 @@ def _gather(mine: bytes) -> List[bytes]:
 
 def agree(wrong: Optional[Exception]) -> None:
     """Raises the first rank's error on all ranks, if there is any: nobody is left waiting. Collective."""
-    for number, text in enumerate(gather(str(wrong or "").encode())):
+    for number, text in enumerate(gather((str(wrong) or type(wrong).__name__ if wrong else "").encode())):
         if text:
             raise mistake((f"rank {number}: " if size() > 1 else "") + text.decode())

@@ -134,8 +134,8 @@ class Consensus(torch.optim.Optimizer):
     def _gather(self) -> None:
         """Gradients are where they belong, unless somebody put others in their place."""
         for (name, p), (owner, key), place, gradient in zip(self._named, self._owners, self._places, self._gradients):
-            if owner[key] is not p or p.data_ptr() != place or not p.requires_grad or p.shape != gradient.shape:
-                self._explain(name, owner[key], gradient)
+            if owner.get(key) is not p or p.data_ptr() != place or not p.requires_grad or p.shape != gradient.shape:
+                self._explain(name, owner.get(key), gradient)
             if p.grad is gradient:
                 continue
             if p.grad is None:
@@ -143,7 +143,7 @@ class Consensus(torch.optim.Optimizer):
             elif p.grad.is_sparse:
                 raise ecl.Error(f"parameter {name} has a sparse gradient; make the layer with sparse=False")
             else:
-                gradient.copy_(p.grad)
+                gradient.copy_(p.grad.detach())
             p.grad = gradient
 
     def _require_same_parameters(self) -> None:
@@ -202,5 +202,5 @@ def _layout(model: torch.nn.Module) -> str:
     for name, p in model.named_parameters():
         text += f"{name}{tuple(p.shape)}{'' if p.requires_grad else '='} "
         if not p.requires_grad:
-            frozen = zlib.crc32(p.detach().cpu().contiguous().numpy().tobytes(), frozen)
+            frozen = zlib.crc32(p.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes(), frozen)
     return f"parameters {zlib.crc32(text.encode()):08x}, frozen values {frozen:08x}"
