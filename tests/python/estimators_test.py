@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -159,11 +160,13 @@ def test_an_option_that_is_none_is_the_tools_line(rank):
         ecl.Classifier(model="softmx").fit(*shard(rank))
 
 
-def test_nothing_is_left_behind(rank):
-    own = [name for name in os.listdir("/tmp") if name.startswith("ecl-") and name.endswith(f"-{rank}")]
+def test_nothing_is_left_behind(rank, tmp_path, monkeypatch):
+    place = gather(str(tmp_path).encode())[0].decode()
+    monkeypatch.setattr(tempfile, "tempdir", place)
     classifier = ecl.Classifier(**OPTIONS).fit(*shard(rank))
     classifier.predict(EVERYONE[0])
-    assert [name for name in os.listdir("/tmp") if name.startswith("ecl-") and name.endswith(f"-{rank}")] == own
+    gather(b"done")
+    assert os.listdir(place) == []
 
 
 def test_neither_scikit_learn_nor_pandas_is_needed(rank):
