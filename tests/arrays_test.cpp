@@ -431,6 +431,50 @@ TEST_F(Arrays, ConvertMakesFloatsOfOtherNumbers) {
   EXPECT_EQ(load("npy", "b").train.columns.at("group"), (Numbers{2, 2, 1, 0}));
 }
 
+TEST_F(Arrays, AreTakenInTheOrderOfTheModelsColumns) {
+  write_file(scratch_ / "t.csv", "x,y,kind\n1,5,a\n2,3,b\n4,4,a\n3,1,b\n");
+  write_file(scratch_ / "u.csv", "y,x,kind\n5,1,a\n3,2,b\n4,4,a\n1,3,b\n");
+  for (const std::string name : {"t", "u"})
+    says("convert --dataset csv --data " + path(name + ".csv") + " --out " + path(name));
+  says("simulate --quiet --nodes 1 --epochs 3 --dataset npy:test=0.5 --data " + path("t") + " --out " + path("run"));
+  EXPECT_HAS(says("predict " + path("run") + " --data " + path("t")), "row,prediction");
+  EXPECT_HAS(says("predict " + path("run") + " --data " + path("u"), 2), "column 1 is 'y', and the model's is 'x'");
+}
+
+TEST_F(Arrays, AnEarlierModelGoesOnWithAndWithoutGaps) {
+  std::vector<double> whole, gaps, y;
+  for (int n = 0; n < 40; ++n)
+    for (auto* x : {&whole, &gaps}) x->push_back(n % 2), x->push_back(x == &gaps && n % 5 == 1 ? NAN : n);
+  for (int n = 0; n < 40; ++n) y.push_back(n % 2);
+  labels("<i4", y);
+  const std::string common = "simulate --nodes 2 --quiet --epochs 2 --data " + path("a") + " --dataset npy";
+  features("<f4", whole);
+  says(common + " --out " + path("whole"));
+  features("<f4", gaps);
+  says(common + ":missing=mean --out " + path("gaps") + " --init " + path("whole"));
+  features("<f4", whole);
+  says(common + " --out " + path("again") + " --init " + path("gaps"));
+  EXPECT_HAS(says(common + " --loss logistic --model linear", 2), "--loss logistic reads its labels from a csv");
+}
+
+TEST_F(Arrays, WhoHoldsWhatIsPartOfARun) {
+  std::string rows, who, others;
+  for (int n = 0; n < 40; ++n) {
+    rows += std::to_string(n % 2) + " 1:" + std::to_string(n) + "\n";
+    who += std::to_string(n % 4) + "\n", others += std::to_string(n / 10) + "\n";
+  }
+  write_file(scratch_ / "t.svm", rows), write_file(scratch_ / "who.txt", who);
+  const std::string out = path("run");
+  says(
+      "simulate --quiet --nodes 2 --steps 20 --checkpoint-every 1 --partition by-column:group --dataset "
+      "libsvm:groups=" +
+      path("who.txt") + ",test-by=row --data " + path("t.svm") + " --out " + out);
+  fs::remove(out + "/summary.json");
+  write_file(scratch_ / "who.txt", others);
+  const std::string error = says("simulate --resume " + out, 2);
+  EXPECT_HAS(error, "checksum of the data");
+}
+
 TEST_F(Arrays, PredictLeavesOutOrFillsInAsInTraining) {
   std::vector<double> x, y;
   for (int n = 0; n < 40; ++n) x.push_back(n % 5 == 1 ? NAN : n % 2), x.push_back(n), y.push_back(n % 2);
@@ -622,6 +666,8 @@ TEST_F(Hdf5, SitesTrainAndTheirModelIsUsed) {
   for (int n = 0; n < 240; ++n) hits += predictions[n + 1].find(kind_of(y[n])) < 6;
   EXPECT_NEAR(hits / 2.4, accuracy, 1e-9);
   EXPECT_HAS(says("evaluate " + path("sites") + " --data " + path("new.h5"), 2), "has no data set 'y' for the labels");
+  EXPECT_HAS(says("predict " + path("sites") + " --data " + scratch_.path().string(), 2),
+             "is a directory; name the HDF5");
 
   EXPECT_HAS(says("convert --dataset hdf5:features=x,labels=y --data " + path("all.h5") + " --out " + path("folder")),
              "240 rows of 4 features, 4 classes");

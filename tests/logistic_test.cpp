@@ -190,6 +190,12 @@ TEST_F(Logistic, LibsvmRowsHaveAnyNumberOfLabels) {
     EXPECT_NEAR(python[name].get<double>(), measures[name].get<double>(), 1e-5) << name;
   expect_error("simulate --quiet --nodes 3 " + data, "--loss logistic learns of each whether a row has it", 5);
 
+  write_file(scratch_ / "none.svm", "1:-2 2:-2\n1:-1 2:-3\n");
+  EXPECT_EQ(evaluated(directory, "none.svm")["samples"], 2) << "no row has a label";
+  expect_error("simulate --quiet --nodes 2 --loss logistic --model linear --dataset libsvm --data " + path("none.svm") +
+                   " --test " + path("none.svm"),
+               "no row of any site has a label", 5);
+
   // Files of one label, as +1 and -1, or 1 and 0: one output.
   for (const std::string none : {"-1", "0"}) {
     std::string binary;

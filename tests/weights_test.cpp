@@ -191,6 +191,29 @@ TEST_F(Weights, MultiplyWithThoseOfClasses) {
   EXPECT_NEAR(loss, sum / 4, 1e-12);
 }
 
+/// n w / (sum of w) of one row is then 5,000: a batch with it has a loss that is no sign of divergence.
+TEST_F(Weights, OneThatIsLargeIsNoDivergence) {
+  std::string rows = "x,w,kind\n";
+  for (int n = 0; n < 10'000; ++n) {
+    const double x = noise() + n % 2;
+    rows += number(x) + (n == 77 ? ",1e9," : ",1,") + (n % 2 == 0 ? "a\n" : "b\n");
+  }
+  write_file(scratch_ / "rows.csv", rows);
+  EXPECT_NE(summary_of(trained("--batch 1 --lr 1e-4 --dataset csv:label=kind,weight=w --data " + path("rows.csv"),
+                               "run", 10'000, 1))["verdict"],
+            "diverged");
+}
+
+TEST_F(Weights, OfZeroMeasureNothing) {
+  write_prices();
+  const std::string directory =
+      trained("--model linear --loss mse --dataset csv:label=price,weight=w --data " + path("all.csv"));
+  std::string rows = kHeader;
+  for (Row row : rows_) row.weight = 0, rows += line(row);
+  write_file(scratch_ / "zeros.csv", rows);
+  expect_error("evaluate " + directory + " --data " + path("zeros.csv"), "all samples have the weight 0", 5);
+}
+
 TEST_F(Weights, ThatAreNoneAreRefusedWithTheirPlace) {
   const auto says = [&](const std::string& rows, const std::string& part, int code = 5,
                         const std::string& how = "csv:label=k,weight=w") {
@@ -224,6 +247,10 @@ TEST_F(Weights, AreAnArrayOfTheirOwn) {
                     array = trained(training + "npy --data " + path("folder0"), "array", 60, 1);
   EXPECT_EQ(parameters_of(array), parameters_of(table));
   EXPECT_EQ(Json::parse(read_file(array + "/model/model.json"))["weight"], "weights.npy");
+  const auto said = [&](const std::string& directory, const std::string& data) {
+    return run(tool("evaluate " + directory + " --data " + path(data))).out;
+  };
+  EXPECT_EQ(said(array, "folder0"), said(table, "site1.csv"));
   std::filesystem::remove(path("folder1") + "/weights.npy");
   expect_error("simulate --quiet --nodes 2 --model linear --loss mse --dataset npy --data " + path("folder{node}"),
                "has no weights of its samples, and node 0");

@@ -35,7 +35,7 @@ bool RunningLoss::add(double loss) {
   constexpr double kFarTooHigh = 1000;
   sum_ += loss, ++count_;
   if (first_ < 0) first_ = loss;
-  return std::isfinite(loss) && loss <= kFarTooHigh * std::max(first_, 1.0);
+  return std::isfinite(loss) && loss <= kFarTooHigh * largest_weight_ * std::max(first_, 1.0);
 }
 
 double RunningLoss::take() {

@@ -76,12 +76,15 @@ MetricsRow measure(const Node<P>& node, NodeId id, Model& model, const Dataset& 
 /// A node's mini-batch losses: their mean since it was last asked, and whether they still make sense.
 class RunningLoss {
  public:
+  /// `largest_weight`: of a sample. Their mean is 1, and a batch's loss may be as many times too high without harm.
+  explicit RunningLoss(double largest_weight = 1) : largest_weight_(largest_weight) {}
   /// False if training has diverged: the loss is no number, or a thousand times the larger of 1 and the first loss.
   bool add(double loss);
   double take();
   void archive(Archive& archive) { archive(first_, sum_, count_); }
 
  private:
+  double largest_weight_;
   double first_ = -1;
   double sum_ = 0;
   std::uint64_t count_ = 0;

@@ -55,6 +55,7 @@ void Experiment::build(NodeId nodes) {
   slowness = node_speeds(spec.node_speed, nodes);
 
   const Dataset& samples = data.example();
+  if (loss() == Loss::logistic && samples.classes() == 0) throw Error("no row of any site has a label", Exit::io);
   model = make_model(model_name(spec), {samples.features(), samples.classes(), samples.image, loss(), class_weights()});
   if (!model->takes_sparse()) data.make_dense();
   require_memory(kVectors * sizeof(float) * static_cast<double>(model->dim()) * nodes_here(),

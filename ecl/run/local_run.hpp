@@ -32,7 +32,7 @@ class LocalRun {
                        note_average(rows, measure_shares(experiment_, mean()));
                        finished(rows);
                      }),
-        losses_(experiment.nodes()) {
+        losses_(experiment.nodes(), RunningLoss(experiment.data.largest_weight())) {
     nodes_.reserve(experiment.nodes());
   }
   virtual ~LocalRun() = default;

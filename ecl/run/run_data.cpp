@@ -310,6 +310,14 @@ std::size_t RunData::test_samples() const {
   return std::accumulate(test_sizes_.begin(), test_sizes_.end(), std::size_t{0});
 }
 
+double RunData::largest_weight() const {
+  float most = 1;
+  for (const Shard& shard : shards_)
+    if (shard.data && !shard.data->weights().empty())
+      for (const std::int32_t row : shard.rows) most = std::max(most, shard.data->weights()[row]);
+  return most;
+}
+
 std::uint32_t RunData::checksum() const {
   std::uint32_t sum = 0;
   const Dataset* last = nullptr;

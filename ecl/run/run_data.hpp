@@ -65,6 +65,8 @@ class RunData {
   /// CRC-32 of the samples that are here, to train and to test on; of node i's alone.
   std::uint32_t checksum() const;
   std::uint32_t checksum_of(NodeId i) const;
+  /// Of a training sample of this process, at least 1, which is their mean over all sites.
+  double largest_weight() const;
 
  private:
   struct Reading;

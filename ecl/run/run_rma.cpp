@@ -81,7 +81,8 @@ class RankRun {
         settled_(!settling_.wanted()),
         consensus_(comm, experiment.model->dim()),
         checkpoints_(comm, experiment,
-                     [this](Archive& archive, std::uint64_t complete) { this->archive(archive, complete); }) {
+                     [this](Archive& archive, std::uint64_t complete) { this->archive(archive, complete); }),
+        loss_(experiment.data.largest_weight()) {
     plan();
     experiment.model->meanwhile([this] { move(); });
   }
