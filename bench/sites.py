@@ -3,7 +3,8 @@
 `bench/sites` starts this. Rows are divided by a column that says where they come from; the sites with most rows take
 part. Three times: test rows are drawn at each site, a quarter of its rows or of its whole groups; each method chooses
 its learning rate and weight decay in the simulator, by its loss on a quarter of the other rows, drawn alike; then it
-trains on all of those, over mpirun (the next best, should that diverge), and is tested, each site on its own rows.
+trains on all of those, over mpirun (the next best, should that diverge), and is tested, each site on its own rows, and
+on the rows of the sites that take no part.
 """
 import argparse
 import collections
@@ -95,6 +96,13 @@ def table(path):
         return list(csv.DictReader(file))
 
 
+def write_table(path, columns, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def take_quarter(rows, group, draw):
     """(the others, whole groups with a quarter of the rows or a little more)"""
     groups = collections.defaultdict(list)
@@ -118,10 +126,7 @@ def write_files(data, rows, sites, draw, folder):
             by_site.append(members)
     for part, by_site in parts.items():
         for end, members in [*enumerate(by_site), ("all", sum(by_site, []))]:
-            with open(folder / f"{part}-{end}.csv", "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0])
-                writer.writeheader()
-                writer.writerows(members)
+            write_table(folder / f"{part}-{end}.csv", rows[0], members)
     return parts
 
 
@@ -138,6 +143,7 @@ class Draw(NamedTuple):
     seed: int
     files: pathlib.Path
     parts: dict
+    others: list  # rows of the sites that take no part
 
 
 def call(command):
@@ -200,6 +206,7 @@ class Score(NamedTuple):
     over_all: dict  # the measures, over all sites' test rows
     by_site: list  # the same of each site's
     sent: float = 0  # MB
+    unseen: Optional[float] = None  # the first measure, over the rows of the sites that take no part
 
 
 def evaluate(draw, run, test):
@@ -268,15 +275,18 @@ def auc(scores):
     return statistics.fmean((a > b) + (a == b) / 2 for a in yes for b in no)
 
 
-def score(draw, runs):
-    """Of one run, or of a run a site: each site's own test rows are predicted."""
+def score(draw, runs, told):
+    """Of one run, or of a run a site: each site's own test rows are predicted; those of the other sites by all, if they
+    are not told the site."""
     tests = [draw.files / f"test-{site}.csv" for site in range(SITES)]
     by_site = [evaluate(draw, runs[site if len(runs) > 1 else 0][0], test) for site, test in enumerate(tests)]
     if len(runs) > 1 or draw.data.logarithm:
         over_all = together(draw.data, by_site, draw.parts["test"])
     else:
         over_all = evaluate(draw, runs[0][0], draw.files / "test-all.csv")
-    return Score(over_all, by_site, runs[0][1]["bytes_sent"] / 1e6)
+    others = draw.files.parent / "others.csv"
+    unseen = None if told else statistics.fmean(evaluate(draw, run, others)[draw.data.measures[0]] for run, _ in runs)
+    return Score(over_all, by_site, runs[0][1]["bytes_sent"] / 1e6, unseen)
 
 
 def without_model(draw, by_site):
@@ -288,10 +298,12 @@ def without_model(draw, by_site):
         means = [statistics.fmean(map(float, labels)) for labels in used]
         scores = [of_numbers([float(label) for label in labels], [mean] * len(labels))
                   for mean, labels in zip(means, test)]
+        unseen = of_numbers([float(row[data.label]) for row in draw.others], [means[0]] * len(draw.others))["rmse"]
     else:
         classes = collections.Counter(sorted(set(sum(seen, []))))  # of equals the first is the most frequent
         scores = [of_shares(classes + collections.Counter(labels), tests) for labels, tests in zip(used, test)]
-    return Score(together(data, scores, draw.parts["test"]), scores)
+        unseen = of_shares(classes + collections.Counter(used[0]), [row[data.label] for row in draw.others])["accuracy"]
+    return Score(together(data, scores, draw.parts["test"]), scores, unseen=None if by_site else unseen)
 
 
 # --- one table ---
@@ -300,20 +312,23 @@ def compare(arguments, data, folder):
     folder.mkdir(parents=True)
     rows = rows_of(data, folder)
     sites = [site for site, _ in collections.Counter(row[data.site] for row in rows).most_common(SITES)]
+    others = [row for row in rows if row[data.site] not in sites]
     rows = [row for row in rows if row[data.site] in sites]
+    write_table(folder / "others.csv", rows[0], others)
     scores, choices = collections.defaultdict(list), collections.defaultdict(list)
     for seed in range(1, arguments.draws + 1):
         files, dice = folder / f"draw{seed}", random.Random(f"{data.package} {data.site} {seed}")
         draw = Draw(arguments.ecl, arguments.mode, data, seed, files,
-                    write_files(data, rows, sites, dice, files))
+                    write_files(data, rows, sites, dice, files), others)
         for method in METHODS:
             choice, runs = train_best(draw, method)
-            scores[method.name].append(score(draw, runs))
+            scores[method.name].append(score(draw, runs, method.told))
             choices[method.name].append(" / ".join(choice))
         for by_site, name in enumerate(BASELINES[kind(data)]):
             scores[name].append(without_model(draw, by_site))
     tests = sum(map(len, draw.parts["test"]))
-    print(f"`{data.name}`: {len(rows):,} rows of {SITES} sites, {tests:,} of them for the test\n")
+    print(f"`{data.name}`: {len(rows):,} rows of {SITES} sites, {tests:,} of them for the test; {len(others):,} rows "
+          "of other sites\n")
     method_table(data, scores, choices)
     site_table(data, rows, sites, scores)
     sys.stdout.flush()
@@ -333,16 +348,18 @@ def method_table(data, scores, choices):
     first = data.measures[0]
     worst = max if first == "rmse" else min
     names = [MEASURES[measure][0] for measure in data.measures]
-    print("|", " | ".join(["", names[0], "less central's", *names[1:], "worst site", "MB sent", "rate / weight decay"]),
-          "|")
-    print(f"|---|{'---:|' * (len(names) + 4)}")
+    print("|", " | ".join(["", names[0], "less central's", *names[1:], "worst site", "sites not seen", "MB sent",
+                           "rate / weight decay"]), "|")
+    print(f"|---|{'---:|' * (len(names) + 5)}")
     for name, draws in scores.items():
         cells = [spread([draw.over_all[measure] for draw in draws], MEASURES[measure][1]) for measure in data.measures]
         form = MEASURES[first][1]
         less = [draw.over_all[first] - central.over_all[first] for draw, central in zip(draws, scores["central"])]
         cells[1:1] = ["" if name == "central" else spread(less, f"+{form}")]
         sent = statistics.fmean(draw.sent for draw in draws)
-        print("|", " | ".join([name, *cells, f"{worst(of_sites(draws, first)):{form}}", f"{sent:.1f}" if sent else "",
+        unseen = [draw.unseen for draw in draws if draw.unseen is not None]
+        print("|", " | ".join([name, *cells, f"{worst(of_sites(draws, first)):{form}}",
+                               spread(unseen, form) if unseen else "", f"{sent:.1f}" if sent else "",
                                ", ".join(choices[name])]), "|")
     print()
 
