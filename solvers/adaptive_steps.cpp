@@ -8,14 +8,15 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/floats.hpp"
+#include "solvers/forwarding.hpp"
 
 namespace ecl {
 namespace {
 
-class AdaptiveSteps final : public Solver {
+class AdaptiveSteps final : public Forwarding {
  public:
   AdaptiveSteps(std::unique_ptr<Solver> solver, const SolverSetup& setup)
-      : solver_(std::move(solver)),
+      : Forwarding(std::move(solver)),
         adam_(setup.adam),
         clip_norm_(setup.clip_norm),
         longest_(solver_->step_lengths() == StepLengths::bounded ? 1 : std::numeric_limits<float>::infinity()),
@@ -33,20 +34,6 @@ class AdaptiveSteps final : public Solver {
     beta1_ = steps_by_itself_ ? 0 : static_cast<float>(adam_.value_or(AdamRule()).beta1.value_or(0.9));
     if (clip_norm_ > 0 && !steps_by_itself_) added_.resize(scale_.size());
   }
-
-  std::size_t message_size() const override { return solver_->message_size(); }
-  Delivery delivery() const override { return solver_->delivery(); }
-  bool replies() const override { return solver_->replies(); }
-  bool receives_before_last_step() const override { return solver_->receives_before_last_step(); }
-  bool receives_at_start() const override { return solver_->receives_at_start(); }
-  bool directed() const override { return solver_->directed(); }
-  bool exchanges_again() const override { return solver_->exchanges_again(); }
-  int usual_exchanges() const override { return solver_->usual_exchanges(); }
-  void set_exchanges(int exchanges) override { solver_->set_exchanges(exchanges); }
-  bool overlaps() const override { return solver_->overlaps(); }
-  StepLengths step_lengths() const override { return solver_->step_lengths(); }
-  void receive(int e, CVec message) override { solver_->receive(e, message); }
-  void drop(int e) override { solver_->drop(e); }
 
   void combine(Vec x) override {
     scale_down(x);
@@ -150,7 +137,6 @@ class AdaptiveSteps final : public Solver {
     for (std::size_t d = 0; d < added_.size(); ++d) added_[d] = -per_step * step_[d] - direction[d];
   }
 
-  std::unique_ptr<Solver> solver_;
   std::optional<AdamRule> adam_;
   double clip_norm_;
   float longest_;

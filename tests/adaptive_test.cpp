@@ -12,7 +12,6 @@ namespace ecl {
 namespace {
 
 using test::for_solver;
-using test::Forwarding;
 using test::Quadratics;
 using test::quadratics;
 using test::Simulation;

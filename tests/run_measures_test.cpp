@@ -164,7 +164,8 @@ TEST_F(RunMeasures, OfNumbersFollowFromTheErrors) {
   for (const std::string measure : {"rmse", "mae", "r2"})
     expect_cell(last, measure + "_consensus", summary_of(out)["test_" + measure].get<double>());
   EXPECT_FALSE(fs::exists(out + "/confusion.csv"));
-  refused("evaluate " + out + " --confusion " + path("none.csv"), "the model predicts a number; leave the option out");
+  expect_error("evaluate " + out + " --confusion " + path("none.csv"),
+               "the model predicts a number; leave the option out");
 }
 
 TEST_F(RunMeasures, ManyClassesAreNotPrinted) {
@@ -187,7 +188,7 @@ TEST_F(RunMeasures, ManyClassesAreNotPrinted) {
   ASSERT_EQ(table.size(), 12u);
   EXPECT_EQ(table[0].rfind("label,\"kind, 0\",\"kind, 1\",\"kind, 10\",\"kind, 2\",", 0), 0u) << table[0];
   EXPECT_FALSE(fs::exists(many + "/confusion.csv"));
-  refused("evaluate " + many + " --confusion " + path("none.csv"), "101 classes are too many to count");
+  expect_error("evaluate " + many + " --confusion " + path("none.csv"), "101 classes are too many to count");
 }
 
 }  // namespace

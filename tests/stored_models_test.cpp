@@ -40,9 +40,9 @@ TEST_F(StoredModels, ACheckpointIsTheRunThatWasStoppedThere) {
   ASSERT_EQ(list.size(), 2u);
   EXPECT_EQ(list[0].rfind("checkpoint 1: epoch 2, 3 nodes, ", 0), 0u) << list[0];
   EXPECT_EQ(list[1], std::string("checkpoint 2: epoch 4, 3 nodes, ") + apart);
-  refused("predict " + run_on + " --checkpoint 3 --data " + path("test.csv"), "no checkpoint '3' (it has 1, 2;");
-  refused("export " + stopped + " --checkpoint newest --format npz", "holds no checkpoint; a run keeps them with");
-  refused("evaluate " + stopped + " --checkpoint list", "holds no checkpoint; a run keeps them with");
+  expect_error("predict " + run_on + " --checkpoint 3 --data " + path("test.csv"), "no checkpoint '3' (it has 1, 2;");
+  expect_error("export " + stopped + " --checkpoint newest --format npz", "holds no checkpoint; a run keeps them with");
+  expect_error("evaluate " + stopped + " --checkpoint list", "holds no checkpoint; a run keeps them with");
 }
 
 /// Whatever has been killed: the newest checkpoint is used, and said to be.
@@ -69,9 +69,9 @@ TEST_F(StoredModels, OfAKilledRunAreThoseOfItsNewestCheckpoint) {
         expect_row(evaluated(out, " --node " + std::to_string(node)), out, node, 20 * newest);
     const Outcome exported = run(tool("export " + out + " --format npz"));
     EXPECT_EQ(exported.out.rfind(out + "/model/model-checkpoint-" + std::to_string(newest) + ".npz: ", 0), 0u);
-    refused("simulate --quiet --dataset csv:label=kind --data " + path("train.csv") + " --init " + out,
-            "holds no model yet");
-    refused("predict " + out + "/model --data " + path("test.csv"), "name the directory of the run");
+    expect_error("simulate --quiet --dataset csv:label=kind --data " + path("train.csv") + " --init " + out,
+                 "holds no model yet");
+    expect_error("predict " + out + "/model --data " + path("test.csv"), "name the directory of the run");
   }
 
   const std::string command = "predict " + path("ranks") + " --data " + path("test.csv");
@@ -80,18 +80,18 @@ TEST_F(StoredModels, OfAKilledRunAreThoseOfItsNewestCheckpoint) {
   std::string damaged = state;
   damaged[damaged.size() / 2] ^= 1;
   write_file(file, damaged);
-  refused(command, "its checksum is not that of its content", 5);
+  expect_error(command, "its checksum is not that of its content", 5);
   EXPECT_EQ(run(tool(command + " --node 2")).exit_code, 0) << "which is in a file of its own";
   write_file(file, other);
-  refused(command + " --node 1", "does not hold the models of all nodes", 5);
+  expect_error(command + " --node 1", "does not hold the models of all nodes", 5);
   fs::remove(file);
-  refused(command, "/node-1' is not there: on hosts that share no file system it lies on node 1's");
+  expect_error(command, "/node-1' is not there: on hosts that share no file system it lies on node 1's");
   write_file(file, state);
   const fs::path config = path("ranks") + "/config.ini";
   std::string edited = read_file(config);
   edited.replace(edited.find("seed = 1"), 8, "seed = 2");
   write_file(config, edited);
-  refused(command, "belongs to another run: 'seed = 1' there, 'seed = 2' here");
+  expect_error(command, "belongs to another run: 'seed = 1' there, 'seed = 2' here");
 }
 
 TEST_F(StoredModels, OfANodeAreWhatItsEvaluationSaw) {
@@ -99,12 +99,12 @@ TEST_F(StoredModels, OfANodeAreWhatItsEvaluationSaw) {
   done("simulate --nodes 3 --steps 45 --node-models --solver local" + dealt() + out);
   for (int node = 0; node < kNodes; ++node)
     expect_row(evaluated(out, " --node " + std::to_string(node)), out, node, 45);
-  refused("evaluate " + out + " --node 3", "no node 3 (0 .. 2)");
-  refused("evaluate " + out + " --node 1 --scaling-of 1", "leave out --scaling-of");
-  refused("evaluate " + out + " --scaling-of 1", "all have the same scaling");
+  expect_error("evaluate " + out + " --node 3", "no node 3 (0 .. 2)");
+  expect_error("evaluate " + out + " --node 1 --scaling-of 1", "leave out --scaling-of");
+  expect_error("evaluate " + out + " --scaling-of 1", "all have the same scaling");
   done("simulate --nodes 3 --steps 45" + dealt() + path("b"));
-  refused("evaluate " + path("b") + " --node 2",
-          "kept no model of node 2 by itself (a run with --node-models does); --checkpoint newest");
+  expect_error("evaluate " + path("b") + " --node 2",
+               "kept no model of node 2 by itself (a run with --node-models does); --checkpoint newest");
 }
 
 /// Each site has its own rows to test, and scales by itself: its own model is measured on these.
@@ -124,7 +124,7 @@ TEST_F(StoredModels, OfASiteHaveItsOwnScaling) {
   EXPECT_NEAR(evaluated(out, "")["accuracy"].get<double>(), summary_of(out)["test_accuracy_consensus"].get<double>(),
               1e-9);
   const std::string rows = " --data " + path("site2.csv");
-  refused("predict " + out + rows, "--scaling-of NODE");
+  expect_error("predict " + out + rows, "--scaling-of NODE");
   const std::string by_own = done("predict " + out + " --node 2" + rows),
                     average = done("predict " + out + " --scaling-of 2" + rows);
   EXPECT_NE(by_own, average);

@@ -195,7 +195,7 @@ TEST(Tracking, ExactForEveryK) {
 }
 
 /// Sees node i's gradient and the second half of what it sends.
-class Witness final : public test::Forwarding {
+class Witness final : public Forwarding {
  public:
   Witness(std::unique_ptr<Solver> solver, Eigen::VectorXd& gradient, Eigen::VectorXd& sent)
       : Forwarding(std::move(solver)), gradient_(gradient), sent_(sent) {}
@@ -246,7 +246,7 @@ TEST(RFast, TornAndGarbledMessagesLeaveNoTraceEither) {
 }
 
 /// Adds noise to the first `rounds` gradients.
-class Noisy final : public test::Forwarding {
+class Noisy final : public Forwarding {
  public:
   Noisy(std::unique_ptr<Solver> solver, NodeId i, int rounds)
       : Forwarding(std::move(solver)), random_(1, Purpose::test, i), rounds_(rounds) {}

@@ -1,7 +1,6 @@
 #include "ecl/c/rank_node.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <thread>
 
@@ -9,6 +8,7 @@
 #include "ecl/base/checksum.hpp"
 #include "ecl/base/host.hpp"
 #include "ecl/mpi/mean.hpp"
+#include "ecl/mpi/pause.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/termination/settling.hpp"
 
@@ -16,22 +16,7 @@ namespace ecl {
 namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
-constexpr double kSettle_s = 1e-3;  // least time between two exchanges after the last step, if messages stay away
 constexpr int kMilestones = 3;
-
-/// Waits that grow: a few looks that only give the core away, then short sleeps.
-class Pause {
- public:
-  void wait() {
-    if (++looks_ < 200)
-      std::this_thread::yield();
-    else
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-  }
-
- private:
-  int looks_ = 0;
-};
 
 /// Parses on every rank, so that a mistake is the same error on all, and compares.
 NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> settings, CVec x) {
@@ -122,7 +107,7 @@ auto RankNode::guarded(Call call) {
 
 template <class Done>
 void RankNode::wait(Done done) {
-  for (Pause pause; !done(); pause.wait()) {
+  for (mpi::Pause pause; !done(); pause.wait()) {
     last_poke_s_ = 0;  // nothing else to do: poke at every look
     poke();
   }
@@ -294,7 +279,7 @@ double RankNode::agree() {
   Settling settling({options_.consensus_error, exchanges ? options_.settle : 0, options_.settle_s, one_round});
   const double start_s = now();
   SettlingPace pace;
-  pace.start(optimizer_->rounds(), start_s, kSettle_s);
+  pace.start(optimizer_->rounds(), start_s);
   for (;;) {
     if (lock_step()) wait_until_ready();
     optimizer_->begin(x_);

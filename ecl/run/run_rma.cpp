@@ -15,6 +15,7 @@
 #include "ecl/metrics/evaluations.hpp"
 #include "ecl/metrics/progress.hpp"
 #include "ecl/mpi/hosts.hpp"
+#include "ecl/mpi/pause.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/node/exchange_budget.hpp"
 #include "ecl/replay/delivery_log.hpp"
@@ -38,23 +39,7 @@ namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
 constexpr double kStatus_s = 1;     // between two status.json
-constexpr double kSettle_s = 1e-3;  // least time between two exchanges after the last step, if messages stay away
 constexpr int kPartialSettle = 64;  // most exchanges of those who outlived others, after the last one's last step
-
-/// Waits that grow: a few looks that only give the core away, then short sleeps.
-class Pause {
- public:
-  void wait() {
-    if (++looks_ < 200)
-      std::this_thread::yield();
-    else
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-  }
-  void reset() { looks_ = 0; }
-
- private:
-  int looks_ = 0;
-};
 
 /// One rank's training loop.
 class RankRun {
@@ -121,7 +106,7 @@ class RankRun {
   void train() {
     if (rank_ == 0 && !experiment_.spec.quiet && experiment_.nodes() > 1)
       std::cerr << "exchange: " << node_.optimizer().port().exchange() << '\n';
-    Pause pause;
+    mpi::Pause pause;
     while (!evaluations_.done()) {
       poke();
       if (!lost_.empty() && (done() || stopping_early_ || diverged_)) return finish_without_lost();
@@ -214,7 +199,7 @@ class RankRun {
     if (pace_.left() > 0) return exchange();
     const bool others_train = settling_since_s_ < 0, lock_step = experiment_.mode == Mode::lock_step;
     if (!consensus_.running()) {
-      if (others_train) pace_.start(node_.optimizer().rounds(), trained_s_, kSettle_s);
+      if (others_train) pace_.start(node_.optimizer().rounds(), trained_s_);
       node_.begin();
       consensus_.begin(node_.x(), others_train ? 0 : now() - settling_since_s_);
     }
@@ -372,10 +357,10 @@ class RankRun {
   /// trains, and some more.
   void settle_without_lost() {
     survivors_.show_end();
-    pace_.start(node_.optimizer().rounds(), trained_s_, kSettle_s);
+    pace_.start(node_.optimizer().rounds(), trained_s_);
     const auto most = static_cast<int>(std::min<std::uint64_t>(experiment_.spec.settle, kPartialSettle));
     const bool exchanges = experiment_.exchanges() && most > 0;
-    Pause pause;
+    mpi::Pause pause;
     for (bool ended = false; !ended || (exchanges && pace_.left() > 0);) {
       poke();
       if (!ended && survivors_.all_ended()) ended = true, pace_.plan(most, now());

@@ -37,8 +37,9 @@ class Settling {
 /// When one node makes its next exchange: as soon as it has heard from all neighbours, or in its usual rhythm.
 class SettlingPace {
  public:
-  /// The node has made its last step: `rounds` rounds took it `seconds`.
-  void start(std::uint64_t rounds, double seconds, double least_s) {
+  /// The node has made its last step: `rounds` rounds took it `seconds`. `least_s`: between two exchanges, if messages
+  /// stay away.
+  void start(std::uint64_t rounds, double seconds, double least_s = 1e-3) {
     period_s_ = std::max(least_s, rounds == 0 ? 0 : seconds / static_cast<double>(rounds));
   }
   void plan(int exchanges, double now_s) { left_ = exchanges, next_s_ = now_s + period_s_; }

@@ -13,6 +13,7 @@
 #include "ecl/metrics/recorder.hpp"
 #include "ecl/run/experiment.hpp"
 #include "ecl/simulator/sim_port.hpp"
+#include "solvers/forwarding.hpp"
 
 /// A training run in the simulator that a test can look into and interfere with.
 namespace ecl::test {
@@ -71,32 +72,6 @@ inline Spec for_solver(Spec spec, const std::string& solver) {
   spec.mode = probe(solver)->delivery() == Delivery::lock_step ? "lock-step" : "async";
   return spec;
 }
-
-/// Passes everything on to the solver behind it; a test overrides what it wants to see or to spoil.
-class Forwarding : public Solver {
- public:
-  explicit Forwarding(std::unique_ptr<Solver> solver) : solver_(std::move(solver)) {}
-
-  std::size_t message_size() const override { return solver_->message_size(); }
-  Delivery delivery() const override { return solver_->delivery(); }
-  bool replies() const override { return solver_->replies(); }
-  bool receives_before_last_step() const override { return solver_->receives_before_last_step(); }
-  bool receives_at_start() const override { return solver_->receives_at_start(); }
-  bool directed() const override { return solver_->directed(); }
-  void receive(int e, CVec message) override { solver_->receive(e, message); }
-  void combine(Vec x) override { solver_->combine(x); }
-  void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
-  void end_round(Vec x, int steps, double step_size) override { solver_->end_round(x, steps, step_size); }
-  bool exchanges_again() const override { return solver_->exchanges_again(); }
-  void set_exchanges(int exchanges) override { solver_->set_exchanges(exchanges); }
-  void exchange(Vec x) override { solver_->exchange(x); }
-  void send(int e, CVec x, Vec message) override { solver_->send(e, x, message); }
-  void drop(int e) override { solver_->drop(e); }
-  void archive(Archive& archive) override { solver_->archive(archive); }
-
- protected:
-  std::unique_ptr<Solver> solver_;
-};
 
 /// Puts something between node i and its solver.
 using Wrap = std::function<std::unique_ptr<Solver>(NodeId, std::unique_ptr<Solver>)>;

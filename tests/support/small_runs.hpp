@@ -10,6 +10,7 @@
 
 #include "ecl/base/random.hpp"
 #include "tests/support/command.hpp"
+#include "tests/support/expect_error.hpp"
 #include "tests/support/jobs.hpp"
 #include "tests/support/run_directory.hpp"
 
@@ -61,13 +62,6 @@ class SmallRuns : public testing::Test {
     const Outcome outcome = ecl::test::run(tool("evaluate " + run + options + " --out " + path("measures.json")));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return Json::parse(read_file(scratch_ / "measures.json"), nullptr, false);
-  }
-  static void refused(const std::string& command, const std::string& part, int code = 2) {
-    const Outcome outcome = run(tool(command));
-    EXPECT_EQ(outcome.exit_code, code) << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(count(outcome.err, "\n"), 1u) << outcome.err;
-    EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
   }
   static int latest(const std::string& run) { return std::atoi(read_file(run + "/checkpoints/latest").c_str()); }
   /// Begins a run and kills it when it has `checkpoints`.

@@ -9,6 +9,7 @@
 
 #include "ecl/base/random.hpp"
 #include "tests/support/command.hpp"
+#include "tests/support/expect_error.hpp"
 #include "tests/support/run_directory.hpp"
 
 /// Small data of every kind in files, and models that the tool trains on them.
@@ -84,13 +85,6 @@ class TrainedModels : public testing::Test {
     const Outcome outcome = run(tool("predict " + directory + " --data " + path(file)));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     return outcome.out;
-  }
-  static void expect_error(const std::string& command, const std::string& part, int code = 2) {
-    const Outcome outcome = run(tool(command));
-    EXPECT_EQ(outcome.exit_code, code) << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(count(outcome.err, "\n"), 1u) << outcome.err;
-    EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
   }
   /// What a script of tests/, without ecl's code, says.
   static Json told_by(const std::string& script, const std::string& arguments) {

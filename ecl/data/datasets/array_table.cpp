@@ -282,11 +282,7 @@ TrainTest make_from_arrays(const DatasetRequest& request, Params& params,
       ArrayReader(table, samples, missing, request.store).read(std::move(plan.train), std::move(plan.test));
   data.gaps = samples.gaps;
   if (!request.test.empty()) read_test(open(request.test, ArrayParts::labels), table, numbers, missing, data);
-  data.train_samples = plan.train_samples;
-  data.groups_to_test = plan.groups_to_test;
-  data.dealt = static_cast<bool>(request.deal);
-  if (!request.store.empty()) data.groups = tabulate(samples.index.group_names.all()).names;
-  if (data.dealt) data.train.number_samples(std::move(plan.kept));
+  note_plan(data, std::move(plan), samples.index, request);
   return data;
 }
 

@@ -60,11 +60,7 @@ TrainTest make_csv(const DatasetRequest& request, Params& params) {
     data.test = finish(file, survey, plan.test, test, wishes.group);
   else
     read_test(request, file, wishes, data);
-  data.train_samples = plan.train_samples;
-  data.groups_to_test = plan.groups_to_test;
-  data.dealt = static_cast<bool>(request.deal);
-  if (!request.store.empty()) data.groups = tabulate(survey.index.group_names.all()).names;
-  if (data.dealt) data.train.number_samples(std::move(plan.kept));
+  note_plan(data, std::move(plan), survey.index, request);
   return data;
 }
 

@@ -220,10 +220,9 @@ void CsvFile::refuse_gaps() const {
   };
   throw Error(first + " (" + count(cells, "cell") + " in " + count(rows, "row") +
                   " of the file); missing=drop leaves such rows out" +
-                  (features == 0
-                       ? ""
-                       : ", missing=mean fills in a feature's mean, missing=indicator also adds a "
-                         "feature that says where"),
+                  (features == 0 ? ""
+                                 : ", missing=mean fills in a feature's mean, missing=indicator also adds a "
+                                   "feature that says where"),
               Exit::io);
 }
 

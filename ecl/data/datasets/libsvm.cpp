@@ -202,11 +202,7 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   data.test =
       tested ? tested->read(all_rows(tested->rows()), features, sparse) : file.read(plan.test, features, sparse);
   data.any_features = true;
-  data.train_samples = plan.train_samples;
-  data.groups_to_test = plan.groups_to_test;
-  if (!request.store.empty()) data.groups = tabulate(file.index().group_names.all()).names;
-  data.dealt = static_cast<bool>(request.deal);
-  if (data.dealt) data.train.number_samples(std::move(plan.kept));
+  note_plan(data, std::move(plan), file.index(), request);
   return data;
 }
 

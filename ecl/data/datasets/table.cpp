@@ -319,6 +319,14 @@ TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetReques
   return plan;
 }
 
+void note_plan(TrainTest& data, TablePlan plan, const TableIndex& index, const DatasetRequest& request) {
+  data.train_samples = plan.train_samples;
+  data.groups_to_test = plan.groups_to_test;
+  data.dealt = static_cast<bool>(request.deal);
+  if (!request.store.empty()) data.groups = tabulate(index.group_names.all()).names;
+  if (data.dealt) data.train.number_samples(std::move(plan.kept));
+}
+
 Dataset make_half(const TableIndex& index, const std::vector<std::int32_t>& rows, Rows stored,
                   const std::string& group_column) {
   const auto& names = index.label_names.all();

@@ -130,6 +130,8 @@ struct TablePlan {
 };
 TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetRequest& request,
                     const std::string& group_column);
+/// What the plan says of `data`, whose rows have been read.
+void note_plan(TrainTest& data, TablePlan plan, const TableIndex& index, const DatasetRequest& request);
 
 /// Where a reader puts the values of the rows that it keeps, one after the other: into memory, or with
 /// DatasetRequest::store into that folder's features.npy, where they stay.
