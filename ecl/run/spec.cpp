@@ -74,6 +74,9 @@ static void check_own_data(const Spec& spec) {
     throw Error("--test " + spec.test + " names files of each node's own; that goes with --data of each node's own, " +
                 "with {node} in it");
   if (!spec.own_data()) return;
+  for (const std::string& argument : split(Choice::parse(spec.dataset).arguments, ','))  // the model's users have none
+    if (!argument.starts_with("groups=") && site_path(argument, 0, "") != argument)
+      throw Error("--dataset: " + argument + ": {node} and {host} are for paths, of --data, --test and groups=");
   if (spec.data.empty()) throw Error("--partition own: name each node's file with --data, as in 'visits-{node}.csv'");
   if (spec.placement != "device" || spec.devices != 0)
     throw Error("--placement and --devices move samples, and data of each node's own stay; leave them out");
