@@ -18,6 +18,11 @@ Mode mode_named(const std::string& name) {
   throw Error("mode '" + name + "' is none of async, lock-step");
 }
 
+bool helped_by(const std::string& progress) {
+  if (progress != "calls" && progress != "thread") throw Error("progress '" + progress + "' is none of calls, thread");
+  return progress == "thread";
+}
+
 /// 0: the solver's own number.
 int exchanges_of(const std::string& text) {
   if (text == "usual") return 0;
@@ -42,6 +47,7 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   rule.exchanges = exchanges_of(params.text("exchanges", "usual", "R: usual, or a number"));
   options.patience = params.number("patience", 1, 0, 1000, "in rounds' own time");
   rule.overlap = params.integer("overlap", 0, 0, 1, "1: exchanges while gradients are computed") != 0;
+  options.helped = helped_by(params.text("progress", "calls", "what moves messages meanwhile: calls, thread"));
   rule.total_steps = static_cast<std::uint64_t>(params.integer("total_steps", 0, 0, kMany, "0: unknown"));
   const std::string schedule = params.text("schedule", "constant", "how the learning rate falls");
   rule.schedule = Schedule::parse(schedule);

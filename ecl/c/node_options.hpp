@@ -18,6 +18,7 @@ struct NodeOptions {
   StepRule rule;            ///< its exchanges: 0 where the solver's own number is meant
   bool total_known = true;  ///< else rule.total_steps is a number that is never reached
   double patience = 1;
+  bool helped = false;  ///< a thread looks after the node between the calls
   double settle_s = 60, consensus_error = 0.01;
   std::uint64_t settle = 1000, seed = 1;
 

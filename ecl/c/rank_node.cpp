@@ -64,6 +64,7 @@ RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings,
   StepRule& rule = options_.rule;
   std::unique_ptr<Solver> solver;
   comm_.together([&] {
+    if (options_.helped) mpi::require_turns_of_threads("progress=thread");
     graph_ = make_graph(Choice::parse(options_.topology), comm_.size(), options_.seed);
     SolverSetup setup{graph_,        comm_.rank(), x, rule.initial_step_size(), rule.local_steps,
                       rule.momentum, options_.seed};

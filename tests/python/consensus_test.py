@@ -1,5 +1,6 @@
 """ecl.Consensus over numpy arrays, on all ranks of an mpirun."""
 
+import time
 import warnings
 
 import numpy as np
@@ -56,6 +57,19 @@ def test_gossip_is_this_recursion_in_lock_step(rank, size):
         models -= 0.1 * np.array([h * (m - b) for (h, b), m in zip(parts, models)])
         consensus.step(parts[rank][0] * (x - parts[rank][1]))
     consensus.close()
+
+
+def test_a_helper_thread_makes_no_difference_in_lock_step(rank):
+    found = []
+    for progress in ("calls", "thread"):
+        x = np.zeros(100, np.float32)
+        consensus = ecl.Consensus(x, mode="lock-step", lr=0.1, local_steps=2, progress=progress)
+        for step in range(40):
+            time.sleep(0.004 * (step % 10 == rank))
+            train(consensus, 1, rank)
+        found.append(x)
+        consensus.close()
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("saved_at", [7, 8, 9])

@@ -29,7 +29,7 @@ class Consensus:
 
     def __init__(self, x: np.ndarray, *, topology: str = "ring", solver: str = "ecl", mode: str = "async",
                  lr: float = 0.05, local_steps: int = 1, exchanges: Union[int, str] = "usual", comm: Any = None,
-                 **options: Any) -> None:
+                 progress: str = "calls", **options: Any) -> None:
         """
         x:           float32, C-contiguous, of any shape: this rank's model, first values alike on all ranks (checked);
                      worked on in place, until close() or the end of the program
@@ -40,12 +40,14 @@ class Consensus:
         local_steps: K, steps of a round
         exchanges:   R, exchanges after each round; "usual": the solver's own number
         comm:        a communicator of mpi4py; without it all ranks
+        progress:    "thread": within gradients that take long a thread moves messages and answers faster neighbours;
+                     "calls": exchange() does, where it is called
         options:     any other option of ecl.h: momentum, weight_decay, total_steps, schedule, patience, overlap,
                      settle, settle_s, consensus_error, exchange, seed, same
         """
         _require_floats(x, "x")
         options = {"topology": topology, "solver": solver, "mode": mode, "lr": lr, "local_steps": local_steps,
-                   "exchanges": exchanges, "consensus_error": 0.01, **options}
+                   "exchanges": exchanges, "progress": progress, "consensus_error": 0.01, **options}
         texts = [f"{key}={_text(value)}".encode() for key, value in options.items()]
         init()
         self.x = x
@@ -80,7 +82,8 @@ class Consensus:
         must(lib.ecl_step(self._handle(), gradient.ctypes.data))
 
     def exchange(self) -> None:
-        """Now and then within a long gradient: moves messages, and answers faster neighbours. Leaves x alone."""
+        """Now and then within a long gradient: moves messages, and answers faster neighbours. Leaves x alone. With
+        progress="thread" there is no need to."""
         must(lib.ecl_exchange(self._handle()))
 
     def settle(self) -> float:
