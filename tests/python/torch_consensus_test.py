@@ -232,7 +232,8 @@ def test_schedulers_set_the_rate(device):
     (lambda model: model.double(), r"0.weight became torch.float64; ecl works in float32"),
     (lambda model: model[4].weight.__setattr__("data", model[4].weight.new_zeros(4, 9)),
      r"4.weight changed its shape from \(4, 144\) to \(4, 9\)"),
-    (lambda model: model[4].bias.__setattr__("data", model[4].bias.new_zeros(4)), "4.bias was replaced, or given other memory"),
+    (lambda model: model[4].bias.__setattr__("data", model[4].bias.new_zeros(4)),
+     "4.bias was replaced, or given other memory"),
     (lambda model: model.to("meta"), "0.weight was moved from (cpu|cuda:0) to meta"),
 ])
 def test_parameters_that_change_are_named(change, what, device):

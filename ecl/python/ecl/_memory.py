@@ -1,4 +1,4 @@
-"""Where the parameters of a PyTorch model lie, and where ecl works on them: the same memory on the CPU, copies on a GPU."""
+"""Where the parameters of a PyTorch model lie, and where ecl works on them: in one memory on the CPU, not on a GPU."""
 
 import contextlib
 import time
@@ -42,11 +42,11 @@ class Memory:
 
 
 class StagedMemory(Memory):
-    """On a GPU: x and its gradient have one page-locked buffer each on the host, and a copy of each goes over in a step.
+    """On a GPU: x and its gradient have a page-locked buffer each on the host, and a copy of each goes over in a step.
 
-    All copies are queued where the model's own work is queued, so they are in order with it, and the program waits for
-    none but the gradients': what is on the GPU stays behind, as ever with PyTorch. Gradients go over when step() asks
-    for them and not as backward() makes them, since they may be clipped or unscaled in between.
+    All copies are queued on the stream of the model's own work, so they are in order with it, and the program waits for
+    the gradients' alone, moving messages meanwhile. Gradients go over when step() asks for them and not as backward()
+    makes them, since they may be clipped or unscaled in between.
     """
 
     def array(self) -> np.ndarray:

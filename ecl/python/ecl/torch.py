@@ -169,7 +169,7 @@ class Consensus(torch.optim.Optimizer):
         elif p.shape != gradient.shape:
             what = f"changed its shape from {tuple(gradient.shape)} to {tuple(p.shape)}"
         else:
-            what = "was replaced, or given other memory (p.data = ...; p.copy_(...) under torch.no_grad() does no harm),"
+            what = "was replaced, or given other memory (p.data = ...; under torch.no_grad() p.copy_(...) is fine),"
         raise ecl.Error(f"parameter {name} {what} after the Consensus was made; change the model first, then make the "
                         "Consensus")
 
@@ -183,8 +183,8 @@ def _refuse(named: List[Tuple[str, torch.nn.Parameter]]) -> None:
             raise ecl.Error(f"parameter {name} is on {p.device}; ecl takes models on the CPU or on a CUDA device: "
                             "model.cpu() first")
         if p.device != device:
-            raise ecl.Error(f"parameter {name} is on {p.device} and {first} on {device}; ecl takes models on one device: "
-                            f"model.to('{device}') first")
+            raise ecl.Error(f"parameter {name} is on {p.device} and {first} on {device}; ecl takes models on one "
+                            f"device: model.to('{device}') first")
         if p.dtype != torch.float32:
             raise ecl.Error(f"parameter {name} is {p.dtype}; ecl works in float32: model.float() first")
 
