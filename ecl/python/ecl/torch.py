@@ -36,7 +36,8 @@ class Consensus(torch.optim.Optimizer):
         lr:      learning rate; start with the largest
         buffers: running means and variances of normalisation layers: "refuse" them, or "mean": they are each rank's own
                  until settle(), which averages them
-        options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, comm, momentum, ...
+        options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, comm, momentum,
+                 progress, ...
         """
         self._model = model
         self._named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
