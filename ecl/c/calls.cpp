@@ -1,8 +1,12 @@
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include "ecl/base/build.hpp"
@@ -16,6 +20,7 @@
 
 struct ecl_node {  // NOLINT(readability-identifier-naming): of C
   ecl::RankNode part;
+  mutable std::exception_ptr helpers_error;  ///< for the next call
 };
 
 namespace {
@@ -25,12 +30,18 @@ using ecl::c::guarded;
 
 thread_local std::string last_error;
 
+void look_after_nodes() noexcept;
+
 /// MPI and the open nodes of this process: its host language has only one.
 struct Process {
   std::optional<ecl::mpi::Session> session;
   std::optional<ecl::mpi::Comm> world;
   std::vector<std::unique_ptr<ecl_node>> nodes;  ///< in the order of opening, which is that of all ranks
   bool broken = false;                           ///< the ranks cannot leave MPI together any more
+  ecl::Helper helper{look_after_nodes};
+  pid_t id = 0;  ///< of the process that started MPI
+
+  bool forked_off() const { return world && id != getpid(); }
 };
 
 Process& process() {
@@ -38,11 +49,31 @@ Process& process() {
   return *the_one;
 }
 
+/// What the helper does.
+void look_after_nodes() noexcept {
+  for (const auto& node : process().nodes) {
+    if (!node->part.helped() || node->helpers_error) continue;
+    try {
+      node->part.exchange();
+    } catch (...) {
+      node->helpers_error = std::current_exception();
+    }
+  }
+}
+
+void start_helper() {
+  static const bool once = (ecl::mpi::before_end([] { process().helper.stop(); }), true);
+  static_cast<void>(once);
+  process().helper.start();
+}
+
 /// A call on an open node.
 template <class Call>
 int on(const ecl_node* node, Call call) {
   return guarded([&] {
     if (!node) throw ecl::Error("the node is a null pointer; ecl_open() makes one");
+    const auto turn = ecl::c::turn();
+    if (node->helpers_error) std::rethrow_exception(std::exchange(node->helpers_error, nullptr));
     call();
   });
 }
@@ -58,6 +89,7 @@ void close(std::vector<std::unique_ptr<ecl_node>>::iterator node) {
     process().nodes.erase(node);
     return;
   }
+  if ((*node)->helpers_error) std::rethrow_exception(std::exchange((*node)->helpers_error, nullptr));
   (*node)->part.leave();
   process().nodes.erase(node);
 }
@@ -68,6 +100,12 @@ int ecl::c::fail(const std::string& what, Exit code) {
   last_error = what;
   if (code == Exit::rank_lost || code == Exit::internal) process().broken = true;
   return static_cast<int>(code);
+}
+
+ecl::Helper::Turn ecl::c::turn() {
+  if (process().forked_off())
+    throw Error("this process was forked off one that uses MPI, and is no rank: only its parent may call this");
+  return process().helper.turn();
 }
 
 const char* ecl_error(void) { return last_error.c_str(); }
@@ -88,6 +126,7 @@ int ecl_init(void) {
   return guarded([] {
     if (process().world) return;
     if (!process().session) process().session.emplace();
+    process().id = getpid();
     process().world.emplace(ecl::mpi::Comm::world());
   });
 }
@@ -95,7 +134,9 @@ int ecl_init(void) {
 int ecl_finalise(void) {
   return guarded([] {
     Process& all = process();
-    if (!all.world) return;
+    if (!all.world || all.forked_off()) return;
+    const auto turn = ecl::c::turn();
+    all.helper.stop();
     if (ecl::mpi::has_ended()) {  // by who started it: nothing of MPI may be touched any more
       for (auto& node : all.nodes) static_cast<void>(node.release());
       all.nodes.clear();
@@ -110,13 +151,18 @@ int ecl_finalise(void) {
   });
 }
 
-void ecl_abort(int code) { ecl::mpi::abort_job(code); }
+void ecl_abort(int code) {
+  if (process().forked_off()) std::_Exit(code);
+  const auto turn = process().helper.last_turn();
+  ecl::mpi::abort_job(code);
+}
 
 int ecl_rank(void) { return process().world ? process().world->rank() : 0; }
 int ecl_size(void) { return process().world ? process().world->size() : 1; }
 
 int ecl_gather(const void* mine, size_t bytes, void* all) {
   return guarded([&] {
+    const auto turn = ecl::c::turn();
     if (bytes == 0) return;
     const char& first = given(static_cast<const char*>(mine), "mine");
     world().gather_all(&first, bytes, &given(static_cast<char*>(all), "all"));
@@ -144,14 +190,16 @@ int ecl_open(int comm, const char* const* options, float* x, size_t dim, ecl_nod
     ecl_node*& result = given(node, "node");
     result = nullptr;
     const ecl::mpi::Comm& all = world();
+    const auto turn = ecl::c::turn();
     std::vector<std::string> settings;
     for (; options && *options; ++options) settings.emplace_back(*options);
     const ecl::Vec model = x ? ecl::Vec(x, dim) : ecl::Vec();
     std::optional<ecl::mpi::Comm> handed_over;
     if (comm != ECL_COMM_WORLD) handed_over.emplace(ecl::mpi::comm_of_fortran(comm));
-    process().nodes.push_back(
-        std::unique_ptr<ecl_node>(new ecl_node{ecl::RankNode(handed_over ? *handed_over : all, settings, model)}));
+    process().nodes.push_back(std::unique_ptr<ecl_node>(
+        new ecl_node{ecl::RankNode(handed_over ? *handed_over : all, settings, model), nullptr}));
     result = process().nodes.back().get();
+    if (result->part.helped()) start_helper();
   });
 }
 
@@ -200,6 +248,7 @@ int ecl_figure(const ecl_node* node, const char* name, double* value) {
 
 int ecl_close(ecl_node* node) {
   return guarded([&] {
+    const auto turn = ecl::c::turn();
     auto& nodes = process().nodes;
     const auto found = std::find_if(nodes.begin(), nodes.end(), [&](const auto& one) { return one.get() == node; });
     if (node && found == nodes.end()) throw ecl::Error("this node is not open");

@@ -19,7 +19,7 @@
  * ECL_RANK_LOST or ECL_INTERNAL in a node's calls all other ranks' next calls fail too, and name this one; after other
  * errors this rank may go on. ecl_abort() ends them all at once.
  * "Collective": all ranks of the communicator call it, in the same order. All calls of a process are made by one thread,
- * the one that calls ecl_init(). Nobody waits where nothing is said of waiting. */
+ * the one that calls ecl_init(); a process that is forked off makes none. Nobody waits where nothing is said of waiting. */
 #ifndef ECL_H
 #define ECL_H
 
@@ -108,6 +108,7 @@ typedef struct ecl_node ecl_node;
  *                                          the time of the round's steps, by each rank's own clock
  *     patience      1                      how long each but the first waits for the neighbours, in rounds' own time
  *     overlap       0                      1: they come while the next gradients are computed (ecl_exchange)
+ *     progress      calls                  what moves messages within a long gradient: calls (ecl_exchange), or thread
  *     total_steps   0                      of each rank; 0: unknown, the end is where a rank settles
  *     schedule      constant               how lr falls over total_steps: constant, cosine, linear:FROM, step:AT,FACTOR
  *     settle        1000                   most exchanges of ecl_settle()
@@ -115,7 +116,11 @@ typedef struct ecl_node ecl_node;
  *     consensus_error 0.01                 below it the ranks agree
  *     exchange      auto                   what carries messages: auto, shared, window, messages
  *     seed          1                      of random graphs and solvers
- *     same          (empty)                any text that must be alike on all ranks, a model's layout for example */
+ *     same          (empty)                any text that must be alike on all ranks, a model's layout for example
+ *
+ * progress=thread: a thread of ecl's calls ecl_exchange() every millisecond in which the caller calls nothing. What it
+ * finds wrong is the next call's error. It and the caller use MPI in turn, which ecl's calls see to; who calls MPI
+ * otherwise while such a node is open needs MPI_THREAD_MULTIPLE, so has started MPI before ecl_init(). */
 ECL_API int ecl_open(int comm, const char *const *options, float *x, size_t dim, ecl_node **node);
 
 /* Before a gradient is taken: x is then where it is wanted. In lock step it waits for the neighbours' messages. A second

@@ -5,12 +5,17 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/c/ecl.h"
+#include "ecl/c/helper.hpp"
 
 /// What all functions of ecl.h share: exceptions become codes.
 namespace ecl::c {
 
 /// Keeps the line for ecl_error(); returns the code.
 int fail(const std::string& what, Exit code);
+
+/// MPI and the open nodes are the caller's, and not the helper's, as long as this is kept: for the length of a function
+/// of ecl.h that uses them. Throws Error in a process that was forked off, where both are another's.
+[[nodiscard]] Helper::Turn turn();
 
 template <class Call>
 int guarded(Call call) {

@@ -25,6 +25,11 @@ void fit_round(StepRule& rule) {
     rule.local_steps = static_cast<int>(rule.total_steps);
 }
 
+bool helped_by(const std::string& progress) {
+  if (progress != "calls" && progress != "thread") throw Error("progress '" + progress + "' is none of calls, thread");
+  return progress == "thread";
+}
+
 }  // namespace
 
 NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
@@ -46,6 +51,7 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   options.exchanges = params.text("exchanges", "usual", "R: usual, a number, auto");
   options.patience = params.number("patience", 1, 0, 1000, "in rounds' own time");
   rule.overlap = params.integer("overlap", 0, 0, 1, "1: exchanges while gradients are computed") != 0;
+  options.helped = helped_by(params.text("progress", "calls", "what moves messages meanwhile: calls, thread"));
   rule.total_steps = static_cast<std::uint64_t>(params.integer("total_steps", 0, 0, kMany, "0: unknown"));
   const std::string schedule = params.text("schedule", "constant", "how the learning rate falls");
   rule.schedule = Schedule::parse(schedule);

@@ -22,6 +22,7 @@ struct NodeOptions {
   double clip_norm = 0;
   int measure_steps = 0;  ///< before those, and no part of the rule
   double patience = 1;
+  bool helped = false;  ///< a thread looks after the node between the calls
   double settle_s = 60, consensus_error = 0.01;
   std::uint64_t settle = 1000, seed = 1;
 

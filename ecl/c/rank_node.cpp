@@ -63,6 +63,7 @@ RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings,
   comm_.watch([this] { look_at_others(); });
   std::unique_ptr<Solver> solver;
   comm_.together([&] {
+    if (options_.helped) mpi::require_turns_of_threads("progress=thread");
     const NodeOptions& o = options_;
     graph_ = make_graph(Choice::parse(o.topology), comm_.size(), o.seed);
     first_exchanges({o.solver, o.exchanges, o.mode, o.patience, o.rule.overlap, OptionStyle::key_value},

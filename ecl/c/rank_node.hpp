@@ -40,6 +40,8 @@ class RankNode {
   void load(std::string_view state);
   double figure(std::string_view name) const;
   std::size_t dim() const { return x_.size(); }
+  /// exchange() is to be called between the caller's calls.
+  bool helped() const { return options_.helped; }
   /// Waits until all ranks are here: this is then destroyed, which is collective.
   void leave();
 

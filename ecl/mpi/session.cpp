@@ -87,7 +87,7 @@ Session::Session() : guest_(runs()), exceptions_(std::uncaught_exceptions()) {
   if (guest_) return;
   prepare_environment();
   int provided = 0;
-  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
 }
 
@@ -96,6 +96,27 @@ Session::~Session() {
   if (launched()) hand_over_output();
   if (std::uncaught_exceptions() > exceptions_) MPI_Abort(MPI_COMM_WORLD, 1);
   MPI_Finalize();
+}
+
+void require_turns_of_threads(const std::string& who) {
+  int level = MPI_THREAD_SINGLE;
+  check(MPI_Query_thread(&level), "MPI_Query_thread");
+  if (level >= MPI_THREAD_SERIALIZED) return;
+  const std::string started = level == MPI_THREAD_FUNNELED ? "MPI_THREAD_FUNNELED" : "MPI_THREAD_SINGLE";
+  throw ecl::Error(who + " needs an MPI that two threads may use in turn, and this one was started with " + started +
+                   "; let ecl start it, or start it with MPI_THREAD_MULTIPLE (mpi4py does, unless "
+                   "mpi4py.rc.thread_level says otherwise)");
+}
+
+void before_end(void (*last)()) {
+  const auto call = [](MPI_Comm, int, void* function, void*) {
+    reinterpret_cast<void (*)()>(function)();
+    return MPI_SUCCESS;
+  };
+  int key = MPI_KEYVAL_INVALID;  // MPI deletes what is attached to MPI_COMM_SELF first of all when it ends
+  check(MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, call, &key, nullptr), "MPI_Comm_create_keyval");
+  check(MPI_Comm_set_attr(MPI_COMM_SELF, key, reinterpret_cast<void*>(last)), "MPI_Comm_set_attr");
+  check(MPI_Comm_free_keyval(&key), "MPI_Comm_free_keyval");
 }
 
 bool has_ended() {

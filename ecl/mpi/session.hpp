@@ -10,7 +10,7 @@ class Comm;
 ///
 /// The constructor sets what Open MPI reads at start, unless the user has set it: the shared-memory window component on
 /// one host, a component that works over TCP between hosts, no copying through the kernel (which containers forbid,
-/// loudly), and yielding while it waits. Then MPI_Init_thread(MPI_THREAD_FUNNELED).
+/// loudly), and yielding while it waits. Then MPI_Init_thread(MPI_THREAD_SERIALIZED): threads of ecl's use it in turn.
 ///
 /// Where MPI runs already, as a host language's binding started it, it is taken as it is and left running at the end.
 ///
@@ -31,6 +31,11 @@ class Session {
 
 /// MPI has ended in this process, by whomever: none of its functions may be called any more.
 bool has_ended();
+
+/// Throws ecl::Error, in the name of `who` needs it, unless several threads may use MPI, one at a time.
+void require_turns_of_threads(const std::string& who);
+/// `last` is called when MPI ends, by whomever, while all its functions may still be called.
+void before_end(void (*last)());
 
 /// A duplicate of the communicator whose Fortran handle this is: the form in which any language hands one over.
 /// Collective. Throws ecl::Error for a handle that is none, or joins two groups.

@@ -55,8 +55,11 @@ int ecl_tool(int argc, const char* const* argv, int silent) {
     std::vector<std::string> arguments;
     for (int a = 0; a < argc; ++a) arguments.emplace_back(&given((&given(argv, "argv"))[a], "an argument"));
     const std::string command = arguments.empty() ? "" : arguments[0];
-    if ((ecl::mpi::launched() || command == "train" || command == "doctor") && ecl_init() != ECL_OK)
-      throw ecl::Error(ecl_error(), ecl::Exit::internal);
+    ecl::Helper::Turn turn;
+    if (ecl::mpi::launched() || command == "train" || command == "doctor") {
+      if (ecl_init() != ECL_OK) throw ecl::Error(ecl_error(), ecl::Exit::internal);
+      turn = ecl::c::turn();
+    }
     ecl::c::fail("", ecl::Exit::ok);  // an exit code without an error has no line
     if (!silent) return static_cast<void>(code = run_here(arguments));
     const Sieve results(std::cout, nullptr, ""), warnings(std::cerr, std::cerr.rdbuf(), "ecl: warning: ");

@@ -67,6 +67,21 @@ def test_gossip_is_this_recursion_in_lock_step(rank, size):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_helper_thread_makes_no_difference_in_lock_step(optimizer, rank):
+    found = []
+    for progress in ("calls", "thread"):
+        x = np.zeros(100, np.float32)
+        consensus = ecl.Consensus(x, mode="lock-step", lr=0.1, local_steps=2, optimizer=optimizer,
+                                  progress=progress)
+        for step in range(40):
+            time.sleep(0.004 * (step % 10 == rank))
+            train(consensus, 1, rank)
+        found.append(x)
+        consensus.close()
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("saved_at", [7, 15, 16, 17, 18])
 def test_saved_and_loaded_goes_on_bit_for_bit(optimizer, saved_at, rank):
     def fresh():

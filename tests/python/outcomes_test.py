@@ -56,10 +56,10 @@ def lines_of_ecl(err):
     return [line for line in err.splitlines() if line.startswith("ecl: ")]
 
 
-@pytest.mark.parametrize("mode", ["async", "lock-step"])
-def test_an_exception_on_one_rank_ends_the_job(mode, tmp_path):
+@pytest.mark.parametrize("options", ["mode='async'", "mode='lock-step'", "progress='thread'"])
+def test_an_exception_on_one_rank_ends_the_job(options, tmp_path):
     code, _, err = run(tmp_path, f"""
-c = consensus(mode="{mode}")
+c = consensus({options})
 train(c, 20)
 if ecl.rank() == 1:
     raise ValueError("no such label")
@@ -193,6 +193,60 @@ if ecl.rank() == 2:
 train(c, 10**9)
 """, launcher=["--enable-recovery"])
     assert re.search(r"rank 2 on \S+ has died, and the run ends with it", err), err
+
+
+def test_a_helper_thread_ends_with_its_process_and_stays_out_of_those_forked_off(tmp_path):
+    code, out, err = run(tmp_path, """
+c = consensus(mode="lock-step", progress="thread")
+train(c, 20)
+child = os.fork()
+if child == 0:
+    try:
+        c.begin()
+    except ecl.Error as error:
+        sys.exit(7 if "this process was forked off one that uses MPI, and is no rank" in str(error) else 1)
+status = os.waitpid(child, 0)[1]
+train(c, 20)
+time.sleep(0.01)
+print(f"<{os.WEXITSTATUS(status)}>")
+""")
+    assert (code, lines_of_ecl(err)) == (0, [])
+    assert out.count("<7>") == 4
+
+
+needs_mpi4py = pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="no mpi4py")
+
+
+@needs_mpi4py
+def test_a_helper_thread_gets_on_with_who_started_mpi_and_uses_it_too(tmp_path):
+    code, out, err = run(tmp_path, """
+from mpi4py import MPI
+c = consensus(mode="lock-step", progress="thread", comm=MPI.COMM_WORLD)
+for _ in range(100):
+    train(c, 4)
+    time.sleep(0.002)
+    MPI.COMM_WORLD.allreduce(1)
+c.settle()
+c.close()
+MPI.Finalize()
+print(f"<{abs(c.x[0] - 1.5) < 0.05}>")
+""")
+    assert (code, lines_of_ecl(err)) == (0, [])
+    assert out.count("<True>") == 4
+
+
+@needs_mpi4py
+def test_a_helper_thread_where_mpi_does_not_let_it_is_refused(tmp_path):
+    code, _, err = run(tmp_path, """
+import mpi4py
+mpi4py.rc.thread_level = "funneled"
+from mpi4py import MPI
+consensus(progress="thread")
+""", ranks=2)
+    assert code == 2
+    assert ("progress=thread needs an MPI that two threads may use in turn, and this one was started with "
+            "MPI_THREAD_FUNNELED; let ecl start it, or start it with MPI_THREAD_MULTIPLE (mpi4py does, unless "
+            "mpi4py.rc.thread_level says otherwise)") in err
 
 
 def test_without_mpirun_it_is_one_rank(tmp_path):

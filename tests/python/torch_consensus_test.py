@@ -12,14 +12,26 @@ from torch import nn
 import ecl
 
 torch.set_num_threads(1)
+torch.backends.cudnn.deterministic = True
 
 
-def cnn(seed=1):
+@pytest.fixture(params=["in place", "staged", "cuda"], autouse=True)
+def device(request, monkeypatch):
+    """Where models are. Staged: on the CPU, but as on a GPU, with copies between the parameters and ecl's memory."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    if request.param == "staged":
+        monkeypatch.setattr(ecl.torch, "memory_of", ecl._memory.StagedMemory)
+    return torch.device("cuda" if request.param == "cuda" else "cpu")
+
+
+def cnn(device, seed=1):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4))
+    layers = nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4)
+    return nn.Sequential(*layers).to(device)
 
 
-def batches(rank):
+def batches(rank, device):
     """Pictures of two of four classes: the bright quarter is the class."""
     draw = torch.Generator().manual_seed(rank)
     while True:
@@ -28,7 +40,7 @@ def batches(rank):
         for picture, label in zip(x, y):
             row, column = divmod(int(label), 2)
             picture[0, 4 * row:4 * row + 4, 4 * column:4 * column + 4] += 1.5
-        yield x, y
+        yield x.to(device), y.to(device)
 
 
 def train(optimizer, model, data, scheduler=None):
@@ -45,37 +57,40 @@ def train(optimizer, model, data, scheduler=None):
 
 
 def values(model):
-    return np.concatenate([p.detach().numpy().ravel() for p in model.parameters()])
+    return np.concatenate([p.detach().cpu().numpy().ravel() for p in model.parameters()])
 
 
-def test_it_is_the_numpy_consensus_fed_with_the_same_gradients(rank):
-    ours, theirs = cnn(), cnn()
+def test_it_is_the_numpy_consensus_fed_with_the_same_gradients(rank, device):
+    ours, theirs = cnn(device), cnn(device)
     options = dict(topology="ring", mode="lock-step", local_steps=2, lr=0.1)
     optimizer = ecl.torch.Consensus(ours, **options)
     flat = values(theirs)
     consensus = ecl.Consensus(flat, **options)
-    for x, y in itertools.islice(batches(rank), 20):
+    for x, y in itertools.islice(batches(rank, device), 20):
         optimizer.zero_grad()
         nn.functional.cross_entropy(ours(x), y).backward()
+        nn.utils.clip_grad_norm_(ours.parameters(), 0.5)
         consensus.begin()
         np.testing.assert_array_equal(flat, values(ours))
-        nn.utils.vector_to_parameters(torch.from_numpy(flat.copy()), theirs.parameters())
+        nn.utils.vector_to_parameters(torch.from_numpy(flat.copy()).to(device), theirs.parameters())
         theirs.zero_grad(set_to_none=True)
         nn.functional.cross_entropy(theirs(x), y).backward()
-        consensus.step(np.concatenate([p.grad.numpy().ravel() for p in theirs.parameters()]))
+        nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        consensus.step(np.concatenate([p.grad.cpu().numpy().ravel() for p in theirs.parameters()]))
         optimizer.step()
         np.testing.assert_array_equal(flat, values(ours))
     optimizer.close()
     consensus.close()
 
 
+@pytest.mark.parametrize("device", ["in place", "cuda"], indirect=True)  # the bits of staged are those of in place
 @pytest.mark.parametrize("mode", ["async", "lock-step"])
-def test_each_rank_learns_the_classes_that_it_has_not_seen(mode, rank):
-    model = cnn()
+def test_each_rank_learns_the_classes_that_it_has_not_seen(mode, rank, device):
+    model = cnn(device)
     optimizer = ecl.torch.Consensus(model, lr=0.1, mode=mode)
-    train(optimizer, model, itertools.islice(batches(rank), 150))
+    train(optimizer, model, itertools.islice(batches(rank, device), 150))
     assert optimizer.settle() <= 0.01
-    x, y = next(batches(rank + 1))
+    x, y = next(batches(rank + 1, device))
     with torch.no_grad():
         assert (model(x).argmax(1) == y).float().mean() > 0.9
     optimizer.average()
@@ -95,15 +110,15 @@ def gathered(optimizer, mine):
 
 @pytest.mark.parametrize("adam", [{}, dict(optimizer="adamw", weight_decay=0.1, clip_norm=1, measure_steps=8),
                                   dict(optimizer="adam", measure_steps=14)])
-def test_resumed_it_goes_on_bit_for_bit(adam, rank):
+def test_resumed_it_goes_on_bit_for_bit(adam, rank, device):
     options = dict(lr=0.1, mode="lock-step", local_steps=2, **adam)
 
     def made():
-        model = cnn()
+        model = cnn(device)
         optimizer = ecl.torch.Consensus(model, **options)
         return model, optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.95)
 
-    data = list(itertools.islice(batches(rank), 21))
+    data = list(itertools.islice(batches(rank, device), 21))
     whole, optimizer, scheduler = made()
     train(optimizer, whole, data, scheduler)
     first, saved, scheduler = made()
@@ -122,17 +137,17 @@ def test_resumed_it_goes_on_bit_for_bit(adam, rank):
     with pytest.raises(ecl.Error, match="a state is loaded before the first step; this run has made 21"):
         resumed.load_state_dict(state["optimizer"])
     with pytest.raises(ecl.Error, match="this state_dict is of another optimizer"):
-        resumed.load_state_dict(torch.optim.SGD(cnn().parameters(), lr=1).state_dict())
+        resumed.load_state_dict(torch.optim.SGD(cnn(device).parameters(), lr=1).state_dict())
     for one in (optimizer, saved, resumed):
         one.close()
 
 
-def test_gradients_count_wherever_they_are(rank):
+def test_gradients_count_wherever_they_are(rank, device):
     """None, replaced or accumulated: as in torch.optim.SGD, where rates and ranks are one."""
-    ours, theirs = cnn(), cnn()
+    ours, theirs = cnn(device), cnn(device)
     optimizer = ecl.torch.Consensus(ours, solver="local", lr=0.1)
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.1)
-    data = batches(rank)
+    data = batches(rank, device)
     for step in range(6):
         parts = [next(data), next(data)]
         for model, one in ((ours, optimizer), (theirs, sgd)):
@@ -157,14 +172,14 @@ def test_gradients_count_wherever_they_are(rank):
     (dict(optimizer="adam", weight_decay=0.1), torch.optim.Adam),
     (dict(optimizer="adamw", weight_decay=0.1, clip_norm=0.5), torch.optim.AdamW),
 ])
-def test_alone_it_is_pytorchs_adam(ours, theirs, rank):
+def test_alone_it_is_pytorchs_adam(ours, theirs, rank, device):
     """And its clipping, with a scheduler: where there are no neighbours."""
     numbers = {key: value for key, value in ours.items() if key not in ("optimizer", "clip_norm")}
-    one, other = cnn(), cnn()
+    one, other = cnn(device), cnn(device)
     optimizer = ecl.torch.Consensus(one, solver="local", lr=0.01, **ours)
     reference = theirs(other.parameters(), lr=0.01, **numbers)
     schedulers = [torch.optim.lr_scheduler.ExponentialLR(o, 0.9) for o in (optimizer, reference)]
-    for x, y in itertools.islice(batches(rank), 20):
+    for x, y in itertools.islice(batches(rank, device), 20):
         for model, o in ((one, optimizer), (other, reference)):
             o.zero_grad()
             nn.functional.cross_entropy(model(x), y).backward()
@@ -177,14 +192,14 @@ def test_alone_it_is_pytorchs_adam(ours, theirs, rank):
     optimizer.close()
 
 
-def test_the_first_steps_of_adam_measure(rank):
-    model = cnn()
+def test_the_first_steps_of_adam_measure(rank, device):
+    model = cnn(device)
     optimizer = ecl.torch.Consensus(model, optimizer="adam", betas=(None, 0.99), mode="lock-step")
     assert optimizer.param_groups[0]["lr"] == 0.001
     before = values(model)
-    train(optimizer, model, itertools.islice(batches(rank), 16))
+    train(optimizer, model, itertools.islice(batches(rank, device), 16))
     np.testing.assert_array_equal(values(model), before)
-    train(optimizer, model, itertools.islice(batches(rank), 1))
+    train(optimizer, model, itertools.islice(batches(rank, device), 1))
     moved = np.abs(values(model) - before)
     assert 0 < moved.max() <= 0.001
     optimizer.close()
@@ -194,20 +209,67 @@ def test_the_first_steps_of_adam_measure(rank):
         ecl.torch.Consensus(model, eps=1e-6)
 
 
+@pytest.mark.parametrize("device", ["in place", "cuda"], indirect=True)
 @pytest.mark.parametrize("mode", ["async", "lock-step"])
-def test_each_rank_learns_with_adam_the_classes_that_it_has_not_seen(mode, rank):
-    model = cnn()
+def test_each_rank_learns_with_adam_the_classes_that_it_has_not_seen(mode, rank, device):
+    model = cnn(device)
     optimizer = ecl.torch.Consensus(model, optimizer="adam", lr=0.02, clip_norm=1, mode=mode)
-    train(optimizer, model, itertools.islice(batches(rank), 166))
+    train(optimizer, model, itertools.islice(batches(rank, device), 166))
     assert optimizer.settle() <= 0.01
-    x, y = next(batches(rank + 1))
+    x, y = next(batches(rank + 1, device))
     with torch.no_grad():
         assert (model(x).argmax(1) == y).float().mean() > 0.9
     optimizer.close()
 
 
-def test_schedulers_set_the_rate():
-    model = nn.Linear(1, 1, bias=False)
+def test_what_the_caller_writes_into_parameters_counts(device):
+    model = cnn(device)
+    optimizer = ecl.torch.Consensus(model, solver="local", lr=0.5)
+    assert np.shares_memory(optimizer.consensus.x, model[4].bias.detach().cpu().numpy()) == (
+        type(optimizer._memory) is ecl._memory.Memory)
+    for written in (1.0, 2.0):  # before zero_grad(), and after it
+        with torch.no_grad():
+            model[4].bias.fill_(written)
+        optimizer.zero_grad()
+        model[4].bias.sum().backward()
+        if written == 2:
+            model.load_state_dict({name: torch.full_like(p, 2) for name, p in model.state_dict().items()})
+        optimizer.step()
+        assert (model[4].bias == written - 0.5).all()
+    assert (model[0].weight == 2).all()
+    optimizer.close()
+
+
+def test_loaders_with_processes_of_their_own_beside_a_helper_thread(rank, device):
+    model = nn.Linear(1, 1).to(device)
+    for p in model.parameters():
+        p.data.zero_()
+    optimizer = ecl.torch.Consensus(model, lr=0.1, mode="lock-step", progress="thread")
+    rows = torch.utils.data.TensorDataset(torch.arange(12.0)[:, None] + rank)
+    seen = []
+    for x, in torch.utils.data.DataLoader(rows, batch_size=3, num_workers=2):
+        optimizer.zero_grad()
+        model(x.to(device)).mean().backward()
+        optimizer.step()
+        seen.append(x)
+    assert torch.equal(torch.cat(seen), rows.tensors[0])
+    optimizer.close()
+
+
+def test_models_on_several_devices_are_refused():
+    class Parameter:
+        dtype = torch.float32
+
+        def __init__(self, place):
+            self.device = torch.device(place)
+
+    with pytest.raises(ecl.Error, match=r"parameter b is on cuda:1 and a on cuda:0; ecl takes models on one device: "
+                                        r"model.to\('cuda:0'\) first"):
+        ecl.torch._refuse([("a", Parameter("cuda:0")), ("b", Parameter("cuda:1"))])
+
+
+def test_schedulers_set_the_rate(device):
+    model = nn.Linear(1, 1, bias=False).to(device)
     model.weight.data.zero_()
     optimizer = ecl.torch.Consensus(model, solver="local", lr=0.5)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
@@ -226,13 +288,14 @@ def test_schedulers_set_the_rate():
 @pytest.mark.parametrize("change, what", [
     (lambda model: model[4].bias.requires_grad_(False), r"4.bias was frozen \(requires_grad=False\)"),
     (lambda model: model.double(), r"0.weight became torch.float64; ecl works in float32"),
-    (lambda model: model[4].weight.__setattr__("data", torch.zeros(4, 9)),
+    (lambda model: model[4].weight.__setattr__("data", model[4].weight.new_zeros(4, 9)),
      r"4.weight changed its shape from \(4, 144\) to \(4, 9\)"),
-    (lambda model: model[4].bias.__setattr__("data", torch.zeros(4)), "4.bias was replaced, or given other memory"),
-    (lambda model: model.to("meta"), "0.weight was moved to meta"),
+    (lambda model: model[4].bias.__setattr__("data", model[4].bias.new_zeros(4)),
+     "4.bias was replaced, or given other memory"),
+    (lambda model: model.to("meta"), "0.weight was moved from (cpu|cuda:0) to meta"),
 ])
-def test_parameters_that_change_are_named(change, what):
-    model = cnn()
+def test_parameters_that_change_are_named(change, what, device):
+    model = cnn(device)
     optimizer = ecl.torch.Consensus(model, solver="local")
     optimizer.zero_grad()
     change(model)
@@ -241,8 +304,8 @@ def test_parameters_that_change_are_named(change, what):
     optimizer.close()
 
 
-def test_layers_that_are_exchanged_are_noticed():
-    model = cnn()
+def test_layers_that_are_exchanged_are_noticed(device):
+    model = cnn(device)
     optimizer = ecl.torch.Consensus(model, solver="local")
     model[4] = nn.Linear(4 * 36, 4)
     with pytest.raises(ecl.Error, match="the model has other parameters than when the Consensus was made"):
@@ -250,44 +313,44 @@ def test_layers_that_are_exchanged_are_noticed():
     optimizer.close()
 
 
-def test_models_that_do_not_fit_are_refused(rank):
+def test_models_that_do_not_fit_are_refused(rank, device):
     with pytest.raises(ecl.Error, match="0.weight is torch.float64; ecl works in float32: model.float"):
-        ecl.torch.Consensus(cnn().double())
+        ecl.torch.Consensus(cnn(device).double())
     with pytest.raises(ecl.Error, match="no parameters that require a gradient"):
         ecl.torch.Consensus(nn.ReLU())
-    with pytest.raises(ecl.Error, match="0.weight is on meta; ecl works on the CPU"):
+    with pytest.raises(ecl.Error, match="0.weight is on meta; ecl takes models on the CPU or on a CUDA device"):
         ecl.torch.Consensus(nn.Sequential(nn.Linear(2, 2, device="meta")))
     with pytest.raises(ecl.Error, match=r"layer 1 \(BatchNorm2d\) keeps running means .* use torch.nn.GroupNorm, or"):
         ecl.torch.Consensus(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)))
     with pytest.raises(ecl.Error, match="rank 1 on .* was given 'same=parameters .* where rank 0 has 'same=par"):
         ecl.torch.Consensus(nn.Sequential(nn.Linear(2, 2) if rank == 1 else nn.Linear(5, 1)))
     with pytest.raises(ecl.Error, match="rank 1 on .* starts from other values than rank 0"):
-        ecl.torch.Consensus(cnn(seed=1 + (rank == 1)))
-    frozen = cnn()
+        ecl.torch.Consensus(cnn(device, seed=1 + (rank == 1)))
+    frozen = cnn(device)
     frozen[0].requires_grad_(False)
     frozen[0].weight.data += rank == 1
     with pytest.raises(ecl.Error, match="rank 1 on .* frozen"):
         ecl.torch.Consensus(frozen)
 
 
-def test_frozen_parameters_stay(rank):
-    model = cnn()
+def test_frozen_parameters_stay(rank, device):
+    model = cnn(device)
     model[0].requires_grad_(False)
     before = copy.deepcopy(model[0])
     optimizer = ecl.torch.Consensus(model, lr=0.1)
-    train(optimizer, model, itertools.islice(batches(rank), 5))
+    train(optimizer, model, itertools.islice(batches(rank, device), 5))
     assert torch.equal(before.weight, model[0].weight)
     optimizer.close()
 
 
-def test_running_statistics_are_averaged_on_demand(rank, size):
+def test_running_statistics_are_averaged_on_demand(rank, size, device):
     torch.manual_seed(1)
-    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1)).to(device)
     optimizer = ecl.torch.Consensus(model, buffers="mean", lr=0.01)
     optimizer.zero_grad()
-    model(torch.tensor([[-1.0, 0, 1], [1, 0, 3]]) + rank).sum().backward()
+    model((torch.tensor([[-1.0, 0, 1], [1, 0, 3]]) + rank).to(device)).sum().backward()
     optimizer.step()
     optimizer.settle()
-    torch.testing.assert_close(model[0].running_mean, 0.1 * (torch.tensor([0.0, 0, 2]) + (size - 1) / 2))
+    torch.testing.assert_close(model[0].running_mean.cpu(), 0.1 * (torch.tensor([0.0, 0, 2]) + (size - 1) / 2))
     assert model[0].num_batches_tracked == 1
     optimizer.close()

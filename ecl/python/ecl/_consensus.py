@@ -29,8 +29,8 @@ class Consensus:
 
     def __init__(self, x: np.ndarray, *, topology: str = "ring", solver: str = "ecl", mode: str = "async",
                  lr: Optional[float] = None, local_steps: int = 1, exchanges: Union[int, str] = "usual",
-                 optimizer: str = "sgd", weight_decay: float = 0, clip_norm: float = 0, comm: Any = None,
-                 **options: Any) -> None:
+                 optimizer: str = "sgd", weight_decay: float = 0, clip_norm: float = 0, progress: str = "calls",
+                 comm: Any = None, **options: Any) -> None:
         """
         x:           float32, C-contiguous, of any shape: this rank's model, first values alike on all ranks (checked);
                      worked on in place, until close() or the end of the program
@@ -49,13 +49,15 @@ class Consensus:
         weight_decay: lambda of lambda/2 |x|^2, part of each rank's loss; under "adamw" decoupled from the gradient
         clip_norm:   longest gradient (L2 norm), with the neighbours' corrections; 0: any
         comm:        a communicator of mpi4py; without it all ranks
+        progress:    "thread": within gradients that take long a thread moves messages and answers faster neighbours;
+                     "calls": exchange() does, where it is called
         options:     any other option of ecl.h: measure_steps, momentum, total_steps, schedule, patience, overlap,
                      settle, settle_s, consensus_error, exchange, seed, same
         """
         _require_floats(x, "x")
         options = {"topology": topology, "solver": solver, "mode": mode, "local_steps": local_steps,
                    "exchanges": exchanges, "optimizer": optimizer, "weight_decay": weight_decay, "clip_norm": clip_norm,
-                   "consensus_error": 0.01, **options}
+                   "progress": progress, "consensus_error": 0.01, **options}
         if lr is not None:
             options["lr"] = lr
         texts = [f"{key}={_text(value)}".encode() for key, value in options.items()]
@@ -92,7 +94,8 @@ class Consensus:
         must(lib.ecl_step(self._handle(), gradient.ctypes.data))
 
     def exchange(self) -> None:
-        """Now and then within a long gradient: moves messages, and answers faster neighbours. Leaves x alone."""
+        """Now and then within a long gradient: moves messages, and answers faster neighbours. Leaves x alone. With
+        progress="thread" there is no need to."""
         must(lib.ecl_exchange(self._handle()))
 
     def settle(self) -> float:

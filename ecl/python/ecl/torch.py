@@ -10,6 +10,7 @@ except ImportError as error:
     raise ImportError("ecl.torch needs PyTorch: apt install python3-torch, or pip install torch") from error
 
 import ecl._consensus
+from ecl._memory import memory_of
 
 
 class Consensus(torch.optim.Optimizer):
@@ -22,7 +23,8 @@ class Consensus(torch.optim.Optimizer):
             optimizer.step()                  # moves the parameters, sends
         optimizer.settle()                    # until all ranks agree
 
-    The parameters become views of one flat array, their gradients of another. They stay on the CPU, in float32.
+    The parameters become views of one flat array, their gradients of another: float32, on the CPU or on one CUDA
+    device. ecl works, and exchanges, on the host.
     Learning rate schedulers work: the lr of param_groups[0] is read at every step. Making one, settle, load_state_dict
     and close are collective: all ranks call them, in the same order.
     """
@@ -40,36 +42,33 @@ class Consensus(torch.optim.Optimizer):
         buffers: running means and variances of normalisation layers: "refuse" them, or "mean": they are each rank's own
                  until settle(), which averages them
         options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, weight_decay, clip_norm, comm,
-                 momentum, measure_steps, ...
+                 momentum, measure_steps, progress, ...
         """
         self._model = model
         self._named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        self._refuse_parameters()
+        _refuse(self._named)
         owners = {p: (module._parameters, key) for module in model.modules() for key, p in module._parameters.items()}
         self._owners = [owners[p] for _, p in self._named]
         self._buffers = _running_statistics(model, buffers)
         parameters = [p for _, p in self._named]
-        self._flat = torch.empty(sum(p.numel() for p in parameters))
-        self._gradient = torch.zeros_like(self._flat)
-        views, self._gradients = _views(self._flat, parameters), _views(self._gradient, parameters)
-        for p, view, gradient in zip(parameters, views, self._gradients):
-            view.copy_(p.detach())
-            p.data, p.grad = view, gradient
+        self._memory = memory_of(parameters)
+        self._gradients = [p.grad for p in parameters]
         self._places = [p.data_ptr() for p in parameters]
-        self._gradient_values = self._gradient.numpy()
         self._thread = threading.get_ident()
-        self.consensus = ecl._consensus.Consensus(self._flat.numpy(), lr=lr, optimizer=_text(optimizer, betas, eps),
+        self.consensus = ecl._consensus.Consensus(self._memory.x, lr=lr, optimizer=_text(optimizer, betas, eps),
                                                   same=_layout(model), **options)
-        self._hooks = [p.register_hook(self._meanwhile) for p in parameters]
+        helped = options.get("progress") == "thread"
+        self._hooks = [] if helped else [p.register_hook(self._meanwhile) for p in parameters]
         super().__init__(parameters, {"lr": self.consensus.lr})
 
     def zero_grad(self, set_to_none: bool = False) -> None:
         """Before a gradient is taken: zeroes the last one, and moves the parameters to where the next is wanted. In
         lock step it waits for the neighbours. `set_to_none` makes no difference: gradients stay where they are."""
-        self._gradient.zero_()
+        self._memory.gradient.zero_()
         for (_, p), gradient in zip(self._named, self._gradients):
             p.grad = gradient
-        self.consensus.begin()
+        with self._memory.changing():
+            self.consensus.begin()
 
     def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
         """One step along minus the gradients. Raises ecl.Diverged, and makes no step, if one holds an infinity or a
@@ -82,24 +81,28 @@ class Consensus(torch.optim.Optimizer):
         lr = float(self.param_groups[0]["lr"])
         if lr != self.consensus.lr:
             self.consensus.lr = lr
-        self.consensus.step(self._gradient_values)
+        gradient = self._memory.gradient_array(self.consensus.exchange)
+        with self._memory.changing():
+            self.consensus.step(gradient)
         return loss
 
     def settle(self) -> float:
         """The end of this rank's steps, wherever the others are: waits for them; then all exchange without gradients
         until their models agree. Returns the consensus error; warns where they do not."""
         self._require_same_parameters()
-        error = self.consensus.settle()
+        with self._memory.changing():
+            error = self.consensus.settle()
         self._remove_hooks()
         for buffer in self._buffers:
-            values = buffer.detach().to(torch.float32).contiguous().numpy().copy()
+            values = buffer.detach().to("cpu", torch.float32).contiguous().numpy().copy()
             self.consensus.average(values)
             buffer.copy_(torch.from_numpy(values))
         return error
 
     def average(self) -> None:
         """The parameters become their means over the ranks: the same bits on all. After settle()."""
-        self.consensus.average()
+        with self._memory.changing():
+            self.consensus.average()
 
     def close(self) -> None:
         """Waits until all ranks close theirs. The end of the program does it, too."""
@@ -110,7 +113,8 @@ class Consensus(torch.optim.Optimizer):
         """All that load_state_dict() needs to go on from here, the parameters included. In lock step all ranks save
         after the same step."""
         self._require_same_parameters()
-        saved = torch.frombuffer(bytearray(self.consensus.save()), dtype=torch.uint8)
+        with self._memory.changing():
+            saved = torch.frombuffer(bytearray(self.consensus.save()), dtype=torch.uint8)
         return {**super().state_dict(), "consensus": saved}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
@@ -121,7 +125,8 @@ class Consensus(torch.optim.Optimizer):
             raise ecl.Error("this state_dict is of another optimizer: it has no 'consensus'")
         consensus = state.pop("consensus")
         super().load_state_dict(state)
-        self.consensus.load(consensus.cpu().numpy().tobytes())
+        with self._memory.changing():
+            self.consensus.load(consensus.cpu().numpy().tobytes())
 
     def add_param_group(self, param_group: Dict[str, Any]) -> None:
         if self.param_groups:
@@ -164,36 +169,23 @@ class Consensus(torch.optim.Optimizer):
             what = "was removed"
         elif not p.requires_grad:
             what = "was frozen (requires_grad=False)"
-        elif p.device.type != "cpu":
-            what = f"was moved to {p.device}; ecl works on the CPU"
+        elif p.device != gradient.device:
+            what = f"was moved from {gradient.device} to {p.device}"
         elif p.dtype != torch.float32:
             what = f"became {p.dtype}; ecl works in float32"
         elif p.shape != gradient.shape:
             what = f"changed its shape from {tuple(gradient.shape)} to {tuple(p.shape)}"
         else:
-            what = "was replaced, or given other memory (p.data = ...; p.data.copy_(...) does no harm),"
+            what = "was replaced, or given other memory (p.data = ...; under torch.no_grad() p.copy_(...) is fine),"
         raise ecl.Error(f"parameter {name} {what} after the Consensus was made; change the model first, then make the "
                         "Consensus")
 
-    def _refuse_parameters(self) -> None:
-        if not self._named:
-            raise ecl.Error("the model has no parameters that require a gradient: there is nothing to train")
-        for name, p in self._named:
-            if p.device.type != "cpu":
-                raise ecl.Error(f"parameter {name} is on {p.device}; ecl works on the CPU: model.cpu() first")
-            if p.dtype != torch.float32:
-                raise ecl.Error(f"parameter {name} is {p.dtype}; ecl works in float32: model.float() first")
 
-
-def _text(optimizer: str, betas: Optional[Tuple[Optional[float], float]], eps: Optional[float]) -> str:
-    """As "adam:beta2=0.99"."""
-    beta1, beta2 = betas or (None, None)
-    given = [f"{key}={value}" for key, value in (("beta1", beta1), ("beta2", beta2), ("eps", eps)) if value is not None]
-    return optimizer + (("," if ":" in optimizer else ":") + ",".join(given) if given else "")
-
-
-def _views(flat: torch.Tensor, parameters: List[torch.nn.Parameter]) -> List[torch.Tensor]:
-    return [part.view(p.shape) for part, p in zip(flat.split([p.numel() for p in parameters]), parameters)]
+        self.consensus = ecl._consensus.Consensus(self._memory.x, lr=lr, optimizer=_text(optimizer, betas, eps),
+                                                  same=_layout(model), **options)
+        helped = options.get("progress") == "thread"
+        self._hooks = [] if helped else [p.register_hook(self._meanwhile) for p in parameters]
+        super().__init__(parameters, {"lr": self.consensus.lr})
 
 
 def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tensor]:

@@ -1,0 +1,164 @@
+// The helper thread of the C interface (progress=thread): within a gradient that takes long it moves messages and
+// answers faster neighbours, and apart from that nothing is different. No test uses MPI beside an open node: MPI is the
+// helper's and the node's, in turn.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include "ecl/base/floats.hpp"
+#include "ecl/c/ecl.h"
+#include "support/world.hpp"
+
+namespace ecl {
+namespace {
+
+using std::chrono::milliseconds;
+using test::world;
+
+/// A node; rank i wants x = i, so that together they want the mean rank.
+class Node {
+ public:
+  explicit Node(std::vector<const char*> options, std::size_t dim = 100) : x(dim), gradient_(dim) {
+    EXPECT_EQ(ecl_init(), ECL_OK) << ecl_error();
+    options.push_back(nullptr);
+    EXPECT_EQ(ecl_open(ECL_COMM_WORLD, options.data(), x.data(), dim, &node), ECL_OK) << ecl_error();
+  }
+  ~Node() { EXPECT_EQ(ecl_close(node), ECL_OK) << ecl_error(); }
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  /// One whose gradient takes so long. Nobody else writes x meanwhile.
+  int step(milliseconds time) {
+    if (const int code = ecl_begin(node)) return code;
+    const Floats before = x;
+    for (std::size_t d = 0; d < x.size(); ++d) gradient_[d] = x[d] - static_cast<float>(world().rank());
+    if (time.count() > 0) std::this_thread::sleep_for(time);
+    EXPECT_EQ(x, before);
+    return ecl_step(node, gradient_.data());
+  }
+  void train(int steps, milliseconds time) {
+    for (int s = 0; s < steps; ++s) ASSERT_EQ(step(time), ECL_OK) << ecl_error();
+  }
+  double figure(const char* name) const {
+    double value = -1;
+    EXPECT_EQ(ecl_figure(node, name, &value), ECL_OK) << ecl_error();
+    return value;
+  }
+  /// They agree, on about the mean rank.
+  void expect_optimum(double within) {
+    double error = 1;
+    ASSERT_EQ(ecl_settle(node, &error), ECL_OK) << ecl_error();
+    EXPECT_LE(error, 0.01);
+    EXPECT_NEAR(x[0], (world().size() - 1) / 2.0, within);
+  }
+
+  Floats x;
+  ecl_node* node = nullptr;
+
+ private:
+  Floats gradient_;
+};
+
+TEST(Helper, LockStepHasTheSameBitsWithAndWithoutIt) {
+  for (const char* solver : {"solver=ecl", "solver=dpsgd"}) {
+    std::vector<Floats> found;
+    for (const char* progress : {"progress=calls", "progress=thread"}) {
+      Node rank({"mode=lock-step", "lr=0.1", "local_steps=2", solver, progress});
+      for (int s = 0; s < 30; ++s) rank.train(1, milliseconds(s % 5 == world().rank() ? 4 : 0));
+      found.push_back(rank.x);
+    }
+    EXPECT_EQ(found[0], found[1]) << solver;
+  }
+}
+
+TEST(Helper, ManyStepsOfAllLengthsBesideIt) {
+  for (const char* overlap : {"overlap=0", "overlap=1"}) {
+    Node rank({"lr=0.1", "progress=thread", overlap}, 10'000);
+    for (int s = 0; s < 400; ++s) rank.train(1, milliseconds((s * (world().rank() + 3)) % 4));
+    rank.train(200, {});
+    rank.expect_optimum(0.3);
+  }
+}
+
+TEST(Helper, SeveralNodesHaveOneOrNone) {
+  Node first({"mode=lock-step", "lr=0.1", "progress=thread"});
+  {
+    Node second({"mode=lock-step", "lr=0.1", "progress=thread"}), without({"mode=lock-step", "lr=0.1"});
+    for (Node* node : {&first, &second, &without, &first}) node->train(10, milliseconds(2));
+    EXPECT_EQ(second.x, without.x);
+  }
+  first.train(10, milliseconds(2));
+  EXPECT_EQ(first.figure("steps"), 30);
+}
+
+TEST(Helper, IsNotInAProcessThatIsForkedOff) {
+  Node rank({"lr=0.1", "progress=thread"});
+  rank.train(5, milliseconds(2));
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool refused = ecl_begin(rank.node) == ECL_USAGE && std::string(ecl_error()).find("was forked off") == 13;
+    _exit(refused && ecl_finalise() == ECL_OK ? 0 : 1);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  rank.train(5, milliseconds(2));
+}
+
+TEST(Helper, AnUnknownProgressIsRefused) {
+  ASSERT_EQ(ecl_init(), ECL_OK);
+  float x = 0;
+  ecl_node* node = nullptr;
+  const char* const options[] = {"progress=threads", nullptr};
+  EXPECT_EQ(ecl_open(ECL_COMM_WORLD, options, &x, 1, &node), ECL_USAGE);
+  EXPECT_EQ(std::string(ecl_error()), "progress 'threads' is none of calls, thread");
+}
+
+/// Two ranks on two hosts, where MPI moves nothing by itself: one has a few gradients of two seconds, the other many.
+/// How often the slow one exchanged in its slow time.
+double rounds_of_the_slow_one(const char* progress) {
+  Node rank({"lr=0.1", progress});
+  double rounds = 0;
+  if (world().rank() == 1) {
+    rank.train(2, milliseconds(2000));
+    rounds = rank.figure("rounds");
+    std::printf("%s: in two steps of 2 s it exchanged %.0f times, and took %.0f messages\n", progress, rounds,
+                rank.figure("messages_taken"));
+  } else {
+    rank.train(200, milliseconds(20));
+  }
+  rank.train(1000, {});
+  rank.expect_optimum(0.2);
+  return rounds;
+}
+
+TEST(Hosts, LongGradientsAnswerFasterNeighboursByTheHelperOnly) {
+  const double without = rounds_of_the_slow_one("progress=calls"), with = rounds_of_the_slow_one("progress=thread");
+  if (world().rank() != 1) return;
+  EXPECT_EQ(without, 2 * 4);  // R of each step
+  EXPECT_GT(with, 2 * without);
+}
+
+// Last: ranks that were left cannot close their nodes any more.
+TEST(ZLost, WhatTheHelperFindsIsTheNextCallsError) {
+  Node rank({"lr=0.1", "mode=lock-step", "progress=thread"});
+  const bool early = world().rank() == 3;
+  int code = ECL_OK;
+  for (int s = 0; s < (early ? 5 : 9) && code == ECL_OK; ++s) code = rank.step(milliseconds(5));
+  double error = 0;
+  if (code == ECL_OK) code = ecl_settle(rank.node, &error);
+  EXPECT_EQ(code, ECL_RANK_LOST);
+  const std::string what = ecl_error();
+  EXPECT_TRUE(what.find(" has ended after step 5, and rank ") != std::string::npos ||
+              what.find(" has failed after step ") != std::string::npos)
+      << what;
+}
+
+}  // namespace
+}  // namespace ecl
