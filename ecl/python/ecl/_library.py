@@ -87,8 +87,8 @@ def find(variable: str, *names: str) -> Path:
             if (place / name).is_file():
                 return place / name
     raise ImportError(
-        f"ecl's {names[-1]} is neither beside this package ({here.parent}) nor in a build tree; build it (scripts/build) "
-        f"or say where it is: {variable}=/path/to/{names[-1]}"
+        f"ecl's {names[-1]} is neither beside this package ({here.parent}) nor in a build tree; build it "
+        f"(scripts/build) or say where it is: {variable}=/path/to/{names[-1]}"
     )
 
 
