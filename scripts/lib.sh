@@ -8,8 +8,11 @@ build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev l
   libgtest-dev nlohmann-json3-dev zlib1g-dev libprotozero-dev)
 mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
-# Experiments, models in use, Python; emulated hosts; --dataset hdf5, which a build does without and then says so.
-test_packages=(python3 python3-numpy python3-onnx python3-pytest iproute2 libhdf5-dev)
+pip_packages=(python3-pip python3-venv python3-setuptools python3-wheel python3-numpy)  # pip install .
+# Experiments, models in use, Python; ecl as it is installed; emulated hosts; --dataset hdf5, which a build does without
+# and then says so.
+test_packages=(python3 "${pip_packages[@]}" python3-onnx python3-pytest iproute2 pkg-config libhdf5-dev)
+package_packages=(dpkg-dev file libhdf5-dev)      # scripts/package; its --check wants debootstrap, too
 notebook_packages=(python3-sklearn python3-pandas python3-matplotlib)  # tests of Python use them if they are there
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 fashion_mnist_packages=(dataset-fashion-mnist)    # scripts/fetch-data

@@ -303,7 +303,8 @@ Names top_level_violations(const Names& names) {
                                "tests",
                                "scripts",
                                "runs",
-                               "data"};
+                               "data",
+                               "pyproject.toml"};
   Names wrong;
   for (const std::string& name : names)
     if (!contains(agreed, name) && name[0] != '.' && !starts_with(name, "build"))

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "ecl/base/build.hpp"
 #include "ecl/base/check.hpp"
 #include "ecl/base/host.hpp"
 #include "ecl/base/memory.hpp"
@@ -17,6 +16,7 @@
 #include "ecl/mpi/comm.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/run.hpp"
+#include "ecl/tool/about.hpp"
 #include "ecl/tool/convert.hpp"
 #include "ecl/tool/doctor.hpp"
 #include "ecl/tool/export.hpp"
@@ -44,7 +44,7 @@ constexpr const char* kHelp =
     ecl predict RUN [...]    class and probabilities of new rows, by a run's model
     ecl evaluate RUN [...]   how good a run's model is, on its test samples or on others
     ecl export RUN [...]     a run's model as a file for other programs: ONNX, NumPy
-    ecl --version
+    ecl --version            what this ecl is, and how it was built
 
 ecl COMMAND --help tells a command's options.
 )";
@@ -130,6 +130,12 @@ Exit data(const Arguments& arguments, const Complain& complain) {
 }
 
 Exit doctor(const Arguments& arguments) {
+  if (arguments == Arguments{"--help"}) {
+    if (ecl::mpi::launch_rank() == 0)
+      std::cout << "ecl doctor: what this MPI is and how the exchange does here.   mpirun -n 8 ecl doctor\n\n"
+                   "It takes no options: start it as you start ecl train. A line a check: ok, or ACT and what to do.\n";
+    return Exit::ok;
+  }
   if (!arguments.empty()) throw ecl::Error("ecl doctor takes no options; start it as you start ecl train");
   const ecl::mpi::Session session;
   return ecl::run_doctor(ecl::mpi::Comm::world());
@@ -149,7 +155,7 @@ Exit run(const Arguments& arguments, const Complain& complain) {
   if (command == "doctor") return doctor(rest);
   if (command == "replay") return replay(rest, command_line);
   if (command == "--version") {
-    std::cout << "ecl " << ecl::version() << ", " << ecl::mpi::library_version() << ", " << ecl::simd() << '\n';
+    ecl::print_about(std::cout);
   } else if (command == "list") {
     ecl::list_command(rest);
   } else if (command == "topology") {

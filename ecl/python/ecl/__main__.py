@@ -8,10 +8,11 @@ from ecl._library import find
 
 def main() -> None:
     try:
-        tool = str(find("ecl", "ECL_TOOL"))
+        tool = str(find("ECL_TOOL", "ecl"))
     except ImportError as error:
         sys.exit(str(error))
     os.execv(tool, [tool, *sys.argv[1:]])
 
 
-main()
+if __name__ == "__main__":
+    main()

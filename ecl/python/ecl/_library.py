@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, List, Mapping, Optional
 
 C_VERSION = (0, 1)  # of ecl.h: what this package calls
+SAME_VERSION = C_VERSION[: 2 if C_VERSION[0] == 0 else 1]  # as much of it as must be libecl's, too: the soname's
 
 
 class Error(RuntimeError):
@@ -67,8 +68,9 @@ _FUNCTIONS = {
 }
 
 
-def find(name: str, variable: str) -> Path:
-    """The file `name` of ecl, named by an environment variable or in the installation or build tree of this package."""
+def find(variable: str, *names: str) -> Path:
+    """A file of ecl, of the first of `names` that is there: beside this package, in its installation or build tree, or
+    where an environment variable says."""
     named = os.environ.get(variable)
     if named:
         if os.path.exists(named):
@@ -81,11 +83,12 @@ def find(name: str, variable: str) -> Path:
         if (prefix / "CMakePresets.json").exists():
             places.append(prefix / "build")
     for place in places:
-        if (place / name).is_file():
-            return place / name
+        for name in names:
+            if (place / name).is_file():
+                return place / name
     raise ImportError(
-        f"ecl's {name} is neither beside this package ({here.parent}) nor in a build tree; build it (scripts/build) or "
-        f"say where it is: {variable}=/path/to/{name}"
+        f"ecl's {names[-1]} is neither beside this package ({here.parent}) nor in a build tree; build it "
+        f"(scripts/build) or say where it is: {variable}=/path/to/{names[-1]}"
     )
 
 
@@ -103,7 +106,7 @@ def check_launcher(library: str, environment: Mapping[str, str]) -> None:
 
 
 def _load() -> ctypes.CDLL:
-    path = find("libecl.so", "ECL_LIBRARY")
+    path = find("ECL_LIBRARY", "libecl.so." + ".".join(map(str, SAME_VERSION)), "libecl.so")
     library = ctypes.CDLL(str(path))
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name, None)
@@ -111,7 +114,7 @@ def _load() -> ctypes.CDLL:
             raise ImportError(f"{path} has no {name}: it is older than this package; install both from one build")
         function.restype, function.argtypes = result, arguments
     found = library.ecl_c_version()
-    if (found >> 16, found & 0xFFFF)[: 2 if C_VERSION[0] == 0 else 1] != C_VERSION[: 2 if C_VERSION[0] == 0 else 1]:
+    if (found >> 16, found & 0xFFFF)[: len(SAME_VERSION)] != SAME_VERSION:
         raise ImportError(f"{path} is of another version than this package; install both from one build")
     check_launcher(library.ecl_mpi().decode(), os.environ)
     return library

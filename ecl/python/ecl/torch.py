@@ -181,11 +181,26 @@ class Consensus(torch.optim.Optimizer):
                         "Consensus")
 
 
-        self.consensus = ecl._consensus.Consensus(self._memory.x, lr=lr, optimizer=_text(optimizer, betas, eps),
-                                                  same=_layout(model), **options)
-        helped = options.get("progress") == "thread"
-        self._hooks = [] if helped else [p.register_hook(self._meanwhile) for p in parameters]
-        super().__init__(parameters, {"lr": self.consensus.lr})
+def _text(optimizer: str, betas: Optional[Tuple[Optional[float], float]], eps: Optional[float]) -> str:
+    """As "adam:beta2=0.99"."""
+    beta1, beta2 = betas or (None, None)
+    given = [f"{key}={value}" for key, value in (("beta1", beta1), ("beta2", beta2), ("eps", eps)) if value is not None]
+    return optimizer + (("," if ":" in optimizer else ":") + ",".join(given) if given else "")
+
+
+def _refuse(named: List[Tuple[str, torch.nn.Parameter]]) -> None:
+    if not named:
+        raise ecl.Error("the model has no parameters that require a gradient: there is nothing to train")
+    first, device = named[0][0], named[0][1].device
+    for name, p in named:
+        if p.device.type not in ("cpu", "cuda"):
+            raise ecl.Error(f"parameter {name} is on {p.device}; ecl takes models on the CPU or on a CUDA device: "
+                            "model.cpu() first")
+        if p.device != device:
+            raise ecl.Error(f"parameter {name} is on {p.device} and {first} on {device}; ecl takes models on one "
+                            f"device: model.to('{device}') first")
+        if p.dtype != torch.float32:
+            raise ecl.Error(f"parameter {name} is {p.dtype}; ecl works in float32: model.float() first")
 
 
 def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tensor]:
