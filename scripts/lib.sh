@@ -9,8 +9,10 @@ build_packages=(g++ cmake ninja-build libopenmpi-dev openmpi-bin libeigen3-dev l
 mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps Open MPI as the default beside it
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
 # Experiments, models in use, Python; emulated hosts; --dataset hdf5, which a build does without and then says so.
-test_packages=(python3 python3-numpy python3-onnx python3-pytest iproute2 libhdf5-dev)
+test_packages=(python3 python3-numpy python3-jinja2 python3-onnx python3-pytest iproute2 libhdf5-dev)
 notebook_packages=(python3-sklearn python3-pandas python3-matplotlib)  # tests of Python use them if they are there
+report_packages=(python3-numpy python3-jinja2)    # ecl report
+browser_packages=(chromium)                       # its test looks at the page in it, if it is there
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 fashion_mnist_packages=(dataset-fashion-mnist)    # scripts/fetch-data
 cifar10_packages=(python3-numpy python3-pil)      # the same

@@ -12,7 +12,7 @@
 namespace ecl {
 
 /// A rank has died and the others cannot go on: one of them says so, and how the run can be taken up again; the job
-/// ends with exit code 3. `now_s`: seconds of training, if it has begun.
+/// ends with exit code 3. `now_s`: seconds of training, for events.csv.
 [[noreturn]] void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead,
                           std::optional<double> now_s = std::nullopt);
 

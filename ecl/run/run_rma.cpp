@@ -245,7 +245,7 @@ class RankRun {
     if (now_s - last_poke_s_ < kPoke_s) return;
     last_poke_s_ = now_s;
     for (const int rank : survivors_.newly_dead()) lose(rank);
-    if (!lost_.empty() && stop_requested()) give_up(comm_, survivors_, experiment_.spec, lost_.back(), now());
+    if (!lost_.empty() && stop_requested()) give_up(comm_, survivors_, experiment_.spec, lost_.back());
     neighbours_.look(node_.optimizer(), now_s);
     comm_.poke();
     node_.optimizer().port().poke();

@@ -1,7 +1,6 @@
 """The page: what the readings mean in words, tables and pictures, and the file that holds it."""
 
 import datetime
-import math
 import os
 import tempfile
 from pathlib import Path
@@ -89,13 +88,12 @@ def _comparison(runs: Sequence[Reading]) -> Dict[str, Any]:
     figures = [{figure.key: figure for figure in _words.figures(run)} for run in runs]
     rows = []
     for key in dict.fromkeys(key for of_run in figures for key in of_run):
-        values = [of_run[key].value if key in of_run else None for of_run in figures]
-        known = {v for v in values if v is not None and math.isfinite(v)}
+        known = [of_run[key] for of_run in figures if key in of_run]
         best_of = max if key.startswith("accuracy") or key == "r2" else min if key in ("rmse", "loss") else None
-        best = best_of(known) if best_of and len(known) > 1 else None
-        label = next(of_run[key].label for of_run in figures if key in of_run)
-        rows.append((key, label, [(of_run[key].text if key in of_run else "", best is not None and v == best)
-                                  for of_run, v in zip(figures, values)]))
+        several = len({figure.text for figure in known}) > 1
+        best = best_of(known, key=lambda figure: figure.value).text if best_of and several else None
+        cells = [of_run[key].text if key in of_run else "" for of_run in figures]
+        rows.append((key, known[0].label, [(text, text == best) for text in cells]))
     options = []
     for name in dict.fromkeys(name for run in runs for name in run.config):
         values = [", ".join(run.config.get(name, ["-"])) for run in runs]
