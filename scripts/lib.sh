@@ -11,9 +11,11 @@ job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its 
 pip_packages=(python3-pip python3-venv python3-setuptools python3-wheel python3-numpy)  # pip install .
 # Experiments, models in use, Python; ecl as it is installed; emulated hosts; --dataset hdf5, which a build does without
 # and then says so.
-test_packages=(python3 "${pip_packages[@]}" python3-onnx python3-pytest iproute2 pkg-config libhdf5-dev)
+test_packages=(python3 "${pip_packages[@]}" python3-jinja2 python3-onnx python3-pytest iproute2 pkg-config libhdf5-dev)
 package_packages=(dpkg-dev file libhdf5-dev)      # scripts/package; its --check wants debootstrap, too
 notebook_packages=(python3-sklearn python3-pandas python3-matplotlib)  # tests of Python use them if they are there
+report_packages=(python3-numpy python3-jinja2)    # ecl report
+browser_packages=(chromium)                       # its test looks at the page in it, if it is there
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 fashion_mnist_packages=(dataset-fashion-mnist)    # scripts/fetch-data
 cifar10_packages=(python3-numpy python3-pil)      # the same

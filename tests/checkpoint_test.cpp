@@ -90,6 +90,7 @@ TEST_P(Simulated, ResumesBitForBit) {
   EXPECT_EQ(outcome.err, uninterrupted.err) << "warnings of the model, if there are any";
   EXPECT_EQ(metrics(killed), metrics(whole));
   EXPECT_EQ(untimed_summary(killed), untimed_summary(whole));
+  EXPECT_EQ(read_file(killed / "edges.csv"), read_file(whole / "edges.csv"));
   EXPECT_EQ(status_of(killed)["state"], summary_of(whole)["verdict"]);
 }
 

@@ -84,6 +84,8 @@ TEST_P(Killed, TheOthersFinishAndSaySo) {
   const auto rows = lines_of(read_file(job.out() + "/metrics.csv"));
   EXPECT_EQ(rows.size(), 1u + kRanks - 1) << "the header, and a row of every survivor";
   EXPECT_EQ(count(read_file(job.out() + "/status.json"), "\"partial\""), 1u);
+  const std::string told = (victim == 0 ? ",1" : ",0") + std::string(",died,") + std::to_string(victim) + "\n";
+  EXPECT_EQ(count(read_file(job.out() + "/events.csv"), told), 1u) << read_file(job.out() + "/events.csv");
 
   const std::string measures = job.out() + ".json", evaluate = "evaluate " + job.out() + " --out " + measures;
   EXPECT_EQ(run(tool(evaluate)).exit_code, 0);
@@ -109,6 +111,7 @@ TEST(RankFaults, WhereTheJobEndsWithARankTheCheckpointIsNamed) {
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_EQ(count(outcome.err, "ecl: node 1 has died, and the run ends with it"), 1u) << outcome.err;
   EXPECT_EQ(count(outcome.err, "go on with ecl train --resume " + job.out()), 1u) << outcome.err;
+  EXPECT_EQ(count(read_file(job.out() + "/events.csv"), ",0,died,1\n"), 1u);
 }
 
 TEST(RankFaults, ARankThatThrowsEndsTheJob) {
@@ -132,6 +135,9 @@ TEST(RankFaults, ASilentNeighbourIsNamed) {
   const Outcome outcome = job.process().wait(kLimit_s);
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_EQ(outcome.exit_code, 75) << outcome.err;
+  const std::string events = read_file(job.out() + "/events.csv");
+  for (const char* event : {",0,silent,1\n", ",2,silent,1\n", ",0,back,1\n"})
+    EXPECT_EQ(count(events, event), 1u) << events;
 }
 
 TEST(RankFaults, ATenTimesSlowerRankIsWaitedForAtTheEndOnly) {

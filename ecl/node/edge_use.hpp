@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "ecl/base/archive.hpp"
@@ -7,6 +8,16 @@
 #include "ecl/node/step_rule.hpp"
 
 namespace ecl {
+
+/// How old an edge's messages were when they were taken in training: steps of the reader, as Staleness has them.
+struct MessageAges {
+  std::uint64_t taken = 0, sum = 0, oldest = 0;
+
+  void add(std::uint64_t steps) {
+    ++taken, sum += steps;
+    oldest = std::max(oldest, steps);
+  }
+};
 
 /// What a node knows of the neighbour at one of its edges: how far it is, told by the stamps of its messages, and
 /// whether it leads, going on to further rounds while this node is within one (Optimizer::outpaced).
@@ -19,6 +30,7 @@ struct EdgeUse {
   std::uint64_t begun_at = 0;  ///< the sender's steps, as heard when this node's round began
   bool leads = false;          ///< it has made more since, and what came last was of a round of its own
   Stamp leads_from = 0;        ///< a message of this number says that it may lead
+  MessageAges ages = {};
 
   Stamp next_round() const { return taken + heard.left + 1; }  ///< number of the first message of the round after
 
@@ -43,7 +55,7 @@ struct EdgeUse {
     leads = false, leads_from = 1 + rule.exchanges;
   }
   void archive(Archive& archive) {
-    archive(sends, receives, heard.step, heard.left, taken, first, refused, begun_at, leads, leads_from);
+    archive(sends, receives, heard.step, heard.left, taken, first, refused, begun_at, leads, leads_from, ages);
   }
 };
 

@@ -263,8 +263,9 @@ class Optimizer {
     bool receives;          ///< false: nothing comes on this edge, or its neighbour is gone
     std::uint64_t step;     ///< the sender's, when it posted what came last; 0: nothing came yet
     std::uint64_t refused;  ///< messages that held an infinity or a NaN
+    MessageAges ages;
   };
-  Heard heard(int e) const { return {edges_[e].receives, edges_[e].heard.step, edges_[e].refused}; }
+  Heard heard(int e) const { return {edges_[e].receives, edges_[e].heard.step, edges_[e].refused, edges_[e].ages}; }
 
   std::uint64_t steps() const { return steps_; }
   const P& port() const { return port_; }
@@ -308,7 +309,11 @@ class Optimizer {
       ++taken;
       if (observer_) observer_->took(e, arrival.number);
       edges_[e].hear(arrival, rule_);
-      if (settled_ == 0) staleness_.add(steps_ - std::min(steps_, edges_[e].heard.step));
+      if (settled_ == 0) {
+        const std::uint64_t age = steps_ - std::min(steps_, edges_[e].heard.step);
+        staleness_.add(age);
+        edges_[e].ages.add(age);
+      }
       if (all_finite(arrival.payload))
         solver_->receive(e, arrival.payload);
       else

@@ -10,6 +10,7 @@
 #include "ecl/metrics/progress.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/average_measures.hpp"
+#include "ecl/run/edge_report.hpp"
 #include "ecl/run/experiment.hpp"
 #include "ecl/run/summary.hpp"
 
@@ -84,6 +85,12 @@ class LocalRun {
     if (experiment_.spec.own_data())
       for (NodeId i = 0; i < experiment_.nodes(); ++i)
         summary.sites.push_back(report_site(experiment_, i, mean, nodes_[i].x(), verdict == Verdict::finished));
+    if (!experiment_.spec.out.empty()) {
+      std::vector<std::string> edges;
+      for (NodeId i = 0; i < experiment_.nodes(); ++i)
+        edges.push_back(edge_lines(experiment_.graph, i, nodes_[i].optimizer()));
+      summary.edges = edges_csv(edges);
+    }
     judge(summary, experiment_, mean);
     return summary;
   }

@@ -10,6 +10,7 @@
 #include "ecl/metrics/consensus.hpp"
 #include "ecl/run/average_measures.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
+#include "ecl/run/directory/events.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/summary.hpp"
 
@@ -28,8 +29,10 @@ std::uint64_t whole_rows(const std::string& path, NodeId nodes) {
 
 }  // namespace
 
-void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead) {
+void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead,
+             std::optional<double> now_s) {
   if (survivors.leads()) {
+    if (now_s) note_event(spec.out, {*now_s, comm.rank(), "died", dead});
     std::string line = "ecl: node " + std::to_string(dead) + " has died, and the run ends with it";
     if (survivors.can_go_on()) line += " (with mpirun --enable-recovery the others would have finished)";
     const std::uint64_t checkpoint = spec.out.empty() ? 0 : Checkpoints(spec.out, "").latest();

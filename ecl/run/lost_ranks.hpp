@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,9 @@
 namespace ecl {
 
 /// A rank has died and the others cannot go on: one of them says so, and how the run can be taken up again; the job
-/// ends with exit code 3.
-[[noreturn]] void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead);
+/// ends with exit code 3. `now_s`: seconds of training, for events.csv.
+[[noreturn]] void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead,
+                          std::optional<double> now_s = std::nullopt);
 
 /// What a rank tells of itself when a run ends without some of the others. Plain data: it travels as bytes.
 struct FinalReport {

@@ -2,6 +2,9 @@
 
 #include <iostream>
 #include <sstream>
+#include <utility>
+
+#include "ecl/run/directory/events.hpp"
 
 namespace ecl {
 namespace {
@@ -13,8 +16,9 @@ void say(const std::ostringstream& line) { std::cerr << "ecl: " + line.str() + "
 
 }  // namespace
 
-NeighbourWatch::NeighbourWatch(const Graph& graph, NodeId node, double stall_warn_s, std::uint64_t last_step)
-    : node_(node), stall_warn_s_(stall_warn_s), last_step_(last_step) {
+NeighbourWatch::NeighbourWatch(const Graph& graph, NodeId node, double stall_warn_s, std::uint64_t last_step,
+                               std::string directory)
+    : node_(node), stall_warn_s_(stall_warn_s), last_step_(last_step), directory_(std::move(directory)) {
   for (const HalfEdge& edge : graph.edges(node)) edges_.push_back({.peer = edge.peer});
 }
 
@@ -31,6 +35,7 @@ void NeighbourWatch::look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, d
     line << "node " << node_ << " refuses what node " << edge.peer << " sent at about step " << now.step
          << ": it holds an infinity or a NaN; has that node diverged?";
     say(line);
+    note_event(directory_, {now_s, node_, "refused", edge.peer});
     return;
   }
   if (now.step != edge.heard || !now.receives) {
@@ -38,6 +43,7 @@ void NeighbourWatch::look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, d
       line << "node " << node_ << " hears from node " << edge.peer << " again, after "
            << static_cast<long>(now_s - edge.since_s) << " s";
       say(line);
+      note_event(directory_, {now_s, node_, "back", edge.peer});
     }
     edge.heard = now.step, edge.since_s = now_s, edge.silent = false;
     return;
@@ -49,6 +55,7 @@ void NeighbourWatch::look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, d
        << static_cast<long>(now_s - edge.since_s) << " s; its last message was of step " << edge.heard
        << ": is it stopped, or cut off?";
   say(line);
+  note_event(directory_, {edge.since_s, node_, "silent", edge.peer});
 }
 
 }  // namespace ecl

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ecl/contracts/graph.hpp"
@@ -14,8 +15,9 @@ namespace ecl {
 class NeighbourWatch {
  public:
   /// `stall_warn_s`: silence that is worth a line; 0: none is. `last_step`: of a node's last message; after that it
-  /// may be silent.
-  NeighbourWatch(const Graph& graph, NodeId node, double stall_warn_s, std::uint64_t last_step);
+  /// may be silent. `directory`: of the run, whose events.csv keeps what is told.
+  NeighbourWatch(const Graph& graph, NodeId node, double stall_warn_s, std::uint64_t last_step,
+                 std::string directory = "");
 
   /// Call it now and then; most calls do nothing.
   void look(const Optimizer<MpiPort>& optimizer, double now_s);
@@ -33,6 +35,7 @@ class NeighbourWatch {
   NodeId node_;
   double stall_warn_s_;
   std::uint64_t last_step_;
+  std::string directory_;
   std::vector<Edge> edges_;
   double looked_s_ = 0;
 };

@@ -7,6 +7,7 @@
 
 #include "ecl/base/checksum.hpp"
 #include "ecl/base/gzip.hpp"
+#include "ecl/base/host.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/data/site_path.hpp"
 #include "ecl/replay/delivery_report.hpp"
@@ -326,7 +327,7 @@ Exit run_replay(const Spec& spec, const std::string& directory) {
   check_origins(recording, experiment, directory);
   ReplayRun run(experiment, recording);
   const RunDirectory out(spec, recording.nodes());  // last of all: whatever is refused leaves nothing behind
-  out.begin(experiment);
+  out.begin(experiment, std::vector(recording.nodes(), host_name()));
   write_own_inputs(experiment);
   Recorder recorder(out.path("metrics.csv"));
   run.run(recorder);

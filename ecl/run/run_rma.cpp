@@ -21,11 +21,13 @@
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/average_measures.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
+#include "ecl/run/directory/events.hpp"
 #include "ecl/run/directory/keepers.hpp"
 #include "ecl/run/directory/rank_checkpoints.hpp"
 #include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/directory/run_lock.hpp"
 #include "ecl/run/directory/saved_models.hpp"
+#include "ecl/run/edge_report.hpp"
 #include "ecl/run/lost_ranks.hpp"
 #include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
@@ -53,7 +55,7 @@ class RankRun {
         slowness_(experiment.slowness[rank_]),
         progress_(experiment.spec.quiet || rank_ != 0, rank_ == 0 && mpi::stderr_is_terminal(), steps_),
         node_(make_node()),
-        neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_),
+        neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_, experiment.spec.out),
         evaluations_(
             comm, experiment.model->dim(), experiment.evaluations(),
             [this](const std::vector<double>& mean) { return share_as_bytes(experiment_, rank_, mean); },
@@ -143,6 +145,8 @@ class RankRun {
     if (experiment_.spec.own_data())
       summary.sites = gather_reports(
           sites, {report_site(experiment_, rank_, mean(), node_.x(), summary.verdict == Verdict::finished)});
+    if (!experiment_.spec.out.empty())
+      summary.edges = edges_csv(sites.gather({edge_lines(experiment_.graph, rank_, optimizer)}));
     if (rank_ == 0) judge(summary, experiment_, evaluations_.mean());
     return summary;
   }
@@ -317,11 +321,13 @@ class RankRun {
   /// never had it. Collective calls would wait for the dead, so evaluations and checkpoints end here, but for the last
   /// evaluation. Where that is impossible all end at once.
   void lose(int rank) {
-    if (!survivors_.can_go_on()) give_up(comm_, survivors_, experiment_.spec, rank);
+    if (!survivors_.can_go_on()) give_up(comm_, survivors_, experiment_.spec, rank, now());
     lost_.push_back(rank);
     due_ = false;
-    if (survivors_.leads())
+    if (survivors_.leads()) {
+      note_event(experiment_.spec.out, {now(), rank_, "died", rank});
       std::cerr << "ecl: node " + std::to_string(rank) + " has died; the others go on without it and its data\n";
+    }
     const auto edges = experiment_.graph.edges(rank_);
     for (std::size_t e = 0; e < edges.size(); ++e)
       if (edges[e].peer == rank) node_.optimizer().drop(static_cast<int>(e));
@@ -548,8 +554,9 @@ Exit carry_out(Job& job, const Spec& spec) {
 
   if (!spec.resume) job.open_directories(spec);  // last of all: whatever is refused leaves nothing behind
   run.keep_by(job.keepers);
+  const std::vector<std::string> hosts = sites.gather({host_name()});
   comm.together([&] {
-    if (job.directory) job.directory->begin(*experiment);
+    if (job.directory) job.directory->begin(*experiment, hosts);
   });
   std::unique_ptr<Recorder> recorder;
   comm.together([&] {

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <optional>
 
+#include "ecl/base/host.hpp"
 #include "ecl/base/random.hpp"
 #include "ecl/node/exchange_budget.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
@@ -335,7 +336,7 @@ Exit run_sim(const Spec& spec) {
   }
   const RunDirectory directory(spec, spec.nodes);  // last of all: whatever is refused leaves nothing behind
   if (!lock) lock.emplace(spec.out);
-  directory.begin(experiment);
+  directory.begin(experiment, std::vector(spec.nodes, host_name()));
   write_own_inputs(experiment);
   Recorder recorder(directory.path("metrics.csv"), run.rows_written());
   run.run(recorder, directory);

@@ -36,6 +36,7 @@ struct Summary {
   std::vector<NodeId> nodes_lost;             ///< they died; what follows is of the others
   std::vector<MetricsRow> rows;               ///< the last evaluation, in node order
   std::vector<SiteReport> sites;              ///< of a run with own data, in node order
+  std::string edges;                          ///< edges.csv; empty where nobody asked all nodes
   Score consensus;                            ///< of the nodes' average model, over all test samples
   std::optional<Measures> measures;           ///< of the same
   std::optional<double> distance_to_optimum;  ///< of the average model, relative; where the optimum is known

@@ -23,6 +23,7 @@
 #include "ecl/tool/inspect.hpp"
 #include "ecl/tool/options.hpp"
 #include "ecl/tool/predict.hpp"
+#include "ecl/tool/report.hpp"
 
 namespace {
 
@@ -44,6 +45,7 @@ constexpr const char* kHelp =
     ecl predict RUN [...]    class and probabilities of new rows, by a run's model
     ecl evaluate RUN [...]   how good a run's model is, on its test samples or on others
     ecl export RUN [...]     a run's model as a file for other programs: ONNX, NumPy
+    ecl report RUN...        how runs went, as one page to look at; --watch while they go on
     ecl --version            what this ecl is, and how it was built
 
 ecl COMMAND --help tells a command's options.
@@ -170,11 +172,14 @@ Exit run(const Arguments& arguments, const Complain& complain) {
                      : command == "evaluate" ? ecl::evaluate_command
                                              : ecl::export_command;
     use(rest);
+  } else if (command == "report") {
+    if (ecl::mpi::launched()) throw ecl::Error("ecl report works by itself: start it without mpirun");
+    return static_cast<Exit>(ecl::report_command(rest));
   } else if (command == "data") {
     return data(rest, complain);
   } else {
-    const std::vector<std::string> known = {"train", "simulate", "replay",  "doctor",   "list",  "topology",
-                                            "data",  "convert",  "predict", "evaluate", "export"};
+    const std::vector<std::string> known = {"train", "simulate", "replay",  "doctor",   "list",   "topology",
+                                            "data",  "convert",  "predict", "evaluate", "export", "report"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
   }
   return Exit::ok;

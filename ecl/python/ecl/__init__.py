@@ -19,6 +19,7 @@ on one model, about as good as if the data had been in one place. No server, nob
     ecl.train             the same over the ranks of mpirun
     ecl.Run               what a run has left: summary, metrics, model, predictions, a picture
     ecl.Classifier        for tables, as scikit-learn's: each rank fits its own rows; ecl.Regressor for numbers
+    ecl.report            a page that tells how runs went, for a browser
     ecl.tool              any other command of the tool
     ecl.torch.Consensus   a torch.optim.Optimizer over the parameters of a module
     ecl.Consensus         the same over an array of floats, with gradients from wherever you have them
@@ -38,8 +39,8 @@ from ecl._run import Run, simulate, train
 from ecl._tool import tool
 
 __version__ = version()
-__all__ = ["Classifier", "Consensus", "Diverged", "Error", "RankLost", "Regressor", "Run", "mpi", "rank", "simulate",
-           "size", "tool", "topology", "torch", "train", "version"]
+__all__ = ["Classifier", "Consensus", "Diverged", "Error", "RankLost", "Regressor", "Run", "mpi", "rank", "report",
+           "simulate", "size", "tool", "topology", "torch", "train", "version"]
 
 
 def __getattr__(name: str) -> Any:
@@ -47,4 +48,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("ecl.torch")
     if name in ("Classifier", "Regressor"):  # these import scikit-learn, where it is installed
         return getattr(importlib.import_module("ecl._estimators"), name)
+    if name == "report":  # this wants jinja2
+        return importlib.import_module("ecl._report").report
     raise AttributeError(f"module 'ecl' has no attribute {name!r}")

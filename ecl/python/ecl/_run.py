@@ -224,6 +224,13 @@ class Run:
         ax.legend()
         return ax
 
+    def report(self, out: Union[str, Path, None] = None) -> Path:
+        """Writes a page that tells how the run went, by default report.html in its directory; returns its path. Wants
+        jinja2 (Debian: python3-jinja2)."""
+        from ecl._report import report
+
+        return report(self.path, out or self.path / "report.html")
+
     def __repr__(self) -> str:
         return f"<ecl.Run '{self.path}': {', '.join(f'{name} {value}' for name, value in self._facts())}>"
 

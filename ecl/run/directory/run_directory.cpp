@@ -17,6 +17,7 @@
 #include "ecl/base/text_lines.hpp"
 #include "ecl/inference/confusion.hpp"
 #include "ecl/inference/trained_model.hpp"
+#include "ecl/run/directory/events.hpp"
 
 namespace ecl {
 namespace {
@@ -41,6 +42,25 @@ TrainedModel trained_model(const Experiment& experiment, std::optional<NodeId> i
                                   .train_samples = experiment.data.train_samples()}};
   if (i || !experiment.data.own_scaling()) trained.scale = experiment.data.scale(i.value_or(experiment.first_here()));
   return trained;
+}
+
+/// Who holds what: a line a node, a column for each class or label of the training samples.
+std::string nodes_csv(const Experiment& experiment, const std::vector<std::string>& hosts) {
+  const RunData& data = experiment.data;
+  const Dataset& example = data.example();
+  const auto& counts = data.class_counts();
+  std::string text = "node,host,train_samples,test_samples";
+  for (int c = 0; c < example.classes(); ++c)
+    (text += ',') += example.schema.classes.empty() ? std::to_string(c) : csv_cell(example.schema.classes[c]);
+  text += '\n';
+  for (NodeId i = 0; i < experiment.nodes(); ++i) {
+    const std::size_t tests = data.test_sizes()[data.own_tests() ? i : 0];
+    text += std::to_string(i) + ',' + csv_cell(hosts[i]) + ',' + std::to_string(data.shard_sizes()[i]) + ',' +
+            std::to_string(tests);
+    for (const std::uint64_t count : counts[i]) (text += ',') += std::to_string(count);
+    text += '\n';
+  }
+  return text;
 }
 
 /// Whether a new run may begin in `directory`: nothing is there, but for a config.ini that a killed run did not finish.
@@ -126,6 +146,7 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
   const ClassifierMeasures* classes = summary.measures ? summary.measures->classifier() : nullptr;
   if (const std::string table = classes ? confusion_csv(*classes, schema.classes) : ""; !table.empty())
     write_atomically(path("confusion.csv"), table);
+  if (!summary.edges.empty()) write_atomically(path("edges.csv"), summary.edges);
   write_atomically(path("summary.json"), to_json(summary, experiment));
   write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
                experiment);
@@ -137,8 +158,10 @@ void RunDirectory::write_model(const Experiment& experiment, const std::vector<d
   write_parameters(path("model"), model_name(experiment.spec), x, experiment.model->slices());
 }
 
-void RunDirectory::begin(const Experiment& experiment) const {
+void RunDirectory::begin(const Experiment& experiment, const std::vector<std::string>& hosts) const {
   if (directory_.empty()) return;
+  write_atomically(path("nodes.csv"), nodes_csv(experiment, hosts));
+  begin_events(directory_);
   make_folder(path("model"));
   std::error_code ignored;
   for (fs::directory_iterator at(path("model"), ignored), end; !ignored && at != end; at.increment(ignored))

@@ -1,0 +1,71 @@
+"""ecl report RUN...: the command."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any, List, NoReturn
+
+from ecl._library import Error
+from ecl._report._page import write_page
+from ecl._report._reading import read
+
+_LOOKS_S = 0.5  # of --watch, between two looks at the files
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"ecl: report: {message} (see ecl report --help)\n")
+        sys.exit(2)
+
+
+def main(arguments: List[str]) -> int:
+    parser = _Parser(allow_abbrev=False, add_help=False)  # the tool has the help
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--out")
+    parser.add_argument("--watch", action="store_true")
+    parser.add_argument("--tensorboard")
+    options = parser.parse_args(arguments)
+    try:
+        if options.tensorboard:
+            from ecl._report._tensorboard import write_events
+
+            if options.watch:
+                raise Error("--watch renews a page, not --tensorboard's files; leave one of them out")
+            for run in (runs := [read(path) for path in options.runs]):
+                folder = Path(options.tensorboard) / run.name if len(runs) > 1 else Path(options.tensorboard)
+                print(f"{folder}: {write_events(run, folder)} files")
+            if not options.out:
+                return 0
+        out = Path(options.out or (Path(options.runs[0]) / "report.html" if len(options.runs) == 1 else "report.html"))
+        _write(options.runs, out, options.watch)
+        return 0
+    except Error as error:
+        sys.stderr.write(f"ecl: report: {error}\n")
+        return error.code if error.code > 1 else 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _write(paths: List[str], out: Path, watch: bool) -> None:
+    said = False
+    while True:
+        before = _signature(paths)
+        runs = [read(path) for path in paths]
+        write_page(runs, out)
+        if not said:
+            print(out, flush=True)
+            said = True
+        if not watch or not any(run.state == "running" for run in runs):
+            return
+        while _signature(paths) == before:
+            time.sleep(_LOOKS_S)
+            if not any(read(path).state == "running" for path in paths):
+                break
+
+
+def _signature(paths: List[str]) -> List[Any]:
+    """Changes with the files that a run renews."""
+    names = ("status.json", "metrics.csv", "summary.json", "events.csv")
+    files = [Path(path) / name for path in paths for name in names]
+    return [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]

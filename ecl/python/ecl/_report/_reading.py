@@ -1,0 +1,199 @@
+"""What a run's directory says at this moment, however the run ended, or while it goes on."""
+
+import csv
+import fcntl
+import json
+import os
+import shlex
+import socket
+import time
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Union
+
+import numpy as np
+
+from ecl._run import _table
+from ecl._tool import mistake
+
+ENDED = ("converged", "finished", "diverged", "preempted", "partial")
+
+
+class Edge(NamedTuple):
+    """A line of edges.csv: what `to` has read from `source`, ages in steps of `to`."""
+
+    source: int
+    to: int
+    taken: int
+    age_mean: float
+    age_oldest: int
+    refused: int
+
+
+class Event(NamedTuple):
+    """A line of events.csv: at time_s `node` told this of `peer`."""
+
+    time_s: float
+    node: int
+    event: str
+    peer: int
+
+
+class Reading(NamedTuple):
+    path: Path
+    name: str
+    state: str  # a verdict, running, silent (it runs on another host, or does not) or killed
+    command: str  # "ecl train ..."
+    nodes: int
+    config: Dict[str, List[str]]  # as written
+    status: Dict[str, Any]
+    summary: Dict[str, Any]  # empty where the run has not ended
+    evaluations: List[np.ndarray]  # rows of metrics.csv, those of an evaluation together, in the order of the nodes
+    held: List[Dict[str, str]]  # nodes.csv; the classes are the columns after the first four
+    sites: List[Dict[str, str]]  # sites.csv
+    edges: List[Edge]
+    events: List[Event]
+    confusion: List[List[str]]  # confusion.csv, names first
+    notes: List[str]  # what is odd about the files
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED or self.state == "killed"
+
+    @property
+    def last(self) -> Optional[np.ndarray]:
+        return self.evaluations[-1] if self.evaluations else None
+
+    @property
+    def lost(self) -> List[int]:
+        """Nodes that died."""
+        return sorted({*self.summary.get("nodes_lost", []), *(e.peer for e in self.events if e.event == "died")})
+
+    @property
+    def subcommand(self) -> str:
+        words = _words(self.command)
+        return words[1] if len(words) > 1 else "train"
+
+
+def read(path: Union[str, Path]) -> Reading:
+    """Raises Error where there is no run, or a file of it is no such file."""
+    path = Path(path)
+    if not path.is_dir():
+        raise mistake(f"'{path}': there is no such directory; give the DIR of a run's --out DIR")
+    if not (path / "config.ini").is_file():
+        raise mistake(f"'{path}' is no directory of a run: it has no config.ini")
+    try:
+        return _read(path)
+    except (ValueError, KeyError, IndexError, TypeError, UnicodeDecodeError) as error:
+        raise mistake(f"'{path}': a file of the run is damaged, or not ecl's: {error}") from None
+    except OSError as error:
+        raise mistake(f"'{path}': {error.filename}: {error.strerror}") from None
+
+
+def _read(path: Path) -> Reading:
+    text = (path / "config.ini").read_text()
+    head = text.splitlines()[:2]
+    if len(head) < 2 or not head[0].startswith("# ecl ") or not head[1].startswith("# on "):
+        raise mistake(f"'{path}': config.ini does not begin with command and number of nodes, as ecl writes it")
+    status, summary = _json(path / "status.json"), _json(path / "summary.json")
+    state = _state(path, status, summary)
+    notes: List[str] = []
+    nodes = int(head[1].split()[2])
+    evaluations = _evaluations(path / "metrics.csv", notes)
+    if evaluations and state != "partial" and len(evaluations[-1]) < nodes:
+        evaluations.pop()  # half written
+    return Reading(path=path, name=path.resolve().name, state=state, command=head[0][2:], nodes=nodes,
+                   config=options_in(text), status=status,
+                   summary=summary if state in ENDED else {}, evaluations=evaluations,
+                   held=_rows(path / "nodes.csv"), sites=_rows(path / "sites.csv") if state in ENDED else [],
+                   edges=[Edge(int(r["from"]), int(r["to"]), int(r["messages_taken"]), float(r["age_mean"]),
+                               int(r["age_oldest"]), int(r["messages_refused"]))
+                          for r in _rows(path / "edges.csv")] if state in ENDED else [],
+                   events=[Event(float(r["time_s"]), int(r["node"]), r["event"], int(r["peer"]))
+                           for r in _rows(path / "events.csv")],
+                   confusion=_lines(path / "confusion.csv") if state in ENDED else [], notes=notes)
+
+
+def _state(path: Path, status: Dict[str, Any], summary: Dict[str, Any]) -> str:
+    """The run's processes lock its directory; a lock is seen on their host, and elsewhere where the disk tells it."""
+    written = status.get("state", "running")
+    if _locked(path):
+        return "running" if written == "running" else written
+    if written in ENDED:
+        return written
+    if summary.get("verdict") in ENDED and _age(path / "summary.json") <= _age(path / "status.json"):
+        return summary["verdict"]
+    here = status.get("host", socket.gethostname()) == socket.gethostname()
+    return "killed" if here else "silent"
+
+
+def _locked(path: Path) -> bool:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:  # a disk without locks
+        return False
+    finally:
+        os.close(handle)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime if path.is_file() else float("inf")
+
+
+def last_sign_s(run: Reading) -> float:
+    """Seconds since the run has written something."""
+    return min(_age(run.path / name) for name in ("status.json", "metrics.csv", "config.ini"))
+
+
+def options_in(text: str) -> Dict[str, List[str]]:
+    """Of a config.ini, as written."""
+    found: Dict[str, List[str]] = {}
+    for line in text.splitlines():
+        if not line.startswith("#") and " = " in line:
+            name, value = line.split(" = ", 1)
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _json(path: Path) -> Dict[str, Any]:
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} is no object")
+    return found
+
+
+def _lines(path: Path) -> List[List[str]]:
+    """Cells of the whole lines."""
+    text = path.read_text() if path.is_file() else ""
+    return list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
+
+
+def _rows(path: Path) -> List[Dict[str, str]]:
+    lines = _lines(path)
+    return [dict(zip(lines[0], line)) for line in lines[1:] if len(line) == len(lines[0])]
+
+
+def _evaluations(path: Path, notes: List[str]) -> List[np.ndarray]:
+    """A run that was killed may leave half a line, or half an evaluation, which other nodes have not reached."""
+    if not path.is_file():
+        notes.append("there is no metrics.csv: the first rank's host keeps it, or the run had not begun")
+        return []
+    text = path.read_text()
+    if text and not text.endswith("\n"):
+        notes.append("the last line of metrics.csv is torn and left out")
+    table = _table(path)
+    for name in ("time_s", "node", "step", "epoch", "consensus_error", "bytes_sent"):
+        if len(table) and name not in table.dtype.names:
+            raise ValueError(f"metrics.csv has no column {name}")
+    starts = [0, *[k for k in range(1, len(table)) if table["node"][k] <= table["node"][k - 1]]] if len(table) else []
+    return [table[start:end] for start, end in zip(starts, [*starts[1:], len(table)])]
+
+
+def _words(command: str) -> List[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()

@@ -1,0 +1,487 @@
+"""ecl report: the page's numbers are the run's, whatever became of the run; what a program or a browser reads in it."""
+
+import csv
+import fcntl
+import html.parser
+import json
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import ecl
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOL = os.environ["ECL_TOOL"]
+HANGS_S = 100
+COLUMNS = ["time_s", "node", "step", "epoch", "loss", "accuracy", "consensus_error", "bytes_sent", "messages_sent",
+           "messages_taken", "stale_p50", "stale_p99", "train_loss", "messages_overwritten", "accuracy_consensus",
+           "balanced_accuracy_consensus", "macro_f1_consensus", "log_loss_consensus", "auc_consensus", "rmse_consensus",
+           "mae_consensus", "r2_consensus"]
+
+
+class Page(html.parser.HTMLParser):
+    """What the tests look at: figures, rows of tables by their data- names, text, addresses; and that tags match."""
+
+    VOID = ("meta", "input", "br", "path", "rect", "circle", "use", "link")
+
+    def __init__(self, text):
+        super().__init__()
+        self.figures, self.rows, self.addresses, self.verdicts, self.curves, self.refresh = {}, {}, [], [], [], None
+        self.open, self.words, self.row = [], [], None
+        self.feed(text)
+        self.close()
+        assert self.open == [], self.open
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.addresses += [given[name] for name in ("href", "src", "xlink:href", "action") if name in given]
+        if "data-figure" in given:
+            self.figures[given["data-figure"]] = float(given["data-value"])
+        if "data-verdict" in given:
+            self.verdicts.append(given["data-verdict"])
+        if "data-curve" in given:
+            self.curves.append(given["data-curve"])
+        if given.get("http-equiv") == "refresh":
+            self.refresh = given["content"]
+        if tag == "tr":
+            name = next(((kind, given[kind]) for kind in ("data-node", "data-edge", "data-option", "data-row")
+                         if kind in given), None)
+            self.row = self.rows.setdefault((name[0][5:], name[1]), []) if name else None
+        if tag in ("td", "th") and self.row is not None:
+            self.row.append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+        if tag == "tr":
+            self.row = None
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+        if self.row:
+            self.row[-1] += data.strip()
+
+
+def report(*arguments, code=0):
+    done = subprocess.run([TOOL, "report", *map(str, arguments)], capture_output=True, text=True, timeout=HANGS_S)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def page_of(*runs, out):
+    ecl.report(runs, out)
+    return Page(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A run, asynchronous, with a node that is slow."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    return ecl.simulate(nodes=4, partition="classes:3", epochs=6, node_speed="1:3", settle=0, out=folder)
+
+
+@pytest.fixture
+def copy(digits, tmp_path):
+    """The same once more, to be spoilt."""
+    return pathlib.Path(shutil.copytree(digits.path, tmp_path / "copy"))
+
+
+def set_status(run, state, summary=False, **more):
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps({**status, "state": state, **more}))
+    if not summary:
+        (run / "summary.json").unlink()
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def expect_numbers(page, run):
+    """Of a simulated run of digits."""
+    summary, last = run.summary, run.metrics[-4:]
+    assert page.figures["accuracy_mean"] == summary["test_accuracy_mean"] == pytest.approx(last["accuracy"].mean())
+    assert page.figures["accuracy_worst"] == summary["test_accuracy_min"] == pytest.approx(last["accuracy"].min())
+    assert page.figures["accuracy_average"] == summary["test_accuracy_consensus"]
+    assert page.figures["consensus_error"] == summary["consensus_error"]
+    assert page.figures["bytes_sent"] == summary["bytes_sent"] == last["bytes_sent"].sum()
+    assert page.figures["seconds"] == summary["seconds"]
+    assert page.verdicts == [summary["verdict"]]
+    for row in last:
+        cells = page.rows["node", str(row["node"])]
+        assert f"{row['accuracy']:.4g}" in cells and f"{row['step']:,}" in cells and f"{row['stale_p99']:g}" in cells
+    for edge in table(run.path / "edges.csv"):
+        cells = page.rows["edge", f"{edge['from']}-{edge['to']}"]
+        assert cells[4] == f"{int(edge['messages_taken']):,}" and cells[6] == edge["age_oldest"]
+
+
+def test_its_numbers_are_the_runs(digits, tmp_path):
+    page = page_of(digits.path, out=tmp_path / "page.html")
+    expect_numbers(page, digits)
+    assert page.curves == ["accuracy", "train_loss", "consensus_error"] and page.refresh is None
+    assert page.rows["option", "partition"] == ["partition", "classes:3", "iid"]
+    assert page.rows["option", "node-speed"] == ["node-speed", "1:3", "none"] and ("option", "lr") not in page.rows
+    assert f"ecl simulate --config {digits.path}/config.ini --out NEW" in page.text
+    assert f"{digits.summary['train_samples']:,} training samples" in page.text
+    assert "Nothing of that kind happened." in page.text
+
+
+def test_it_needs_nothing_else(digits, tmp_path):
+    text = ecl.report(digits.path, tmp_path / "page.html").read_text()
+    assert all(address.startswith("#mark") for address in Page(text).addresses)
+    assert not re.search(r"https?:|@import|url\((?!#)", text)
+    assert len(text) < 200_000
+
+
+def test_in_a_browser(digits, tmp_path):
+    browser = shutil.which("chromium")
+    if not browser:
+        pytest.skip("no chromium (Debian: chromium): the page was read by html.parser alone")
+    page = ecl.report(digits.path, tmp_path / "page.html")
+    done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+                           f"--user-data-dir={tmp_path}/profile", page.as_uri()],
+                          capture_output=True, text=True, timeout=HANGS_S)
+    assert done.returncode == 0, done.stderr
+    seen = Page(done.stdout)
+    expect_numbers(seen, digits)
+    lines = re.findall(r'<path class="line s(\d)" d="(M[^"]+)"', done.stdout)
+    drawn = [number for number, path in lines if path.count("L") == len(digits.metrics) // 4 - 1]
+    assert drawn == ["0", "1", "2"] * 3 + ["0", "1"] * 6  # over epochs, seconds, bytes: every evaluation is drawn
+
+
+def test_curves_are_where_the_numbers_are(digits, tmp_path):
+    """The mean accuracy over epochs, read off the picture by its own axes."""
+    text = ecl.report(digits.path, tmp_path / "page.html").read_text()
+    picture = text[text.index('data-curve="accuracy"'):]
+    picture = picture[picture.index("<svg viewBox"):]
+    ys = re.findall(r'<path class="grid" d="M\S+ (\S+)H\S+"/><text [^>]*>([\d.]+)<', picture[: picture.index("</svg>")])
+    xs = re.findall(r'<path class="tick" d="M(\S+) \S+v4"/><text [^>]*>([\d.]+)<', picture[: picture.index("</svg>")])
+    path = re.search(r'<path class="line s0" d="M([^"]+)"', picture).group(1)
+    places = np.array([point.split() for point in path.split("L")], float)
+
+    def scale(ticks, at):
+        (p0, v0), (p1, v1) = (map(float, ticks[k]) for k in (0, -1))
+        return v0 + (at - p0) / (p1 - p0) * (v1 - v0)
+
+    metrics = digits.metrics.reshape(-1, 4)
+    assert scale(xs, places[:, 0]) == pytest.approx(metrics["epoch"].mean(axis=1), abs=0.02)
+    assert scale(ys, places[:, 1]) == pytest.approx(metrics["accuracy"].mean(axis=1), abs=0.2)
+
+
+def test_several_side_by_side(digits, tmp_path):
+    runs = [digits] + [ecl.simulate(nodes=4, partition="classes:3", epochs=6, settle=0, solver=solver,
+                                    out=tmp_path / solver) for solver in ("dpsgd", "local")]
+    page = page_of(*(run.path for run in runs), out=tmp_path / "page.html")
+    assert page.rows["row", "accuracy_mean"][1:] == [f"{run.summary['test_accuracy_mean']:.2f} %" for run in runs]
+    assert page.rows["row", "verdict"][1:] == [run.verdict for run in runs] == page.verdicts
+    assert page.rows["option", "node-speed"][:4] == ["node-speed", "1:3", "-", "-"]
+    assert page.rows["option", "solver"][:4] == ["solver", "ecl", "dpsgd", "local"]
+    assert ("option", "lr") not in page.rows
+    text = (tmp_path / "page.html").read_text()
+    assert f'<td class="best">{max(run.summary["test_accuracy_mean"] for run in runs):.2f} %</td>' in text
+
+
+def killed_mid_line(run):
+    set_status(run, "running", resume="ecl simulate --resume x")
+    text = (run / "metrics.csv").read_text()
+    (run / "metrics.csv").write_text(text[: text.rindex(",") - 60])
+
+
+def no_evaluation(run):
+    set_status(run, "running", step=0, epoch=0)
+    (run / "metrics.csv").write_text((run / "metrics.csv").read_text().splitlines()[0] + "\n")
+
+
+def barely_begun(run):
+    for file in run.iterdir():
+        if file.name != "config.ini":
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+def diverged(run):
+    set_status(run, "diverged", summary=True)
+    lines = (run / "metrics.csv").read_text().splitlines()
+    cells = [line.split(",") for line in lines[-4:]]
+    for line, value in zip(cells, ("inf", "nan", "1e30", "5000")):
+        line[4] = line[12] = value
+    (run / "metrics.csv").write_text("\n".join(lines[:-4] + [",".join(line) for line in cells]) + "\n")
+
+
+def lost_a_rank(run):
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "verdict": "partial", "nodes_lost": [2]}))
+    set_status(run, "partial", summary=True)
+    lines = (run / "metrics.csv").read_text().splitlines(keepends=True)
+    (run / "metrics.csv").write_text("".join(lines[:-4] + [line for line in lines[-4:] if line.split(",")[1] != "2"]))
+    (run / "edges.csv").unlink()
+    (run / "events.csv").write_text("time_s,node,event,peer\n0.02,0,silent,3\n0.04,0,back,3\n0.05,0,died,2\n")
+
+
+def cut_short(run):
+    set_status(run, "running", checkpoint=3, resume="mpirun -n 4 ecl train --resume x")
+    (run / "events.csv").write_text("time_s,node,event,peer\n0.05,0,died,2\n0.0")
+
+
+@pytest.mark.parametrize("spoil, verdict, words", [
+    (killed_mid_line, "killed", ["its processes are gone", "the last line of metrics.csv is torn", "no checkpoint"]),
+    (no_evaluation, "killed", ["No evaluation yet.", "after 0 epochs"]),
+    (barely_begun, "killed", ["before its first step", "there is no metrics.csv"]),
+    (diverged, "diverged", ["try a smaller --lr"]),
+    (lost_a_rank, "partial", ["Node 2 died. The others made their steps without it and its data.", "2 died",
+                              "node 0 heard nothing from node 3 from 0.02 s to 0.04 s", "node 2 died at 0.05 s"]),
+    (cut_short, "killed", ["Node 2 died, and the run with it", "Go on with: mpirun -n 4 ecl train --resume x"]),
+    (lambda run: set_status(run, "preempted", resume="ecl simulate --resume x"), "preempted", ["A signal stopped"]),
+    (lambda run: set_status(run, "running", host="elsewhere"), "silent", ["on host elsewhere", "has written nothing"]),
+], ids=lambda value: getattr(value, "__name__", None))
+def test_whatever_became_of_it(spoil, verdict, words, copy):
+    spoil(copy)
+    page = Page(pathlib.Path(report(copy).strip()).read_text())
+    assert page.verdicts == [verdict] and page.refresh is None
+    for text in words:
+        assert text in page.text
+    if spoil is killed_mid_line:  # the evaluation before the torn one counts
+        last = ecl.Run(copy).metrics[-7:-3]
+        assert page.figures["accuracy_worst"] == last["accuracy"].min()
+        assert list(last["node"]) == [0, 1, 2, 3]
+
+
+def damaged(run):
+    (run / "summary.json").write_text('{"verdict": ')
+
+
+def foreign_ini(run):
+    (run / "config.ini").write_text("[section]\nkey = value\n")
+
+
+def foreign_columns(run):
+    (run / "metrics.csv").write_text("a,b\n1,2\n")
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (damaged, "a file of the run is damaged"),
+    (foreign_ini, "config.ini does not begin with command and number of nodes"),
+    (foreign_columns, "metrics.csv has no column time_s"),
+    (lambda run: shutil.rmtree(run), "there is no such directory"),
+    (lambda run: (run / "config.ini").unlink(), "is no directory of a run"),
+], ids=lambda value: getattr(value, "__name__", None))
+def test_what_is_no_run_is_one_line(spoil, words, copy):
+    spoil(copy)
+    said = report(copy, code=2)
+    assert said.count("\n") == 1 and said.startswith(f"ecl: report: '{copy}'") and words in said
+
+
+def test_mistakes_are_one_line(digits, tmp_path):
+    assert report(code=2) == "ecl: report: the following arguments are required: RUN (see ecl report --help)\n"
+    said = report(digits.path, "--out", tmp_path / "nowhere" / "page.html", code=5)
+    assert said == f"ecl: report: cannot write {tmp_path}/nowhere/page.html: No such file or directory; " \
+                   "name another file with --out FILE\n"
+    with pytest.raises(ecl.Error, match="at least one run"):
+        ecl.report([], tmp_path / "page.html")
+
+
+@pytest.mark.parametrize("module", ["jinja2", "numpy"])
+def test_a_package_that_is_missing_is_named(module, digits, tmp_path):
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('none', name='{module}')\n")
+    done = subprocess.run([TOOL, "report", digits.path], capture_output=True, text=True, timeout=HANGS_S,
+                          env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"wants Python's {module}" in done.stderr and f"apt-get install python3-{module}" in done.stderr
+
+
+def test_by_the_package_and_by_the_run(digits, tmp_path):
+    done = subprocess.run([sys.executable, "-B", "-m", "ecl", "report", digits.path, "--out", tmp_path / "a.html"],
+                          capture_output=True, text=True, timeout=HANGS_S)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/a.html\n"), done.stderr
+    path = digits.report(tmp_path / "b.html")
+    made = re.compile(r"ecl report, [-\d: ]+")
+    assert made.sub("", path.read_text()) == made.sub("", (tmp_path / "a.html").read_text())
+
+
+def test_watch_renews_until_the_run_ends(copy, tmp_path):
+    summary, metrics = (copy / "summary.json").read_text(), (copy / "metrics.csv").read_text()
+    set_status(copy, "running")
+    lines = metrics.splitlines(keepends=True)
+    (copy / "metrics.csv").write_text("".join(lines[:5]))
+    out = tmp_path / "page.html"
+
+    def wait_for(holds):
+        end = time.monotonic() + HANGS_S
+        while not holds() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert holds()
+
+    lock = os.open(copy, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as a run does
+    process = subprocess.Popen([TOOL, "report", copy, "--out", out, "--watch"], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_for(out.exists)
+        page = Page(out.read_text())
+        assert page.verdicts == ["running"] and page.refresh == "5" and "1 evaluation." in page.text
+        (copy / "metrics.csv").write_text("".join(lines[:9]))
+        wait_for(lambda: "2 evaluations." in Page(out.read_text()).text)
+        (copy / "metrics.csv").write_text(metrics)
+        (copy / "summary.json").write_text(summary)
+        set_status(copy, "finished", summary=True)
+        os.close(lock)
+        assert process.communicate(timeout=HANGS_S)[0] == f"{out}\n" and process.returncode == 0
+    finally:
+        process.kill()
+    page = Page(out.read_text())
+    assert page.verdicts == ["finished"] and page.refresh is None
+    assert list(tmp_path.glob("*.tmp")) == []
+
+
+def test_many_nodes(tmp_path):
+    run = ecl.simulate(nodes=1000, dataset="quadratic", model="quadratic", steps=20, consensus_error=100,
+                       out=tmp_path / "run")
+    page = page_of(run.path, out=tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 1_000_000
+    assert sum(kind == "node" for kind, _ in page.rows) == 200 and "800 others are in metrics.csv" in page.text
+
+
+def test_sites_and_numbers_to_predict(tmp_path):
+    """Own data, regression: RMSE beside always the mean, a row of each site."""
+    random = np.random.default_rng(1)
+    for node in range(2):
+        x = random.normal(size=(150, 2))
+        rows = np.column_stack([x, 3 * x[:, 0] + 5 + 0.1 * random.normal(size=150)])
+        np.savetxt(tmp_path / f"site-{node}.csv", rows, delimiter=",", header="a,b,y", comments="", fmt="%.5f")
+    run = ecl.simulate(nodes=2, dataset="csv:label=y", data=tmp_path / "site-{node}.csv", loss="mse", model="linear",
+                       compare_local=True, epochs=100, out=tmp_path / "run")
+    page = page_of(run.path, out=tmp_path / "page.html")
+    assert page.figures["rmse"] == run.summary["test_rmse"] < run.summary["test_baseline_rmse"]
+    assert page.curves == ["loss", "rmse_consensus", "train_loss", "consensus_error"]
+    assert "accuracy_mean" not in page.figures
+    for site in table(run.path / "sites.csv"):
+        cells = page.rows["node", site["node"]]
+        assert cells[1] == site["train_samples"] and site["rmse_consensus"] in cells
+
+
+def test_what_a_run_leaves_for_it(digits):
+    """nodes.csv: who holds what. edges.csv: what each node has read, edge by edge."""
+    held, edges, last = table(digits.path / "nodes.csv"), table(digits.path / "edges.csv"), digits.metrics[-4:]
+    assert sum(int(row["train_samples"]) for row in held) == digits.summary["train_samples"]
+    for row in held:
+        counts = [int(row[str(c)]) for c in range(10)]
+        assert sum(counts) == int(row["train_samples"]) and sum(count > 0 for count in counts) == 3
+        assert int(row["test_samples"]) == digits.summary["test_samples"]
+    assert sorted((int(e["from"]), int(e["to"])) for e in edges) == sorted(
+        (i, j) for i, heard in enumerate(ecl.topology("ring", 4)) for j in heard)
+    for row in last:
+        mine = [edge for edge in edges if int(edge["to"]) == row["node"]]
+        assert sum(int(edge["messages_taken"]) for edge in mine) == row["messages_taken"] > 0
+        assert max(int(edge["age_oldest"]) for edge in mine) >= row["stale_p99"]
+    old = {(e["from"], e["to"]): float(e["age_mean"]) for e in edges}
+    assert min(old["1", "0"], old["1", "2"]) > 10 > max(old["3", "0"], old["3", "2"])  # node 1 is three times slower
+    assert max(old["0", "1"], old["2", "1"]) == 0 and table(digits.path / "events.csv") == []
+
+
+def test_columns_are_a_promise(digits):
+    """New ones come at the end: then this list grows, and the README's with it."""
+    assert (digits.path / "metrics.csv").read_text().splitlines()[0].split(",") == COLUMNS
+    text = (ROOT / "ecl/run/README.md").read_text()
+    told = text[text.index("`metrics.csv`, a row"): text.index("`confusion.csv`, of")]
+    assert "`" + ",".join(COLUMNS) + "`" in told
+
+
+# TensorBoard's files, read by a reader of our own.
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 & -(crc & 1))
+    return crc ^ 0xFFFFFFFF
+
+
+def records(path):
+    """The records of a file, whose checksums hold."""
+    data, at = path.read_bytes(), 0
+
+    def checked(part, stored):
+        crc = crc32c(part)
+        assert struct.unpack("<I", stored)[0] == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+        return part
+
+    while at < len(data):
+        (length,) = struct.unpack("<Q", checked(data[at : at + 8], data[at + 8 : at + 12]))
+        yield checked(data[at + 12 : at + 12 + length], data[at + 12 + length : at + 16 + length])
+        at += 16 + length
+    assert at == len(data)
+
+
+def fields(message):
+    """A protobuf message, as a list of (number, value)."""
+    found, at = [], 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte, at = message[at], at + 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(message):
+        key = varint()
+        if key & 7 == 0:
+            value = varint()
+        else:
+            size = {1: 8, 5: 4}.get(key & 7) or varint()
+            value, at = message[at : at + size], at + size
+            value = struct.unpack({1: "<d", 5: "<f"}[key & 7], value)[0] if key & 7 in (1, 5) else value
+        found.append((key >> 3, value))
+    return found
+
+
+def scalars(folder):
+    """By tag: (step, wall time, value)."""
+    (path,) = folder.iterdir()
+    events = [fields(record) for record in records(path)]
+    assert re.match(r"events\.out\.tfevents\.\d+", path.name) and dict(events[0])[3] == b"brain.Event:2"
+    found = {}
+    for event in map(dict, events[1:]):
+        for _, value in fields(event[5]):
+            value = dict(fields(value))
+            found.setdefault(value[1].decode(), []).append((event[2], event[1], value[2]))
+    return found
+
+
+def test_tensorboard(digits, tmp_path):
+    assert crc32c(b"123456789") == 0xE3069283  # the published check value
+    assert report("--tensorboard", tmp_path / "tb", digits.path) == f"{tmp_path}/tb: 5 files\n"
+    report("--tensorboard", tmp_path / "tb", digits.path)  # once more: the same files
+    begun = (digits.path / "config.ini").stat().st_mtime
+    metrics = digits.metrics
+    for name in ("mean", "node-0", "node-3"):
+        rows = metrics.reshape(-1, 4) if name == "mean" else metrics[metrics["node"] == int(name[5:])].reshape(-1, 1)
+        found = scalars(tmp_path / "tb" / name)
+        assert set(found) == {c for c in COLUMNS[3:] if np.isfinite(metrics[c]).any()}
+        for tag in ("accuracy", "train_loss", "consensus_error", "bytes_sent"):
+            steps, times, values = np.array(found[tag]).T
+            assert values == pytest.approx(rows[tag].mean(axis=1), rel=1e-6)
+            assert list(steps) == [row["step"][0] for row in rows]
+            assert times - begun == pytest.approx(rows["time_s"].mean(axis=1), abs=1e-5)
+    report("--tensorboard", tmp_path / "tb", "--watch", digits.path, code=2)
