@@ -129,7 +129,7 @@ TEST(Top, NamesANodeThatIsStopped) {
   EXPECT_TRUE(job.process().wait_until(noticed, kLimit_s)) << read_file(job.out() + "/status.json");
   const auto rows = rows_of(job.top().out);
   EXPECT_EQ(count(rows.at(0).rest, " s, from 1: silent"), 1u) << rows.at(0).rest;
-  EXPECT_EQ(count(rows.at(1).rest, "says nothing since 1"), 1u) << rows.at(1).rest;
+  EXPECT_EQ(count(rows.at(1).rest, "has said nothing for 1"), 1u) << rows.at(1).rest;
   kill(ranks[1], SIGCONT);
   job.stop();
 }
@@ -200,7 +200,7 @@ TEST(Top, RefusesWhatIsNoRun) {
 
 /// On a terminal: one line, redrawn, that never reaches a terminal's edge.
 TEST(ProgressLine, IsABarOnATerminal) {
-  const std::string options = "train --steps 30000 --eval-every 200 --node-speed 1:3";
+  const std::string options = "train --steps 60000 --eval-every 200 --node-speed 1:3";
   const Outcome outcome = run(on_terminal(tool_on(2, options)));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.out;
   const std::regex line(R"(\r\[(#*)(\.*)\] +(\d+) %  (accuracy \d+\.\d %|loss \S+)  ([a-z0-9 ]+) left)"

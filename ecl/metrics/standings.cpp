@@ -23,10 +23,9 @@ std::optional<NodeId> slowest(const std::vector<Standing>& nodes, const std::vec
 }
 
 double share_done(const std::vector<Standing>& nodes, std::uint64_t steps) {
-  double made = 0, wanted = 0;
-  for (const Standing& node : nodes)
-    if (node.heard_s >= 0) made += static_cast<double>(node.step), wanted += static_cast<double>(steps);
-  return wanted > 0 ? made / wanted : 0;
+  double made = 0;
+  for (const Standing& node : nodes) made += static_cast<double>(node.step);
+  return made / (static_cast<double>(steps) * static_cast<double>(nodes.size()));
 }
 
 void Standings::tell(const Standing& standing, double now_s) {

@@ -296,8 +296,7 @@ class RankRun {
   }
 
   void show_progress(double now_s) {
-    std::vector<Standing> nodes = standings_.nodes();
-    nodes[0].step = steps_done(), nodes[0].heard_s = now_s;  // told twice a second only
+    const std::vector<Standing>& nodes = standings_.nodes();
     const auto behind = slowest(nodes, lost_);
     progress_.show({.now_s = now_s,
                     .step = steps_done(),
@@ -577,7 +576,7 @@ class RankRun {
   double before_s_ = 0;                ///< seconds of training before this process
   double status_s_ = 0, last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0;
   double waiting_since_s_ = -1, waited_until_s_ = 0;  ///< for trace_; -1: at work
-  double told_s_ = 0, last_loss_ = 0;
+  double told_s_ = -kTell_s, last_loss_ = 0;
   std::uint64_t told_steps_ = 0;  ///< when this rank last told where it stands
   bool due_ = false;              ///< an evaluation comes before the next step
   bool diverged_ = false, stopping_early_ = false;

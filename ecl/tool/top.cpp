@@ -101,7 +101,7 @@ bool is_over(const Look& look) {
 double share_done(const Json& status) {
   double made = 0, nodes = 0;
   for (const Json& node : status.at("by_node"))
-    if (!node.at("step").is_null() && !node.at("died").get<bool>()) made += node.at("step").get<double>(), ++nodes;
+    if (!node.at("died").get<bool>()) made += node.at("step").is_null() ? 0 : node.at("step").get<double>(), ++nodes;
   return nodes == 0 ? 0 : made / nodes / status.at("steps").get<double>();
 }
 
@@ -113,7 +113,7 @@ std::string headline(const std::string& run, const Look& look) {
                status.at("steps").get<unsigned long long>(), status.at("epoch").get<double>(),
                duration_text(status.at("seconds").get<double>()).c_str());
   if (!is_over(look) && look.age_s > kOld_s)
-    line += "; nothing new since " + duration_text(look.age_s) + ": is process " +
+    line += "; no news for " + duration_text(look.age_s) + ": is process " +
             std::to_string(status.at("pid").get<long>()) + " on " + status.at("host").get<std::string>() + " stopped?";
   return line;
 }
@@ -132,7 +132,7 @@ std::string row(const Json& node, double steps, bool over) {
   if (node.at("died").get<bool>()) return line + "  died";
   if (over) return line;
   if (!node.at("told_s_ago").is_null() && node.at("told_s_ago").get<double>() > kOld_s)
-    return line + "  says nothing since " + duration_text(node.at("told_s_ago").get<double>()) + ": is it stopped?";
+    return line + "  has said nothing for " + duration_text(node.at("told_s_ago").get<double>()) + ": is it stopped?";
   if (node.at("message_age_s").is_null()) return line;
   line += text("  %.1f s, from %d", node.at("message_age_s").get<double>(), node.at("message_from").get<int>());
   if (node.at("neighbour_silent").get<bool>()) line += ": silent";
