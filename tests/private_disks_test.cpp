@@ -52,7 +52,7 @@ class PrivateDisks : public testing::Test {
 };
 
 TEST_F(PrivateDisks, EachKeepsWhatBelongsToItsRanks) {
-  const Outcome outcome = run(across(training("a", 50, "async") + " --record"));
+  const Outcome outcome = run(across(training("a", 50, "async") + " --record --trace " + seen("t.json")));
   if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const auto first = contents(on(0, "a")), second = contents(on(1, "a"));
@@ -67,6 +67,12 @@ TEST_F(PrivateDisks, EachKeepsWhatBelongsToItsRanks) {
     EXPECT_EQ(read_file(on(1, "a") / "model" / file), read_file(on(0, "a") / "model" / file)) << "all want the model";
   for (const std::string& name : first) EXPECT_EQ(name.find(".kept-on"), std::string::npos) << name;
   EXPECT_EQ(summary_of(on(0, "a"))["train_samples"], 32 + 64 + 96 + 128);
+
+  const std::string trace = read_file(on(0, "t.json"));
+  EXPECT_FALSE(fs::exists(on(1, "t.json"))) << "the time line of all is rank 0's";
+  EXPECT_EQ(count(trace, R"("name":"gradient")"), summary_of(on(0, "a"))["steps"].get<std::size_t>());
+  for (const char* node : {"node 0 on h0", "node 1 on h0", "node 2 on h1", "node 3 on h1"})
+    EXPECT_EQ(count(trace, std::string("{\"name\":\"") + node + "\"}"), 1u) << node;
 }
 
 TEST_F(PrivateDisks, EachKeepsTheScalingOfItsSites) {

@@ -25,13 +25,18 @@ Arrival MpiPort::take(int e) {
   const double start = mpi::Comm::clock_s();
   const Arrival arrival = edges_[e].channel->take(e);
   if (!arrival) return arrival;
-  traffic_.exchange_seconds += mpi::Comm::clock_s() - start;
+  const double end = mpi::Comm::clock_s();
+  traffic_.exchange_seconds += end - start;
+  if (tracer_) told(TraceEvent::Kind::take, e, arrival.number, start, end);
   return counted(e, arrival);
 }
 
 Arrival MpiPort::take(int e, Stamp number) {
   ECL_CHECK(mode_ == Mode::lock_step && arrived(e) >= number);
-  return counted(e, edges_[e].channel->take(e, number));
+  const double start = tracer_ ? mpi::Comm::clock_s() : 0;
+  const Arrival arrival = edges_[e].channel->take(e, number);
+  if (tracer_) told(TraceEvent::Kind::take, e, number, start, mpi::Comm::clock_s());
+  return counted(e, arrival);
 }
 
 Arrival MpiPort::counted(int e, const Arrival& arrival) {
@@ -48,7 +53,13 @@ void MpiPort::post(int e, Stamp step) {
   edges_[e].channel->post(e, ++edges_[e].posted, step);
   ++traffic_.messages_sent;
   traffic_.bytes_sent += payload_bytes_;
-  traffic_.exchange_seconds += mpi::Comm::clock_s() - start;
+  const double end = mpi::Comm::clock_s();
+  traffic_.exchange_seconds += end - start;
+  if (tracer_) told(TraceEvent::Kind::post, e, edges_[e].posted, start, end);
+}
+
+void MpiPort::told(TraceEvent::Kind kind, int e, Stamp number, double start, double end) {
+  tracer_->add({.start_s = start - start_, .end_s = end - start_, .number = number, .edge = e, .kind = kind});
 }
 
 void MpiPort::poke() {

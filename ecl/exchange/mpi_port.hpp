@@ -6,6 +6,7 @@
 
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/port.hpp"
+#include "ecl/contracts/tracer.hpp"
 #include "ecl/exchange/channel.hpp"
 #include "ecl/exchange/transports.hpp"
 #include "ecl/mpi/comm.hpp"
@@ -33,6 +34,8 @@ class MpiPort {
   void poke();
   /// One line for people: what carries which edges.
   const std::string& exchange() const { return exchange_; }
+  /// From here on `tracer`, which outlives this, is told of posts and takes.
+  void trace(Tracer* tracer) { tracer_ = tracer; }
 
  private:
   struct EdgeUse {
@@ -41,6 +44,7 @@ class MpiPort {
   };
 
   Arrival counted(int e, const Arrival& arrival);
+  void told(TraceEvent::Kind kind, int e, Stamp number, double start, double end);
 
   Mode mode_;
   std::size_t payload_bytes_;
@@ -49,6 +53,7 @@ class MpiPort {
   std::vector<EdgeUse> edges_;
   std::string exchange_ = "nothing to exchange";
   Traffic traffic_;
+  Tracer* tracer_ = nullptr;
 };
 
 static_assert(Port<MpiPort>);

@@ -1,41 +1,24 @@
 #include "ecl/mpi/roster.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
-#include <string>
 #include <unistd.h>
+
+#include "ecl/base/host.hpp"
 
 namespace ecl::mpi {
 namespace {
 
 constexpr double kLookEvery_s = 0.2;
 
-/// When a process was started, in the system's ticks; 0 if it is not there, or has ended and waits to be collected.
-std::uint64_t start_of(std::int64_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  if (!std::getline(file, text)) return 0;
-  const std::size_t name_end = text.rfind(')');  // a name may hold anything, brackets too
-  if (name_end == std::string::npos) return 0;
-  std::istringstream fields(text.substr(name_end + 1));
-  char state = 'X';
-  std::uint64_t value = 0;
-  fields >> state;
-  constexpr int kStartField = 22, kFieldsRead = 3;
-  for (int field = kFieldsRead; field < kStartField; ++field) fields >> value;
-  return fields && state != 'Z' && state != 'X' ? value : 0;
-}
-
 }  // namespace
 
 Roster::Roster(const Comm& comm, const Hosts& hosts)
     : processes_(comm.size()), watched_(comm.size()), dead_(comm.size()) {
-  const Process mine{getpid(), start_of(getpid())};
+  const Process mine{getpid(), process_started(getpid())};
   comm.gather_all(&mine, sizeof mine, processes_.data());
   for (int rank = 0; rank < comm.size(); ++rank)  // ranks in containers of their own may not see each other
     watched_[rank] = rank != comm.rank() && hosts.host_of(rank) == hosts.host_of(comm.rank()) &&
-                     processes_[rank].started != 0 && start_of(processes_[rank].pid) == processes_[rank].started;
+                     processes_[rank].started != 0 && process_started(processes_[rank].pid) == processes_[rank].started;
   comm.barrier();  // nobody ends before all have looked
 }
 
@@ -45,7 +28,7 @@ std::vector<int> Roster::newly_dead() {
   if (now_s - looked_s_ < kLookEvery_s) return found;
   looked_s_ = now_s;
   for (int rank = 0; rank < static_cast<int>(processes_.size()); ++rank) {
-    if (!watched_[rank] || dead_[rank] || start_of(processes_[rank].pid) == processes_[rank].started) continue;
+    if (!watched_[rank] || dead_[rank] || process_started(processes_[rank].pid) == processes_[rank].started) continue;
     dead_[rank] = 1;
     found.push_back(rank);
   }

@@ -34,6 +34,12 @@ class Node {
 
   /// One mini-batch step; returns the batch's mean loss.
   double step() {
+    const double loss = gradient();
+    apply();
+    return loss;
+  }
+  /// Its two halves, for who wants to know how long each takes: the gradient of the next batch; what it does to x().
+  double gradient() {
     begin();
     batches_.next(workspace_->batch);
     workspace_->gradient.resize(x_.size());
@@ -41,9 +47,10 @@ class Node {
     const float weight = static_cast<float>(batches_.shard().weight);
     if (weight != 1.0f)
       for (float& g : workspace_->gradient) g *= weight;
-    optimizer_.step(x_, workspace_->gradient);
     return loss;
   }
+  /// Right after gradient(): other nodes share the workspace.
+  void apply() { optimizer_.step(x_, workspace_->gradient); }
 
   /// The round's further exchanges.
   bool exchanging() const { return optimizer_.exchanging(); }

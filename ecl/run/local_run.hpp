@@ -8,6 +8,7 @@
 #include "ecl/metrics/consensus.hpp"
 #include "ecl/metrics/local_evaluations.hpp"
 #include "ecl/metrics/progress.hpp"
+#include "ecl/metrics/standings.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/average_measures.hpp"
 #include "ecl/run/edge_report.hpp"
@@ -56,9 +57,34 @@ class LocalRun {
   void make_step(NodeId i) {
     const double loss = nodes_[i].step();
     diverged_ |= !losses_[i].add(loss);
-    if (i == 0)
-      progress_.show(wall_seconds(), steps_of(i), static_cast<double>(steps_of(i)) * experiment_.epochs_per_step, loss,
-                     static_cast<double>(nodes_[i].batch_size()) * experiment_.nodes());
+    if (i > 0) return;
+    last_loss_ = loss;
+    if (const double now_s = wall_seconds(); progress_.due(now_s)) show_progress(now_s);
+  }
+
+  /// Where each node stands, for people.
+  std::vector<Standing> standings(double now_s) const {
+    std::vector<Standing> nodes(nodes_.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) nodes[i] = {.step = nodes_[i].optimizer().steps(), .heard_s = now_s};
+    return nodes;
+  }
+
+  void show_progress(double now_s) {
+    const std::vector<Standing> nodes = standings(now_s);
+    const auto behind = slowest(nodes, {});
+    progress_.show({.now_s = now_s,
+                    .step = nodes[0].step,
+                    .epoch = static_cast<double>(nodes[0].step) * experiment_.epochs_per_step,
+                    .loss = last_loss_,
+                    .samples_per_step = static_cast<double>(nodes_[0].batch_size()) * experiment_.nodes(),
+                    .share_done = share_done(nodes, experiment_.steps),
+                    .slowest = behind,
+                    .slowest_step = behind ? nodes[*behind].step : 0});
+  }
+
+  void finish_progress() {
+    if (progress_.redraws()) show_progress(wall_seconds());
+    progress_.finish();
   }
 
   MetricsRow row(NodeId i) {
@@ -102,6 +128,7 @@ class LocalRun {
   std::vector<Node<P>> nodes_;
   std::vector<RunningLoss> losses_;
   std::vector<MetricsRow> last_rows_;
+  double last_loss_ = 0;  ///< node 0's
   bool diverged_ = false;
 
  private:

@@ -19,6 +19,12 @@ namespace {
 
 static_assert(std::is_trivially_copyable_v<FinalReport>, "it travels as bytes");
 
+FinalReport report_in(const Survivors::Last& last) {
+  FinalReport report;
+  std::memcpy(&report, last.report.data(), sizeof report);
+  return report;
+}
+
 /// Lines of metrics.csv that belong to whole evaluations, its header aside.
 std::uint64_t whole_rows(const std::string& path, NodeId nodes) {
   std::ifstream file(path);
@@ -44,6 +50,13 @@ void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec
   comm.abort(static_cast<int>(Exit::rank_lost));
 }
 
+std::vector<std::span<const std::byte>> last_words_of(const std::vector<Survivors::Last>& all, NodeId nodes) {
+  std::vector<std::span<const std::byte>> words(nodes);
+  for (const Survivors::Last& last : all)
+    words[report_in(last).row.node] = std::span(last.report).subspan(sizeof(FinalReport));
+  return words;
+}
+
 void write_partial(const std::vector<Survivors::Last>& all, const std::vector<NodeId>& lost,
                    const std::string& exchange, const Experiment& experiment) {
   std::vector<CVec> models;
@@ -54,8 +67,7 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::vector<No
   summary.nodes_lost = lost;
   summary.exchange = exchange;
   for (const Survivors::Last& last : all) {
-    FinalReport report;
-    std::memcpy(&report, last.report.data(), sizeof report);
+    const FinalReport report = report_in(last);
     summary.rows.push_back(report.row);
     summary.rows.back().consensus_error = relative_distance(last.model, mean);
     summary.seconds = summary.wall_seconds = std::max(summary.seconds, report.trained_s);

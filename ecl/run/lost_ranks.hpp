@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,8 +24,11 @@ struct FinalReport {
   double cpu_s, memory_bytes, exchange_s, step_s, trained_s, samples;
 };
 
+/// What each node's report has after its FinalReport; empty of a node that died.
+std::vector<std::span<const std::byte>> last_words_of(const std::vector<Survivors::Last>& all, NodeId nodes);
+
 /// On the lowest survivor: prints and writes the results of a run that lost ranks, judged by what the others gathered
-/// (their reports are FinalReports). Throws Error (io).
+/// (their reports begin with a FinalReport). Throws Error (io).
 void write_partial(const std::vector<Survivors::Last>& all, const std::vector<NodeId>& lost,
                    const std::string& exchange, const Experiment& experiment);
 

@@ -28,7 +28,16 @@ void NeighbourWatch::look(const Optimizer<MpiPort>& optimizer, double now_s) {
   for (std::size_t e = 0; e < edges_.size(); ++e) look_at(edges_[e], optimizer.heard(static_cast<int>(e)), now_s);
 }
 
+NeighbourWatch::Silence NeighbourWatch::longest(double now_s) const {
+  Silence found;
+  for (const Edge& edge : edges_)
+    if (edge.expected && (found.peer < 0 || now_s - edge.since_s > found.seconds))
+      found = {edge.peer, now_s - edge.since_s, edge.silent};
+  return found;
+}
+
 void NeighbourWatch::look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, double now_s) {
+  edge.expected = now.receives && now.step < last_step_;
   std::ostringstream line;
   if (now.refused > 0 && !edge.refused) {
     edge.refused = true;

@@ -22,11 +22,20 @@ class NeighbourWatch {
   /// Call it now and then; most calls do nothing.
   void look(const Optimizer<MpiPort>& optimizer, double now_s);
 
+  /// The neighbour of which no new step was heard for longest, among those that have steps to make. `peer` -1: none.
+  struct Silence {
+    NodeId peer = -1;
+    double seconds = 0;
+    bool warned = false;  ///< a line was said about it
+  };
+  Silence longest(double now_s) const;
+
  private:
   struct Edge {
     NodeId peer;
     Stamp heard = 0;
     double since_s = 0;
+    bool expected = true;                  ///< it has steps to make, and lives
     bool silent = false, refused = false;  ///< a line was said about it
   };
 

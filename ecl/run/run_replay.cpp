@@ -68,7 +68,7 @@ class ReplayRun final : public LocalRun<ReplayPort> {
     for (NodeId i = 0; i < experiment_.nodes(); ++i)
       for (int e = 0; e < experiment_.graph.degree(i); ++e) report_.close(i, e, steps_of(i), network_.posted(i, e));
     finish_without_lost();
-    progress_.finish();
+    finish_progress();
   }
 
   Summary summary() {

@@ -4,6 +4,8 @@
 #include <iostream>
 #include <optional>
 #include <thread>
+#include <type_traits>
+#include <utility>
 
 #include "ecl/base/build.hpp"
 #include "ecl/base/host.hpp"
@@ -14,6 +16,7 @@
 #include "ecl/metrics/consensus_check.hpp"
 #include "ecl/metrics/evaluations.hpp"
 #include "ecl/metrics/progress.hpp"
+#include "ecl/metrics/standings.hpp"
 #include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/pause.hpp"
 #include "ecl/mpi/session.hpp"
@@ -31,6 +34,7 @@
 #include "ecl/run/lost_ranks.hpp"
 #include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
+#include "ecl/run/rank_trace.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/summary.hpp"
 #include "ecl/termination/settling.hpp"
@@ -41,6 +45,7 @@ namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
 constexpr double kStatus_s = 1;     // between two status.json
+constexpr double kTell_s = 0.5;     // between two words on where this rank stands
 constexpr int kPartialSettle = 64;  // most exchanges of those who outlived others, after the last one's last step
 
 /// One rank's training loop.
@@ -56,9 +61,12 @@ class RankRun {
         progress_(experiment.spec.quiet || rank_ != 0, rank_ == 0 && mpi::stderr_is_terminal(), steps_),
         node_(make_node()),
         neighbours_(experiment.graph, rank_, experiment.spec.stall_warn_s, steps_, experiment.spec.out),
+        standings_(comm),
         evaluations_(
             comm, experiment.model->dim(), experiment.evaluations(),
-            [this](const std::vector<double>& mean) { return share_as_bytes(experiment_, rank_, mean); },
+            [this](const std::vector<double>& mean) {
+              return traced(TraceEvent::Kind::average, [&] { return share_as_bytes(experiment_, rank_, mean); });
+            },
             [this](std::vector<MetricsRow>& rows, const std::vector<std::string>& shares) {
               note_average(rows, sum_of_shares(experiment_, shares));
               finished(rows);
@@ -71,6 +79,10 @@ class RankRun {
                      [this](Archive& archive, std::uint64_t complete) { this->archive(archive, complete); }),
         loss_(experiment.data.largest_weight()) {
     plan();
+    if (!experiment.spec.trace.empty()) {
+      trace_.emplace(comm, experiment, [this] { return node_.optimizer().port().now(); });
+      node_.optimizer().port().trace(trace_->tracer());
+    }
     experiment.model->meanwhile([this] { move(); });
   }
   ~RankRun() { experiment_.model->meanwhile({}); }
@@ -111,18 +123,25 @@ class RankRun {
     mpi::Pause pause;
     while (!evaluations_.done()) {
       poke();
+      if (waiting_since_s_ >= 0) waited_until_s_ = trace_->now();
       if (!lost_.empty() && (done() || stopping_early_ || diverged_)) return finish_without_lost();
       if (!stopping_early_ && must_end()) stop_early();
       if (advance()) {
         pause.reset();
+        end_wait();
         continue;
       }
+      if (trace_ && waiting_since_s_ < 0) waiting_since_s_ = waited_until_s_ = trace_->now();
       last_poke_s_ = 0;  // nothing else to do: poke at every look
       if (done() && pace_.left() == 0) node_.serve();
       pause.wait();
     }
+    end_wait();
     consensus_.finish(node_.x());
     checkpoints_.finish(rows_written_);
+    const double end_s = now();
+    standings_.finish(standing_at(end_s), end_s);
+    if (progress_.redraws()) show_progress(end_s);
     progress_.finish();
   }
 
@@ -151,6 +170,8 @@ class RankRun {
     return summary;
   }
 
+  /// With --trace: the events of all nodes, on rank 0. Collective.
+  std::vector<NodeTrace> gather_trace() { return trace_->gather(); }
   const std::vector<double>& mean() const { return evaluations_.mean(); }
   CVec model() const { return node_.x(); }
   /// Throws Error (io) if something could not be written.
@@ -190,7 +211,7 @@ class RankRun {
     else if (done())
       return false;
     else if (lost_.empty() && checkpoints_.due(steps_done()))
-      checkpoints_.save(standing());
+      saving([&] { return checkpoints_.save(standing()), true; });
     else
       step();
     return true;
@@ -247,10 +268,48 @@ class RankRun {
     for (const int rank : survivors_.newly_dead()) lose(rank);
     if (!lost_.empty() && stop_requested()) give_up(comm_, survivors_, experiment_.spec, lost_.back());
     neighbours_.look(node_.optimizer(), now_s);
+    tell(now_s);
     comm_.poke();
     node_.optimizer().port().poke();
     evaluations_.poke();
     checkpoints_.poke(rows_written_);
+  }
+
+  /// Where this rank stands goes to rank 0, which shows all.
+  void tell(double now_s) {
+    if (now_s - told_s_ >= kTell_s) standings_.tell(standing_at(now_s), now_s);
+    standings_.poke(now_s);
+    if (progress_.redraws() && steps_done() > 0 && progress_.due(now_s)) show_progress(now_s);
+    if (!directory_ || write_error_ || now_s - status_s_ < kStatus_s) return;
+    try {
+      write_status();
+    } catch (const Error& error) {  // this rank alone knows: end the run in good order, then tell everybody
+      write_error_ = error;
+    }
+  }
+
+  /// Since the time before.
+  Standing standing_at(double now_s) {
+    const NeighbourWatch::Silence silence = neighbours_.longest(now_s);
+    const double steps = static_cast<double>(steps_done() - std::exchange(told_steps_, steps_done()));
+    return {.step = steps_done(),
+            .steps_per_s = steps / (now_s - std::exchange(told_s_, now_s)),
+            .message_age_s = silence.peer < 0 ? -1 : silence.seconds,
+            .message_from = silence.peer,
+            .silent = silence.warned};
+  }
+
+  void show_progress(double now_s) {
+    const std::vector<Standing>& nodes = standings_.nodes();
+    const auto behind = slowest(nodes, lost_);
+    progress_.show({.now_s = now_s,
+                    .step = steps_done(),
+                    .epoch = static_cast<double>(steps_done()) * experiment_.epochs_per_step,
+                    .loss = last_loss_,
+                    .samples_per_step = static_cast<double>(node_.batch_size()) * experiment_.nodes(),
+                    .share_done = share_done(nodes, steps_),
+                    .slowest = behind,
+                    .slowest_step = behind ? nodes[*behind].step : 0});
   }
 
   /// Between two parts of a gradient.
@@ -264,19 +323,52 @@ class RankRun {
   void step() {
     if (node_.optimizer().ends_round()) node_.optimizer().set_exchanges(budget_.exchanges());
     const double start_s = now();
-    const double loss = node_.step();
+    const double loss = trace_ ? traced_step() : node_.step();
     const double end_s = now();
     step_seconds_ += end_s - start_s;
     budget_.add_step(end_s - start_s);
     if (node_.exchanging()) budget_.begin(end_s, node_.optimizer());
     trained_s_ = end_s;
     diverged_ = !loss_.add(loss);
-    if (slowness_ > 1) fall_behind(end_s - start_s);
+    if (slowness_ > 1) traced(TraceEvent::Kind::slowed, [&] { return fall_behind(end_s - start_s), 0; });
     due_ = steps_done() == next_evaluation_ && lost_.empty();
     if (share_cores_ && steps_done() % experiment_.round_steps() == 0) std::this_thread::yield();
-    const double network_samples = static_cast<double>(node_.batch_size()) * experiment_.nodes();
-    progress_.show(end_s, steps_done(), static_cast<double>(steps_done()) * experiment_.epochs_per_step, loss,
-                   network_samples);
+    last_loss_ = loss;
+    if (progress_.due(end_s)) show_progress(end_s);
+  }
+
+  double traced_step() {
+    node_.begin();
+    const double loss = traced(
+        TraceEvent::Kind::gradient, [&] { return node_.gradient(); }, steps_done() + 1);
+    node_.apply();
+    return loss;
+  }
+
+  /// What `task` gives; with --trace, an event of this kind.
+  template <class Task>
+  std::invoke_result_t<Task> traced(TraceEvent::Kind kind, Task task, std::uint64_t number = 0) {
+    const double start_s = trace_ ? trace_->now() : 0;
+    const auto result = task();
+    if (trace_) trace_->add(kind, start_s, number);
+    return result;
+  }
+
+  /// The same, where it may write a checkpoint: an event if it did.
+  template <class Task>
+  bool saving(Task task) {
+    const std::uint64_t before = checkpoints_.written();
+    const double start_s = trace_ ? trace_->now() : 0;
+    const bool result = task();
+    if (trace_ && checkpoints_.written() != before)
+      trace_->add(TraceEvent::Kind::checkpoint, start_s, checkpoints_.written());
+    return result;
+  }
+
+  void end_wait() {
+    if (waiting_since_s_ < 0) return;
+    trace_->tracer()->add(
+        {.start_s = std::exchange(waiting_since_s_, -1), .end_s = waited_until_s_, .kind = TraceEvent::Kind::wait});
   }
 
   MetricsRow row() {
@@ -287,11 +379,16 @@ class RankRun {
     return row;
   }
 
+  MetricsRow traced_row() {
+    return traced(
+        TraceEvent::Kind::evaluation, [&] { return row(); }, evaluations_.begun() + 1);
+  }
+
   /// Of the model that a round begins with: the neighbours' messages are in it.
   void evaluate() {
     due_ = false;
     node_.begin();
-    evaluations_.begin(node_.x(), row());
+    evaluations_.begin(node_.x(), traced_row());
     plan_evaluation();
   }
 
@@ -339,17 +436,21 @@ class RankRun {
     if (done() && !stopping_early_ && !diverged_) settle_without_lost();
     progress_.finish();
     stopping_early_ = true;
-    const FinalReport mine{row(),
+    const FinalReport mine{traced_row(),
                            cpu_seconds(),
                            peak_memory_bytes(),
                            node_.optimizer().traffic().exchange_seconds,
                            step_seconds_,
                            trained_s_,
                            static_cast<double>(steps_done() * node_.batch_size())};
-    const auto all = survivors_.gather(std::as_bytes(std::span(&mine, 1)), node_.x());
+    const auto report = std::as_bytes(std::span(&mine, 1));
+    std::vector<std::byte> words(report.begin(), report.end());
+    if (trace_) trace_->append_last_words(words);
+    const auto all = survivors_.gather(words, node_.x());
     if (!all.empty()) {
       try {
         write_partial(all, lost_, node_.optimizer().port().exchange(), experiment_);
+        if (trace_) finish_trace(experiment_, trace_->of_survivors(last_words_of(all, experiment_.nodes())));
       } catch (const Error& error) {
         std::cerr << std::string("ecl: ") + error.what() + "\n";
       }
@@ -380,9 +481,16 @@ class RankRun {
 
   void write_status() {
     status_s_ = now();
-    directory_->write_status(
-        {checkpoints_.halted() ? "preempted" : "running", trained_s_, steps_done(), checkpoints_.published()},
-        experiment_);
+    directory_->write_status({.state = checkpoints_.halted() ? "preempted" : "running",
+                              .seconds = trained_s_,
+                              .seconds_now = status_s_,
+                              .step = steps_done(),
+                              .checkpoint = checkpoints_.published(),
+                              .exchange = node_.optimizer().port().exchange(),
+                              .nodes = standings_.nodes(),
+                              .lost = lost_,
+                              .rows = last_rows_},
+                             experiment_);
   }
 
   RankCheckpoints::Standing standing() const {
@@ -392,7 +500,9 @@ class RankRun {
   /// After a stop signal, while the ranks agree on a checkpoint.
   bool halts() {
     if (!lost_.empty()) return false;
-    return checkpoints_.halts(stop_requested() && evaluations_.begun() < experiment_.evaluations(), standing());
+    return saving([&] {
+      return checkpoints_.halts(stop_requested() && evaluations_.begun() < experiment_.evaluations(), standing());
+    });
   }
 
   /// Another rank ended the run, or this one has to before it has begun its last evaluation.
@@ -407,7 +517,7 @@ class RankRun {
 
   void stop_early() {
     stopping_early_ = true;
-    evaluations_.stop_early(node_.x(), row());
+    evaluations_.stop_early(node_.x(), traced_row());
   }
 
   /// --node-speed: sleeps off what a slower machine would have taken longer for a step, as if it were the next one,
@@ -431,11 +541,10 @@ class RankRun {
   void finished(const std::vector<MetricsRow>& rows) {
     try {
       recorder_->write(rows);
-      if (now() - status_s_ > kStatus_s) write_status();
     } catch (const Error& error) {  // this rank alone knows: end the run in good order, then tell everybody
       write_error_ = error;
     }
-    progress_.consensus(consensus_error_of(rows));
+    progress_.evaluated(consensus_error_of(rows), rows[0].average[0]);
     last_rows_ = rows;
     rows_written_ += rows.size();
   }
@@ -453,7 +562,9 @@ class RankRun {
   Progress progress_;
   Workspace workspace_;
   Node<MpiPort> node_;
+  std::optional<RankTrace> trace_;  ///< --trace
   NeighbourWatch neighbours_;
+  Standings standings_;
   std::vector<NodeId> lost_;          ///< ranks that died
   std::unique_ptr<DeliveryLog> log_;  ///< --record
   Evaluations evaluations_;
@@ -470,7 +581,10 @@ class RankRun {
   std::vector<MetricsRow> last_rows_;  ///< rank 0 only
   double before_s_ = 0;                ///< seconds of training before this process
   double status_s_ = 0, last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0;
-  bool due_ = false;  ///< an evaluation comes before the next step
+  double waiting_since_s_ = -1, waited_until_s_ = 0;  ///< for trace_; -1: at work
+  double told_s_ = -kTell_s, last_loss_ = 0;
+  std::uint64_t told_steps_ = 0;  ///< when this rank last told where it stands
+  bool due_ = false;              ///< an evaluation comes before the next step
   bool diverged_ = false, stopping_early_ = false;
   std::optional<Error> write_error_;  ///< metrics.csv could not be written
 };
@@ -509,6 +623,7 @@ void Job::open_directories(const Spec& spec) {
   };
   comm.together([&] {
     if (hosts.here().rank() == 0) at_this_rank([&] { RunDirectory::check(spec); });
+    if (comm.rank() == 0 && !spec.trace.empty()) check_trace_path(spec.trace, spec.out);
   });
   if (!spec.out.empty())
     keepers = Keepers(comm, hosts, spec.out, [&] { at_this_rank(open); });
@@ -521,7 +636,7 @@ std::string settings_of(const Spec& spec) {
   std::string text = "ecl " + version() + "\n";
   for (const std::string& line : split(spec.config, '\n'))
     if (!spec.own_data() || line.rfind("data = ", 0) != 0) text += line + '\n';
-  text += "out = " + spec.out + "\nexchange = " + spec.exchange + '\n';
+  text += "out = " + spec.out + "\nexchange = " + spec.exchange + "\ntrace = " + spec.trace + '\n';
   for (const auto& [name, given] :
        {std::pair{"resume", spec.resume}, std::pair{"record", spec.record}, std::pair{"dry-run", spec.dry_run}})
     if (given) text += std::string(name) + '\n';
@@ -580,6 +695,12 @@ Exit carry_out(Job& job, const Spec& spec) {
     job.directory->finish(summary, *experiment, run.mean(), run.checkpoint());
     print(std::cout, std::cerr, summary, *experiment);
   });
+  if (!spec.trace.empty()) {
+    const auto nodes = run.gather_trace();
+    comm.together([&] {
+      if (comm.rank() == 0) finish_trace(*experiment, nodes);
+    });
+  }
   return summary.exit_code();
 }
 

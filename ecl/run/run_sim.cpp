@@ -2,6 +2,7 @@
 #include <cmath>
 #include <iostream>
 #include <optional>
+#include <utility>
 
 #include "ecl/base/host.hpp"
 #include "ecl/base/random.hpp"
@@ -11,9 +12,12 @@
 #include "ecl/run/directory/run_lock.hpp"
 #include "ecl/run/directory/saved_models.hpp"
 #include "ecl/run/local_run.hpp"
+#include "ecl/run/rank_trace.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/simulator/sim_port.hpp"
 #include "ecl/termination/settling.hpp"
+#include "ecl/trace/event_ring.hpp"
+#include "ecl/trace/trace_file.hpp"
 
 namespace ecl {
 namespace {
@@ -31,6 +35,7 @@ class SimRun final : public LocalRun<SimPort> {
         computing_(experiment.nodes(), 0),
         step_ends_(experiment.nodes(), 0),
         exchange_at_(experiment.nodes(), 0),
+        since_s_(experiment.nodes(), 0),
         settling_(experiment.settling_rule()),
         settled_(!settling_.wanted()),
         paces_(experiment.nodes()),
@@ -40,6 +45,7 @@ class SimRun final : public LocalRun<SimPort> {
         next_checkpoint_(times_.after(0)) {
     place_nodes(network_);
     for (NodeId i = 0; i < experiment.nodes(); ++i) budgets_.push_back(experiment.exchange_budget(i));
+    if (!experiment.spec.trace.empty()) trace();
   }
 
   /// Takes up the latest checkpoint, if there is one; changes nothing on disk. Throws Error.
@@ -58,6 +64,8 @@ class SimRun final : public LocalRun<SimPort> {
     recorder_ = &recorder;
     directory_ = &directory;
     if (checkpoints_.kept()) checkpoints_.go_on_from(checkpoint_);
+    std::fill(since_s_.begin(), since_s_.end(), network_.now());
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) told_steps_.push_back(steps_of(i));
     start_clock();
     write_status();
     if (checkpoint_ == 0)
@@ -75,7 +83,17 @@ class SimRun final : public LocalRun<SimPort> {
     const bool complete = evaluations_.done() == experiment_.evaluations();
     if (stop_requested() && !diverged_ && !complete && checkpoints_.kept()) save();
     if (!diverged_ && !stop_requested()) evaluate_all_due();
-    progress_.finish();
+    for (NodeId i = 0; i < experiment_.nodes(); ++i)
+      if (!computing_[i]) tell_span(i, TraceEvent::Kind::wait);
+    finish_progress();
+  }
+
+  /// With --trace: what each node did, in virtual time.
+  std::vector<NodeTrace> traces() const {
+    std::vector<NodeTrace> nodes(rings_.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      nodes[i].events = rings_[i].kept(), nodes[i].dropped = rings_[i].dropped();
+    return nodes;
   }
 
   Summary summary() {
@@ -105,6 +123,24 @@ class SimRun final : public LocalRun<SimPort> {
     LinkModel links = spec.links;
     links.seed = spec.seed;
     return links;
+  }
+
+  void trace() {
+    const std::size_t capacity = EventRing::usual_capacity(experiment_.nodes());
+    rings_.assign(experiment_.nodes(), EventRing(capacity));
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) network_.trace(i, &rings_[i]);
+  }
+
+  /// For --trace: what node i did since it last began something else; of what takes no time, nothing.
+  void tell_span(NodeId i, TraceEvent::Kind kind, std::uint64_t number = 0) {
+    const double start_s = std::exchange(since_s_[i], network_.now());
+    if (rings_.empty() || start_s == network_.now()) return;
+    rings_[i].add({.start_s = start_s, .end_s = network_.now(), .number = number, .kind = kind});
+  }
+  /// And what happens at a moment.
+  void tell(NodeId i, TraceEvent::Kind kind, std::uint64_t number) {
+    const double now_s = network_.now();
+    if (!rings_.empty()) rings_[i].add({.start_s = now_s, .end_s = now_s, .number = number, .kind = kind});
   }
 
   double step_seconds(NodeId i) const {
@@ -155,11 +191,13 @@ class SimRun final : public LocalRun<SimPort> {
   void step(NodeId i) {
     Optimizer<SimPort>& optimizer = nodes_[i].optimizer();
     if (optimizer.ends_round()) optimizer.set_exchanges(budgets_[i].exchanges());
+    tell_span(i, TraceEvent::Kind::gradient, steps_of(i) + 1);
     make_step(i);
     exchange_at_[i] = network_.now() + exchange_gap(i);
     if (optimizer.exchanging()) budgets_[i].begin(network_.now(), optimizer);
     last_step_s_ = network_.now();
     ++steps_done_;
+    if (i == 0 && wall_seconds() - status_s_ > kStatus_s) write_status();
   }
 
   bool done(NodeId i) const { return steps_of(i) == experiment_.steps; }
@@ -175,6 +213,7 @@ class SimRun final : public LocalRun<SimPort> {
     if (due(i) && !(done(i) && node.optimizer().awaits_clients())) evaluate(i);
     if (!done(i)) {
       computing_[i] = 1;
+      tell_span(i, TraceEvent::Kind::wait);
       const double seconds = step_seconds(i);
       budgets_[i].add_step(seconds);
       step_ends_[i] = network_.now() + seconds;
@@ -251,16 +290,18 @@ class SimRun final : public LocalRun<SimPort> {
   bool due(NodeId i) const {
     return steps_of(i) > 0 && steps_of(i) == experiment_.evaluation_step(next_evaluation_[i]);
   }
-  void evaluate(NodeId i) { LocalRun::evaluate(i, next_evaluation_[i]++); }
+  void evaluate(NodeId i) {
+    tell(i, TraceEvent::Kind::evaluation, next_evaluation_[i]);
+    LocalRun::evaluate(i, next_evaluation_[i]++);
+  }
   void evaluate_all_due() {
     for (NodeId i = 0; i < experiment_.nodes(); ++i)
       if (due(i)) evaluate(i);
   }
 
   void finished(const std::vector<MetricsRow>& rows) override {
-    progress_.consensus(consensus_error_of(rows));
+    progress_.evaluated(consensus_error_of(rows), rows[0].average[0]);
     recorder_->write(rows);
-    if (wall_seconds() - status_s_ > kStatus_s) write_status();
     last_rows_ = rows;
   }
 
@@ -272,6 +313,7 @@ class SimRun final : public LocalRun<SimPort> {
     recorder_->sync();
     checkpoints_.publish(++checkpoint_);
     next_checkpoint_ = times_.after(steps_done_ / experiment_.nodes());
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) tell(i, TraceEvent::Kind::checkpoint, checkpoint_);
     write_status();
   }
 
@@ -284,9 +326,20 @@ class SimRun final : public LocalRun<SimPort> {
     if (!good) archive.fail("does not fit the run's evaluations");
   }
 
+  /// Steps per second are those of the wall clock.
   void write_status() {
-    status_s_ = wall_seconds();
-    directory_->write_status({"running", last_step_s_, steps_of(0), checkpoint_}, experiment_);
+    const double now_s = wall_seconds(), since_s = now_s - std::exchange(status_s_, now_s);
+    std::vector<Standing> nodes = standings(now_s);
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      nodes[i].steps_per_s =
+          static_cast<double>(nodes[i].step - std::exchange(told_steps_[i], nodes[i].step)) / since_s;
+    directory_->write_status({.seconds = last_step_s_,
+                              .seconds_now = now_s,
+                              .step = steps_of(0),
+                              .checkpoint = checkpoint_,
+                              .nodes = nodes,
+                              .rows = last_rows_},
+                             experiment_);
   }
 
   /// A run that ends early is judged as it stands.
@@ -304,6 +357,8 @@ class SimRun final : public LocalRun<SimPort> {
   std::vector<std::uint64_t> next_evaluation_;   ///< per node, from 1
   std::vector<char> computing_;                  ///< per node: its wake-up is not a message
   std::vector<double> step_ends_, exchange_at_;  ///< per node: of the step under way; the next exchange within it
+  std::vector<double> since_s_;                  ///< per node, for rings_: when it began what it does
+  std::vector<EventRing> rings_;                 ///< per node, with --trace
   Settling settling_;
   bool settled_;
   double settling_since_s_ = -1;
@@ -311,7 +366,8 @@ class SimRun final : public LocalRun<SimPort> {
   std::vector<ExchangeBudget> budgets_;
   std::vector<char> agreeing_;  ///< per node: it has made the exchanges that were planned
   double last_step_s_ = 0, status_s_ = 0;
-  std::uint64_t steps_done_ = 0;  ///< of all nodes
+  std::uint64_t steps_done_ = 0;           ///< of all nodes
+  std::vector<std::uint64_t> told_steps_;  ///< per node, in the newest status.json
   Checkpoints checkpoints_;
   CheckpointTimes times_;
   std::uint64_t checkpoint_ = 0, next_checkpoint_;  ///< number of the latest; mean steps of a node at the next
@@ -334,6 +390,7 @@ Exit run_sim(const Spec& spec) {
     run.resume();
     if (run.checkpoint() == 0) std::cerr << no_checkpoint_yet(spec.out);
   }
+  if (!spec.trace.empty()) check_trace_path(spec.trace, spec.out);
   const RunDirectory directory(spec, spec.nodes);  // last of all: whatever is refused leaves nothing behind
   if (!lock) lock.emplace(spec.out);
   directory.begin(experiment, std::vector(spec.nodes, host_name()));
@@ -344,6 +401,7 @@ Exit run_sim(const Spec& spec) {
   for (NodeId i = 0; i < experiment.nodes(); ++i) write_node_model(experiment, i, run.model_of(i));
   directory.finish(summary, experiment, run.mean(), run.checkpoint());
   print(std::cout, std::cerr, summary, experiment);
+  if (!spec.trace.empty()) finish_trace(experiment, run.traces());
   return summary.exit_code();
 }
 

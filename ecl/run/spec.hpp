@@ -58,6 +58,7 @@ struct Spec {
   double checkpoint_every = 0;    ///< epochs; 0: only when a signal stops the run
   std::string out;
   bool resume = false;  ///< `out` holds a run that goes on
+  std::string trace;    ///< file for the time line; empty: none
   bool quiet = false, verbose = false;
   bool dry_run = false;        ///< build everything, say what a node holds, train nothing
   bool record = false;         ///< train only: the delivery order, for ecl replay

@@ -13,7 +13,8 @@ SimNetwork::SimNetwork(const Graph& graph, std::size_t message_floats, const Lin
       links_(links),
       mode_(mode),
       parked_(graph.size(), 0),
-      traffic_(graph.size()) {
+      traffic_(graph.size()),
+      tracers_(graph.size()) {
   for (NodeId i = 0; i < graph.size(); ++i) {
     first_edge_.push_back(boxes_.size());
     for (int e = 0; e < graph.degree(i); ++e) boxes_.push_back({.reader = i});
@@ -106,7 +107,7 @@ double SimNetwork::transit_seconds(double exponential) const {
   return seconds * (1 - links_.jitter + links_.jitter * exponential);
 }
 
-Arrival SimNetwork::hand_over(Mailbox& box, std::uint32_t& place) {
+Arrival SimNetwork::hand_over(Mailbox& box, int e, std::uint32_t& place) {
   release(std::exchange(box.held, std::exchange(place, kNoBuffer)));
   const Buffer& message = buffers_[box.held];
   Traffic& traffic = traffic_[box.reader];
@@ -114,7 +115,12 @@ Arrival SimNetwork::hand_over(Mailbox& box, std::uint32_t& place) {
   box.taken = message.number;
   if (message.lost) return {};
   ++traffic.messages_taken;
+  told(TraceEvent::Kind::take, box.reader, e, message.number);
   return {message.number, message.step, message.payload};
+}
+
+void SimNetwork::told(TraceEvent::Kind kind, NodeId i, int e, Stamp number) {
+  if (tracers_[i]) tracers_[i]->add({.start_s = now_, .end_s = now_, .number = number, .edge = e, .kind = kind});
 }
 
 Stamp SimNetwork::arrived(NodeId i, int e) const {
@@ -128,13 +134,13 @@ Arrival SimNetwork::take(NodeId i, int e) {
   ECL_CHECK(mode_ == Mode::async);
   auto& box = boxes_[index(i, e)];
   if (box.waiting[0] == kNoBuffer) return {};
-  return hand_over(box, box.waiting[0]);
+  return hand_over(box, e, box.waiting[0]);
 }
 
 Arrival SimNetwork::take(NodeId i, int e, Stamp number) {
   auto& box = boxes_[index(i, e)];
   ECL_CHECK(mode_ == Mode::lock_step && number == box.taken + 1 && arrived(i, e) == number);
-  return hand_over(box, box.waiting[number % 2]);
+  return hand_over(box, e, box.waiting[number % 2]);
 }
 
 Vec SimNetwork::outbox(NodeId i, int e) {
@@ -156,6 +162,7 @@ void SimNetwork::post(NodeId i, int e, Stamp step) {
   Traffic& traffic = traffic_[i];
   ++traffic.messages_sent;
   traffic.bytes_sent += floats_ * sizeof(float);
+  told(TraceEvent::Kind::post, i, e, message.number);
 
   Random random(links_.seed, Purpose::network, at, message.number);
   const auto exponential = [&] { return -std::log1p(-random.uniform()); };

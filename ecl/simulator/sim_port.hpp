@@ -9,6 +9,7 @@
 #include "ecl/base/archive.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/contracts/network_port.hpp"
+#include "ecl/contracts/tracer.hpp"
 
 namespace ecl {
 
@@ -44,6 +45,8 @@ class SimNetwork {
   Vec outbox(NodeId i, int e);
   void post(NodeId i, int e, Stamp step);
   const Traffic& traffic(NodeId i) const { return traffic_[i]; }
+  /// From here on node i's `tracer`, which outlives this, is told of its posts and takes.
+  void trace(NodeId i, Tracer* tracer) { tracers_[i] = tracer; }
   /// Wake node i at `time` (not before now).
   void wake_at(double time, NodeId i) { push({time, ++scheduled_, i, kNoBuffer}); }
   /// Wake node i as soon as a message reaches it.
@@ -97,7 +100,8 @@ class SimNetwork {
   }
   void deliver(const Event& event);
   void check_loaded(const Archive& archive) const;
-  Arrival hand_over(Mailbox& box, std::uint32_t& place);
+  Arrival hand_over(Mailbox& box, int e, std::uint32_t& place);
+  void told(TraceEvent::Kind kind, NodeId i, int e, Stamp number);
   double transit_seconds(double exponential) const;
 
   const Graph& graph_;
@@ -113,6 +117,7 @@ class SimNetwork {
   std::deque<Buffer> buffers_;
   std::vector<std::uint32_t> free_;
   std::vector<Traffic> traffic_;
+  std::vector<Tracer*> tracers_;  ///< by node; null: none
 };
 
 /// One simulated node's port.

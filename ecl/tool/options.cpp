@@ -148,6 +148,8 @@ Group call_options(const std::string& command, Spec& spec) {
      "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
     ("print-config", "print all options as they would be used, and stop")
     ("dry-run", po::bool_switch(&spec.dry_run), "build everything, say what a node holds and sends, and stop")
+    ("trace", field(spec.trace),
+     "FILE for a time line of all nodes: gradients, messages, waits ...; for ui.perfetto.dev or chrome://tracing")
     ("quiet", po::bool_switch(&spec.quiet), "no progress lines")
     ("verbose", po::bool_switch(&spec.verbose), "say what was built before training")
     ("help", "this text");
@@ -266,7 +268,8 @@ void read_config(const std::string& path, const Options& options, const std::str
 /// A run goes on as it was started, or it would be another one.
 void refuse_beside_resume(const po::variables_map& values) {
   for (const auto& [name, value] : values)
-    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose" && name != "exchange")
+    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose" && name != "exchange" &&
+        name != "trace")
       throw Error("--resume goes on with the options that the run was started with; leave out --" + name);
 }
 

@@ -24,6 +24,7 @@
 #include "ecl/tool/options.hpp"
 #include "ecl/tool/predict.hpp"
 #include "ecl/tool/report.hpp"
+#include "ecl/tool/top.hpp"
 
 namespace {
 
@@ -42,6 +43,7 @@ constexpr const char* kHelp =
     ecl topology NAME -n N   degree, diameter, spectral gap of a graph; --dot FILE draws it
     ecl data [options]       who holds what: samples and classes per node
     ecl convert [options]    a table larger than memory becomes a folder to train from
+    ecl top RUN              how far a run is, node by node, from another terminal
     ecl predict RUN [...]    class and probabilities of new rows, by a run's model
     ecl evaluate RUN [...]   how good a run's model is, on its test samples or on others
     ecl export RUN [...]     a run's model as a file for other programs: ONNX, NumPy
@@ -166,10 +168,11 @@ Exit run(const Arguments& arguments, const Complain& complain) {
     if (ecl::mpi::launched())
       throw ecl::Error("ecl convert works by itself: start it without mpirun, where the file is");
     ecl::convert_command(rest);
-  } else if (command == "predict" || command == "evaluate" || command == "export") {
+  } else if (command == "predict" || command == "evaluate" || command == "export" || command == "top") {
     if (ecl::mpi::launched()) throw ecl::Error("ecl " + command + " works by itself: start it without mpirun");
     const auto use = command == "predict"    ? ecl::predict_command
                      : command == "evaluate" ? ecl::evaluate_command
+                     : command == "top"      ? ecl::top_command
                                              : ecl::export_command;
     use(rest);
   } else if (command == "report") {
@@ -178,8 +181,8 @@ Exit run(const Arguments& arguments, const Complain& complain) {
   } else if (command == "data") {
     return data(rest, complain);
   } else {
-    const std::vector<std::string> known = {"train", "simulate", "replay",  "doctor",   "list",   "topology",
-                                            "data",  "convert",  "predict", "evaluate", "export", "report"};
+    const std::vector<std::string> known = {"train",   "simulate", "replay",   "doctor", "list",   "topology", "data",
+                                            "convert", "predict",  "evaluate", "export", "report", "top"};
     throw ecl::Error("unknown command '" + command + "'" + ecl::suggestion(command, known) + " (see ecl --help)");
   }
   return Exit::ok;

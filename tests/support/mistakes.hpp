@@ -55,6 +55,7 @@ inline const std::vector<Mistake>& mistakes() {
       {"empty_model", "--config {}/empty.ini", {"--model is empty", "leave the option out"}},
       {"unknown_dataset", "--dataset digit", {"unknown dataset 'digit'", "did you mean 'digits'?", "csv"}},
       {"unknown_partition", "--partition clases:2", {"unknown partition 'clases'", "did you mean 'classes'?", "iid"}},
+      {"trace_directory", "--trace {}", {"--trace /", "that is a directory", "trace.json"}},
       {"unknown_mode", "--mode lockstep", {"--mode", "'lockstep'", "async, lock-step"}},
       {"unknown_schedule", "--lr-schedule cosin", {"--lr-schedule", "'cosin'", "constant, cosine, linear"}},
       {"unknown_set_key", "--set thta=1", {"solver ecl", "'thta'", "did you mean 'theta'?", "theta, alpha_scale"}},

@@ -62,6 +62,7 @@ class RankCheckpoints {
   /// Collective, at the end: nothing is left under way, and what is there lasts.
   void finish(std::uint64_t rows);
 
+  std::uint64_t written() const { return number_; }       ///< number of the last that this rank has written
   std::uint64_t published() const { return published_; }  ///< number of the latest; of the keepers
   /// A checkpoint could not be written.
   const std::optional<Error>& error() const { return error_; }

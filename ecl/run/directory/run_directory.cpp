@@ -1,6 +1,8 @@
 #include "ecl/run/directory/run_directory.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -86,9 +88,57 @@ std::string text_of(const std::string& path) {
 
 }  // namespace
 
+static Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+/// Of the nodes' own models, all on the same test samples.
+static Json mean_accuracy(const Status& status, const Experiment& experiment) {
+  double sum = 0;
+  for (const MetricsRow& row : status.rows) sum += row.accuracy;
+  return experiment.data.own_tests() ? Json(nullptr) : or_null(sum / static_cast<double>(status.rows.size()));
+}
+
+/// A row per node: what it told last, and its model's accuracy at the newest evaluation.
+static Json by_node(const Status& status) {
+  Json all = Json::array();
+  for (std::size_t i = 0; i < status.nodes.size(); ++i) {
+    const Standing& node = status.nodes[i];
+    const bool told = node.heard_s >= 0, waits = node.message_age_s >= 0;
+    const auto row = std::ranges::find(status.rows, static_cast<NodeId>(i), &MetricsRow::node);
+    all.push_back({
+        {"node", i},
+        {"step", told ? Json(node.step) : Json(nullptr)},
+        {"steps_per_s", told ? or_null(node.steps_per_s) : Json(nullptr)},
+        {"told_s_ago", told ? Json(status.seconds_now - node.heard_s) : Json(nullptr)},
+        {"message_age_s", waits ? Json(node.message_age_s) : Json(nullptr)},
+        {"message_from", waits ? Json(node.message_from) : Json(nullptr)},
+        {"neighbour_silent", node.silent != 0},
+        {"died", std::ranges::count(status.lost, static_cast<NodeId>(i)) > 0},
+        {"accuracy", row == status.rows.end() ? Json(nullptr) : or_null(row->accuracy)},
+    });
+  }
+  return all;
+}
+
 /// Of a verdict: the run has made all its steps, or cannot; there is nothing to resume.
 static bool ended(const std::string& verdict) {
   return verdict == "converged" || verdict == "finished" || verdict == "diverged";
+}
+
+static Status last_status(const Summary& summary, NodeId nodes, std::uint64_t checkpoint) {
+  Status status{.state = name(summary.verdict),
+                .seconds = summary.seconds,
+                .seconds_now = summary.seconds,
+                .step = summary.rows.empty() ? 0 : summary.rows[0].step,
+                .checkpoint = checkpoint,
+                .exchange = summary.exchange.value_or(""),
+                .nodes = std::vector<Standing>(nodes),
+                .lost = summary.nodes_lost,
+                .rows = summary.rows};
+  for (const MetricsRow& row : summary.rows)
+    status.nodes[row.node] = {.step = row.step,
+                              .steps_per_s = row.time_s > 0 ? static_cast<double>(row.step) / row.time_s : 0,
+                              .heard_s = summary.seconds};
+  return status;
 }
 
 RunDirectory::RunDirectory(const Spec& spec, NodeId nodes) : directory_(spec.out) {
@@ -133,6 +183,12 @@ void RunDirectory::write_status(const Status& status, const Experiment& experime
       {"host", host_name()},
       {"pid", getpid()},
       {"resume", over || !resume ? Json(nullptr) : Json(*resume)},
+      {"exchange", status.exchange.empty() ? Json(nullptr) : Json(status.exchange)},
+      {"accuracy", mean_accuracy(status, experiment)},
+      {"accuracy_consensus", status.rows.empty() ? Json(nullptr) : or_null(status.rows[0].average[0])},
+      {"consensus_error", status.rows.empty() ? Json(nullptr) : or_null(consensus_error_of(status.rows))},
+      {"nodes_lost", status.lost},
+      {"by_node", by_node(status)},
   };
   write_atomically(path("status.json"), json.dump(2) + "\n", false);
 }
@@ -148,8 +204,7 @@ void RunDirectory::finish(const Summary& summary, const Experiment& experiment, 
     write_atomically(path("confusion.csv"), table);
   if (!summary.edges.empty()) write_atomically(path("edges.csv"), summary.edges);
   write_atomically(path("summary.json"), to_json(summary, experiment));
-  write_status({name(summary.verdict), summary.seconds, summary.rows.empty() ? 0 : summary.rows[0].step, checkpoint},
-               experiment);
+  write_status(last_status(summary, experiment.nodes(), checkpoint), experiment);
 }
 
 void RunDirectory::write_model(const Experiment& experiment, const std::vector<double>& mean) const {

@@ -5,16 +5,22 @@
 #include <string>
 #include <vector>
 
+#include "ecl/metrics/standings.hpp"
 #include "ecl/run/summary.hpp"
 
 namespace ecl {
 
 /// How far a run is, for status.json.
 struct Status {
-  std::string state = "running";  ///< running, or how it ended: the summary's verdict
-  double seconds = 0;             ///< of training
-  std::uint64_t step = 0;         ///< of node 0
-  std::uint64_t checkpoint = 0;   ///< the latest; 0: none
+  std::string state = "running";      ///< running, or how it ended: the summary's verdict
+  double seconds = 0;                 ///< of training
+  double seconds_now = 0;             ///< by rank 0's clock, when this is written
+  std::uint64_t step = 0;             ///< of node 0
+  std::uint64_t checkpoint = 0;       ///< the latest; 0: none
+  std::string exchange = {};          ///< what carries the messages; empty: not over ranks
+  std::vector<Standing> nodes = {};   ///< where each stands
+  std::vector<NodeId> lost = {};      ///< those that died
+  std::vector<MetricsRow> rows = {};  ///< of the newest evaluation; empty: none yet
 };
 
 /// The directory of a run (--out, or --resume). Empty path: nothing is written anywhere.
