@@ -165,8 +165,8 @@ std::unique_ptr<Solver> with_adaptive_steps(const std::string& name, const Solve
   auto solver = make(inner);
   if (solver->step_lengths() == StepLengths::one)
     throw Error("solver " + name + " takes no steps that each node shortens by itself, as " +
-                (setup.adam ? "Adam does" : "--clip-norm does") +
-                "; use --optimizer sgd without --clip-norm, or one that takes them: ecl, led, k_gt, lt_admm, scaffold, "
+                (setup.adam ? "Adam does" : "clipping does") +
+                "; use optimizer sgd without a clip norm, or one that takes them: ecl, led, k_gt, lt_admm, scaffold, "
                 "dpsgd, fedavg, local");
   return std::make_unique<AdaptiveSteps>(std::move(solver), setup);
 }

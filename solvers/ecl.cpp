@@ -93,7 +93,7 @@ class Ecl final : public Solver {
         velocity_(setup.initial.size()) {
     if (setup.momentum != 0) throw Error("solver ecl has a momentum of its own (beta); leave --momentum at 0");
     if (setup.adam && setup.adam->beta1)
-      throw Error("solver ecl has a momentum of its own (beta); leave beta1 out of --optimizer");
+      throw Error("solver ecl has a momentum of its own (beta); leave beta1 out of the optimizer");
   }
 
   std::size_t message_size() const override { return duals_.message_size(); }

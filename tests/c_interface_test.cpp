@@ -18,6 +18,9 @@ namespace {
 
 using test::world;
 
+constexpr int kMeasured = FirstGradients::kUsual;
+constexpr StepLengths kBounded = StepLengths::bounded;
+
 /// A node of the C interface, opened with "key=value" texts.
 class Opened {
  public:
@@ -52,17 +55,27 @@ class Opened {
   ecl_node* node = nullptr;
 };
 
+/// What else the steps are made by.
+struct Steps {
+  const char* optimizer = "sgd";
+  double weight_decay = 0, clip_norm = 0;
+};
+
 /// An mlp on digits of few classes, in lock step: its gradients, and what the simulator makes of them.
 class Digits {
  public:
-  explicit Digits(const std::string& solver, int local_steps = 2)
-      : spec_(spec(solver, local_steps)),
+  explicit Digits(const std::string& solver, int local_steps = 2, const Steps& steps = {})
+      : spec_(spec(solver, local_steps, steps)),
         experiment_(spec_, world().size(), sites_),
+        measured_(experiment_.make_batches(world().rank())),
         batches_(experiment_.make_batches(world().rank())),
-        weight_(experiment_.data.shard(world().rank()).weight) {}
+        weight_(experiment_.data.shard(world().rank()).weight) {
+    measures_ = steps.optimizer != std::string("sgd") && experiment_.make_solver(0)->step_lengths() == kBounded;
+  }
 
-  static Spec spec(const std::string& solver, int local_steps) {
+  static Spec spec(const std::string& solver, int local_steps, const Steps& steps) {
     Spec spec = test::for_solver({}, solver);
+    spec.optimizer = steps.optimizer, spec.weight_decay = steps.weight_decay, spec.clip_norm = steps.clip_norm;
     spec.nodes = world().size();
     spec.partition = "classes:3";
     spec.model = "mlp", spec.hidden = "8";
@@ -72,16 +85,24 @@ class Digits {
     return spec;
   }
   std::vector<std::string> options() const {
-    return {"solver=" + spec_.solver, "topology=" + spec_.topology, "mode=lock-step", "lr=0.05",
-            "local_steps=" + std::to_string(spec_.local_steps)};
+    return {"solver=" + spec_.solver,
+            "topology=" + spec_.topology,
+            "mode=lock-step",
+            "lr=0.05",
+            "local_steps=" + std::to_string(spec_.local_steps),
+            "optimizer=" + spec_.optimizer,
+            "weight_decay=" + std::to_string(spec_.weight_decay),
+            "clip_norm=" + std::to_string(spec_.clip_norm)};
   }
   CVec initial() const { return experiment_.initial; }
+  /// Steps before those of the simulator: of the first batches, which it sees before it trains.
+  int measured() const { return measures_ ? kMeasured : 0; }
 
   void train(Opened& rank, int steps) {
     Floats gradient(rank.x.size());
-    for (int s = 0; s < steps; ++s) {
+    for (int s = 0; s < steps; ++s, ++steps_) {
       ASSERT_EQ(ecl_begin(rank.node), ECL_OK) << ecl_error();
-      batches_.next(batch_);
+      (steps_ < measured() ? measured_ : batches_).next(batch_);
       experiment_.model->gradient(rank.x, batch_, gradient);
       if (weight_ != 1.0f)
         for (float& g : gradient) g *= weight_;
@@ -100,9 +121,11 @@ class Digits {
   Spec spec_;
   LocalSites sites_;
   Experiment experiment_;
-  Batches batches_;
+  Batches measured_, batches_;
   Batch batch_;
   float weight_;
+  bool measures_ = false;
+  int steps_ = 0;
 };
 
 class Solvers : public testing::TestWithParam<std::string> {};
@@ -123,6 +146,65 @@ std::vector<std::string> solvers_for_any_model() {
   return names;
 }
 INSTANTIATE_TEST_SUITE_P(All, Solvers, testing::ValuesIn(solvers_for_any_model()));
+
+class AdaptedSolvers : public testing::TestWithParam<std::string> {};
+
+TEST_P(AdaptedSolvers, AdamAndClippingAreTheSimulatorsBitForBit) {
+  for (const Steps& steps : {Steps{"adam"}, Steps{"adamw:beta2=0.99", 0.1, 0.5}, Steps{"sgd", 0.01, 0.5}}) {
+    Digits digits(GetParam(), 2, steps);
+    Opened rank(digits.options(), digits.initial());
+    ASSERT_EQ(rank.code, ECL_OK) << rank.error;
+    digits.train(rank, digits.measured() + 40);
+    EXPECT_EQ(std::vector<float>(rank.x.begin(), rank.x.end()), digits.simulated(40)) << steps.optimizer;
+    EXPECT_EQ(rank.figure("steps"), digits.measured() + 40);
+  }
+}
+
+std::vector<std::string> solvers_for_adam() {
+  std::vector<std::string> names;
+  for (const auto& entry : solvers().entries())
+    if (test::probe(entry.name)->step_lengths() != StepLengths::one) names.push_back(entry.name);
+  return names;
+}
+INSTANTIATE_TEST_SUITE_P(All, AdaptedSolvers, testing::ValuesIn(solvers_for_adam()));
+
+TEST(State, GoesOnBitForBitFromAnyStepThatMeasuresOrTrains) {
+  for (const int saved_at : {0, 1, kMeasured - 1, kMeasured, kMeasured + 1, kMeasured + 9}) {
+    Digits digits("ecl", 3, {"adamw", 0.1, 0.5});
+    std::string state;
+    {
+      Opened rank(digits.options(), digits.initial());
+      digits.train(rank, saved_at);
+      state = rank.save();
+    }
+    Opened again(digits.options(), digits.initial());
+    ASSERT_EQ(again.load(state), ECL_OK) << ecl_error();
+    EXPECT_EQ(again.figure("steps"), saved_at);
+    digits.train(again, kMeasured + 30 - saved_at);
+    EXPECT_EQ(std::vector<float>(again.x.begin(), again.x.end()), digits.simulated(30)) << saved_at;
+  }
+}
+
+TEST(State, OfSomeRanksThatMeasuredAndOthersThatTrainedIsRefused) {
+  const Floats zero(10), gradient(10, 1.0f);
+  const std::vector<std::string> options = {"optimizer=adam", "measure_steps=3"};
+  std::string early, late;
+  {
+    Opened rank(options, zero);
+    for (int s = 0; s < 4; ++s) {
+      if (s == 2) early = rank.save();
+      ASSERT_EQ(ecl_step(rank.node, gradient.data()), ECL_OK) << ecl_error();
+    }
+    late = rank.save();
+  }
+  Opened again(options, zero);
+  EXPECT_EQ(again.load(world().rank() == 1 ? early : late), ECL_USAGE);
+  const std::string what = ecl_error();
+  EXPECT_NE(what.find(" loads a state of step 2, rank 0 one of step 4; the first measure_steps=3 only measure "
+                      "gradients: all ranks are saved in them, or none"),
+            std::string::npos)
+      << what;
+}
 
 TEST(State, GoesOnBitForBitFromAnyStepOfARound) {
   for (const int saved_at : {8, 9, 10}) {  // of rounds of three steps
@@ -192,6 +274,71 @@ TEST(Loops, OfUnlikeLengthSettleInAgreement) {
   }
 }
 
+/// Of rank i at x: each has other curvatures and another optimum, and coordinates are of sizes from 0.1 to 10.
+struct Quadratic {
+  explicit Quadratic(int rank) {
+    for (int d = 0; d < kDim; ++d) {
+      const double size = std::pow(10.0, d % 3 - 1);
+      curvature.push_back(static_cast<float>(size * (1 + 0.5 * std::sin(3 * rank + d))));
+      optimum.push_back(static_cast<float>(std::cos(rank + 2 * d)));
+    }
+  }
+  static constexpr int kDim = 30;
+  Floats curvature, optimum;
+};
+
+/// How far x is from the optimum over all ranks, relative to it.
+double off_the_optimum(CVec x) {
+  double distance = 0, length = 0;
+  for (int d = 0; d < Quadratic::kDim; ++d) {
+    double pull = 0, weight = 0;
+    for (int rank = 0; rank < world().size(); ++rank) {
+      const Quadratic part(rank);
+      pull += double{part.curvature[d]} * part.optimum[d], weight += part.curvature[d];
+    }
+    distance += std::pow(x[d] - pull / weight, 2), length += std::pow(pull / weight, 2);
+  }
+  return std::sqrt(distance / length);
+}
+
+double off_after_training(Opened& rank, int steps) {
+  const Quadratic mine(world().rank());
+  Floats gradient(Quadratic::kDim);
+  for (int s = 0; s < steps; ++s) {
+    EXPECT_EQ(ecl_begin(rank.node), ECL_OK) << ecl_error();
+    for (int d = 0; d < Quadratic::kDim; ++d) gradient[d] = mine.curvature[d] * (rank.x[d] - mine.optimum[d]);
+    EXPECT_EQ(ecl_step(rank.node, gradient.data()), ECL_OK) << ecl_error();
+  }
+  return off_the_optimum(rank.x);
+}
+
+TEST(Loops, UnderAdamAndClippingRestAtTheOptimumOverAllData) {
+  const std::vector<std::string> adam = {"optimizer=adam", "lr=0.05"}, clipped = {"lr=0.05", "clip_norm=0.5"},
+                                 both = {"optimizer=adam:beta2=0.99", "lr=0.05", "clip_norm=1"};
+  for (std::vector<std::string> options : {adam, clipped, both}) {
+    const std::string about = options[0];
+    options.emplace_back("mode=lock-step");
+    Opened rank(options, Floats(Quadratic::kDim));
+    ASSERT_EQ(rank.code, ECL_OK) << rank.error;
+    EXPECT_LT(off_after_training(rank, 6000), 2e-5) << about;
+    double error = 1;
+    EXPECT_EQ(ecl_settle(rank.node, &error), ECL_OK) << ecl_error();
+    EXPECT_LT(error, 2e-5) << about;
+  }
+}
+
+TEST(Loops, OfKnownLengthEndThereUnderAdamToo) {
+  const Floats zero(10), gradient(10, 1.0f);
+  Opened rank({"optimizer=adam", "lr=0.5", "total_steps=6", "measure_steps=4", "local_steps=8", "solver=led",
+               "schedule=step:0.5,0.1", "mode=lock-step"},
+              zero);
+  ASSERT_EQ(rank.code, ECL_OK) << rank.error;
+  for (int s = 0; s < 6; ++s) ASSERT_EQ(ecl_step(rank.node, gradient.data()), ECL_OK) << ecl_error();
+  EXPECT_NEAR(rank.x[0], -0.5 - 0.05, 1e-5) << "two steps of Adam, of which the second is the schedule's second half";
+  EXPECT_EQ(ecl_step(rank.node, gradient.data()), ECL_USAGE);
+  EXPECT_EQ(std::string(ecl_error()), "all total_steps=6 steps are made: settle");
+}
+
 TEST(Loops, OfKnownLengthEndThere) {
   const Floats zero(10);
   Opened rank({"lr=0.1", "total_steps=3", "schedule=linear:0.5", "local_steps=8"}, zero);
@@ -250,7 +397,30 @@ TEST(Opening, RefusesInOneLine) {
     return rank.error;
   };
   EXPECT_EQ(refused({"mode=sync"}), "mode 'sync' is none of async, lock-step");
-  EXPECT_EQ(refused({"exchanges=0"}), "exchanges=0 is neither usual nor a number in 1 .. 1000");
+  EXPECT_EQ(refused({"exchanges=0"}),
+            "exchanges=0 is none of: usual, a number in 1 .. 1000, auto, auto:PERCENT with a percentage above 0, at "
+            "most 1000");
+  EXPECT_EQ(refused({"exchanges=auto", "solver=ecl_isvr"}),
+            "solver ecl_isvr exchanges once a round; leave out exchanges=auto, or use solver=ecl");
+  EXPECT_EQ(refused({"exchanges=auto:50", "mode=lock-step"}),
+            "exchanges=auto:50 goes by how long each node waits for the others; it needs mode=async, patience above 0, "
+            "and no overlap");
+  EXPECT_EQ(refused({"overlap=1", "mode=lock-step"}),
+            "overlap makes exchanges while the next gradients are computed; it needs mode=async, exchanges=2 or more, "
+            "and a solver whose exchanges leave the model alone: ecl");
+  EXPECT_EQ(refused({"optimizer=adagrad"}), "optimizer=adagrad: unknown optimizer 'adagrad' (known: sgd, adam, adamw)");
+  EXPECT_EQ(refused({"optimizer=adam", "momentum=0.9"}),
+            "optimizer=adam has a momentum of its own, beta1; leave momentum at 0");
+  EXPECT_EQ(refused({"optimizer=adamw"}),
+            "optimizer=adamw is adam but for its decay: name that, as in weight_decay=0.01, or use adam");
+  EXPECT_EQ(refused({"optimizer=adam:beta1=0.8"}),
+            "solver ecl has a momentum of its own (beta); leave beta1 out of the optimizer");
+  EXPECT_EQ(refused({"clip_norm=1", "solver=d2", "mode=lock-step"}),
+            "solver d2 takes no steps that each node shortens by itself, as clipping does; use optimizer sgd without a "
+            "clip norm, or one that takes them: ecl, led, k_gt, lt_admm, scaffold, dpsgd, fedavg, local");
+  EXPECT_EQ(refused({"optimizer=adam", "total_steps=16"}),
+            "the first 16 of total_steps=16 only measure gradients, for adam, and none is left; make more steps, or "
+            "set a smaller measure_steps");
   EXPECT_EQ(refused({"schedule=cosine"}),
             "schedule=cosine falls over total_steps; say how many there are, or set the rate yourself");
   EXPECT_NE(refused({"solver=exl"}).find("did you mean 'ecl'?"), std::string::npos);

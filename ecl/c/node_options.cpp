@@ -4,6 +4,7 @@
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
+#include "ecl/node/first_gradients.hpp"
 
 namespace ecl {
 namespace {
@@ -18,12 +19,10 @@ Mode mode_named(const std::string& name) {
   throw Error("mode '" + name + "' is none of async, lock-step");
 }
 
-/// 0: the solver's own number.
-int exchanges_of(const std::string& text) {
-  if (text == "usual") return 0;
-  const std::int64_t number = to_integer(text, "exchanges");
-  if (number < 1 || number > 1000) throw Error("exchanges=" + text + " is neither usual nor a number in 1 .. 1000");
-  return static_cast<int>(number);
+/// No round is longer than the run.
+void fit_round(StepRule& rule) {
+  if (rule.total_steps < static_cast<std::uint64_t>(rule.local_steps))
+    rule.local_steps = static_cast<int>(rule.total_steps);
 }
 
 }  // namespace
@@ -35,11 +34,16 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   options.topology = params.text("topology", "ring", "the graph");
   options.solver = params.text("solver", "ecl", "the algorithm");
   options.mode = mode_named(params.text("mode", "async", "async, lock-step"));
+  const bool rate_given = params.given("lr");
   rule.learning_rate = params.number("lr", 0.05, kSmallest, kLargest, "learning rate");
   rule.momentum = params.number("momentum", 0, 0, 0.999999, "heavy ball");
-  rule.weight_decay = params.number("weight_decay", 0, 0, kLargest, "lambda");
+  const double weight_decay = params.number("weight_decay", 0, 0, kLargest, "lambda");
+  options.optimizer = params.text("optimizer", "sgd", "sgd, adam, adamw");
+  options.clip_norm = params.number("clip_norm", 0, 0, kLargest, "longest corrected gradient");
+  options.measure_steps =
+      static_cast<int>(params.integer("measure_steps", FirstGradients::kUsual, 1, 1'000'000, "before adam's first"));
   rule.local_steps = static_cast<int>(params.integer("local_steps", 1, 1, 1'000'000, "K"));
-  rule.exchanges = exchanges_of(params.text("exchanges", "usual", "R: usual, or a number"));
+  options.exchanges = params.text("exchanges", "usual", "R: usual, a number, auto");
   options.patience = params.number("patience", 1, 0, 1000, "in rounds' own time");
   rule.overlap = params.integer("overlap", 0, 0, 1, "1: exchanges while gradients are computed") != 0;
   rule.total_steps = static_cast<std::uint64_t>(params.integer("total_steps", 0, 0, kMany, "0: unknown"));
@@ -52,13 +56,25 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   options.seed = static_cast<std::uint64_t>(params.integer("seed", 1, 0, kMany, "of random graphs and solvers"));
   options.same = params.text("same", "", "what must be alike on all ranks");
   params.finish();
+  options.adam = parse_optimizer(options.optimizer, rule.momentum, weight_decay, OptionStyle::key_value);
+  if (options.adam && !rate_given) rule.learning_rate = kAdamRate;
+  rule.weight_decay = loss_decay(options.optimizer, weight_decay);
   options.total_known = rule.total_steps > 0;
   if (!options.total_known && schedule != "constant")
     throw Error("schedule=" + schedule + " falls over total_steps; say how many there are, or set the rate yourself");
   if (!options.total_known) rule.total_steps = kNever;
-  if (rule.total_steps < static_cast<std::uint64_t>(rule.local_steps))
-    rule.local_steps = static_cast<int>(rule.total_steps);
+  fit_round(rule);
   return options;
+}
+
+void NodeOptions::choose_measuring(bool wanted) {
+  if (!wanted) measure_steps = 0;
+  const auto steps = static_cast<std::uint64_t>(measure_steps);
+  if (rule.total_steps <= steps)
+    throw Error("the first " + std::to_string(steps) + " of total_steps=" + std::to_string(rule.total_steps) +
+                " only measure gradients, for adam, and none is left; make more steps, or set a smaller measure_steps");
+  if (total_known) rule.total_steps -= steps;
+  fit_round(rule);
 }
 
 }  // namespace ecl

@@ -61,39 +61,68 @@ RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings,
       first_rate_(options_.rule.learning_rate),
       share_cores_(mpi::oversubscribed()) {
   comm_.watch([this] { look_at_others(); });
-  StepRule& rule = options_.rule;
   std::unique_ptr<Solver> solver;
   comm_.together([&] {
-    graph_ = make_graph(Choice::parse(options_.topology), comm_.size(), options_.seed);
-    SolverSetup setup{graph_,        comm_.rank(), x, rule.initial_step_size(), rule.local_steps,
-                      rule.momentum, options_.seed};
-    const int wanted = setup.exchanges = std::max(1, rule.exchanges);
-    setup.proximal_step = [this]() -> ProximalStep {
-      throw Error("solver " + options_.solver + " takes exact steps on a model that ecl knows; use solver ecl");
-    };
-    solver = make_solver(Choice::parse(options_.solver), setup);
-    if (rule.exchanges == 0) rule.exchanges = solver->usual_exchanges();
-    if (rule.exchanges != wanted) {
-      setup.exchanges = rule.exchanges;
-      solver = make_solver(Choice::parse(options_.solver), setup);
-    }
-    if (rule.exchanges > 1 && !solver->exchanges_again())
-      throw Error("solver " + options_.solver + " exchanges once a round; leave out exchanges=" +
-                  std::to_string(rule.exchanges) + ", or use solver ecl");
-    if (rule.overlap && (lock_step() || !solver->overlaps()))
-      throw Error("overlap=1 needs mode=async, two exchanges or more, and a solver whose exchanges leave the model " +
-                  std::string("alone: ecl"));
+    const NodeOptions& o = options_;
+    graph_ = make_graph(Choice::parse(o.topology), comm_.size(), o.seed);
+    first_exchanges({o.solver, o.exchanges, o.mode, o.patience, o.rule.overlap, OptionStyle::key_value},
+                    [&](int exchanges) -> const Solver& {
+                      options_.rule.exchanges = exchanges;
+                      return *(solver = make_solver({}));
+                    });
+    measuring_ = o.adam && solver->step_lengths() == StepLengths::bounded;
+    options_.choose_measuring(measuring_);
+    if (measuring_) solver = make_solver(std::vector<float>(x.size(), 1));  // a state that is loaded has the scale
   });
+  const StepRule& rule = options_.rule;
   MpiPort port(comm_, graph_, solver->message_size(), options_.mode, options_.exchange);
   optimizer_.emplace(std::move(port), std::move(solver), graph_, comm_.rank(), rule, options_.mode);
   const double turns = std::max(1.0, mpi::ranks_per_core());
-  budget_.emplace(Patience(options_.patience * turns, rule.local_steps, graph_.degree(comm_.rank())), 0,
+  const double share = ExchangesARound::parse(options_.exchanges, OptionStyle::key_value).share;
+  budget_.emplace(Patience(options_.patience * turns, rule.local_steps, graph_.degree(comm_.rank())), share * turns,
                   rule.exchanges);
+}
+
+/// `scale`: SolverSetup::scale.
+std::unique_ptr<Solver> RankNode::make_solver(CVec scale) {
+  const StepRule& rule = options_.rule;
+  SolverSetup setup{graph_,           comm_.rank(),  x_,           first_rate_ / (1 - rule.momentum),
+                    rule.local_steps, rule.momentum, options_.seed};
+  setup.exchanges = rule.exchanges;
+  setup.adam = options_.adam;
+  setup.clip_norm = options_.clip_norm;
+  setup.scale = scale;
+  setup.proximal_step = [this]() -> ProximalStep {
+    throw Error("solver " + options_.solver + " takes exact steps on a model that ecl knows; use solver ecl");
+  };
+  return ecl::make_solver(Choice::parse(options_.solver), setup);
+}
+
+/// The end of measuring: all ranks agree on how large gradients are. `settles`: because this rank makes no more steps.
+void RankNode::start_training(bool settles) {
+  const auto counts = comm_.gather_all(std::to_string(settles ? first_.count() : 0));
+  for (int rank = 0; rank < comm_.size(); ++rank) require_training_of(rank, std::stoull(counts[rank]));
+  const auto scale =
+      agreed_scale(x_.size(), {&first_, 1}, [this](const auto& said) { return comm_.gather_all(said.front()); });
+  MpiPort port = std::move(optimizer_->port());
+  optimizer_.emplace(std::move(port), make_solver(scale), graph_, comm_.rank(), options_.rule, options_.mode);
+  first_.forget();
+  measuring_ = false;
+}
+
+/// A rank that has made so many steps and settles; without any it has no data, and says so.
+void RankNode::require_training_of(int rank, std::uint64_t steps) const {
+  if (steps > 0 && trained(steps) == 0)
+    throw Error(name_of(rank) + " has ended after step " + std::to_string(steps) +
+                    ", and the first measure_steps=" + std::to_string(options_.measure_steps) +
+                    " only measure gradients, for adam: its data would count for nothing; make more steps, or set a "
+                    "smaller measure_steps",
+                Exit::rank_lost);
 }
 
 template <class Call>
 auto RankNode::guarded(Call call) {
-  const auto give_up = [this] { milestones_.pass(failed, optimizer_->steps()); };
+  const auto give_up = [this] { milestones_.pass(failed, steps()); };
   try {
     return call();
   } catch (const Error& error) {
@@ -140,7 +169,7 @@ void RankNode::look_at_others() {
 void RankNode::require_company() const {
   for (int rank = 0; rank < comm_.size(); ++rank) {
     const auto& theirs = milestones_.of(rank, ended);
-    const std::uint64_t mine = optimizer_->steps();
+    const std::uint64_t mine = steps();
     if (theirs && (has_ended_ ? *theirs != mine : *theirs < mine))
       throw Error(name_of(rank) + " has ended after step " + std::to_string(*theirs) + ", and rank " +
                       std::to_string(comm_.rank()) + " is at step " + std::to_string(mine) +
@@ -153,7 +182,7 @@ void RankNode::require_company() const {
 void RankNode::require_training() const {
   if (has_ended_) throw Error("this run has settled, and takes no further steps; open another one to train on");
   if (optimizer_->steps() == options_.rule.total_steps)
-    throw Error("all total_steps=" + std::to_string(options_.rule.total_steps) + " steps are made: settle");
+    throw Error("all total_steps=" + std::to_string(steps()) + " steps are made: settle");
 }
 
 void RankNode::wait_until_ready() {
@@ -180,7 +209,7 @@ void RankNode::begin() {
   require_training();
   guarded([&] {
     poke();
-    if (optimizer_->begun()) return;
+    if (measuring_ || optimizer_->begun()) return;
     if (!options_.rule.overlap) finish_exchanges();
     wait_until_ready();
     optimizer_->begin(x_);
@@ -191,12 +220,18 @@ void RankNode::begin() {
 void RankNode::step(CVec gradient) {
   require_training();
   if (!all_finite(gradient))
-    throw Error("the gradient of step " + std::to_string(optimizer_->steps() + 1) +
+    throw Error("the gradient of step " + std::to_string(steps() + 1) +
                     " holds an infinity or a NaN; no step was made. Is the learning rate too large?",
                 Exit::diverged);
   const double start_s = begun_s_.value_or(idle_since_s_);
   begin();
   guarded([&] {
+    if (measuring_) {
+      first_.add(gradient);
+      if (first_.count() == static_cast<std::uint64_t>(options_.measure_steps)) start_training(false);
+      return;
+    }
+    if (optimizer_->ends_round()) optimizer_->set_exchanges(budget_->exchanges());
     optimizer_->step(x_, gradient);
     budget_->add_step(now() - start_s);
     if (optimizer_->exchanging()) budget_->begin(now(), *optimizer_);
@@ -226,13 +261,14 @@ void RankNode::set_learning_rate(double rate) {
   optimizer_->set_learning_rate(options_.rule.learning_rate = rate);
 }
 
-void RankNode::end() {
+void RankNode::end(bool settles) {
   if (has_ended_) return;
+  if (measuring_) start_training(settles);
   finish_exchanges();
   optimizer_->end(x_);
   finish_exchanges();
   has_ended_ = true;
-  milestones_.pass(ended, optimizer_->steps());
+  milestones_.pass(ended, steps());
 }
 
 /// Neighbours that still train are answered once a round.
@@ -260,7 +296,7 @@ void RankNode::require_settlers() const {
 double RankNode::settle() {
   if (has_settled_) throw Error("this run has settled already");
   return guarded([&] {
-    end();
+    end(true);
     wait_for_the_end();
     const double error = agree();
     has_settled_ = true;
@@ -270,12 +306,14 @@ double RankNode::settle() {
 
 /// All ranks are here: they exchange, and look at the consensus error, until it is small or they have tried enough.
 double RankNode::agree() {
-  bool one_round = false, trained = false;  // the same on all ranks, which decide alike
+  bool one_round = false, any = false;  // the same on all ranks, which decide alike
   for (int rank = 0; rank < comm_.size(); ++rank) {
-    one_round |= *milestones_.of(rank, ended) <= static_cast<std::uint64_t>(options_.rule.local_steps);
-    trained |= *milestones_.of(rank, ended) > 0;
+    require_training_of(rank, *milestones_.of(rank, ended));
+    const std::uint64_t steps = trained(*milestones_.of(rank, ended));
+    one_round |= steps <= static_cast<std::uint64_t>(options_.rule.local_steps);
+    any |= steps > 0;
   }
-  const bool exchanges = comm_.size() > 1 && trained;
+  const bool exchanges = comm_.size() > 1 && any;
   Settling settling({options_.consensus_error, exchanges ? options_.settle : 0, options_.settle_s, one_round});
   const double start_s = now();
   SettlingPace pace;
@@ -307,7 +345,7 @@ void RankNode::average(Vec values) {
 /// What a state belongs to.
 std::string RankNode::fingerprint() const {
   const StepRule& rule = options_.rule;
-  std::string text = "ecl node 1";
+  std::string text = "ecl node 2";
   const auto add = [&text](const char* key, auto value) { text += std::string("\n") + key + "=" + value; };
   add("rank", std::to_string(comm_.rank()));
   add("size", std::to_string(comm_.size()));
@@ -317,15 +355,18 @@ std::string RankNode::fingerprint() const {
   add("mode", std::string(lock_step() ? "lock-step" : "async"));
   add("lr", std::to_string(first_rate_));
   add("momentum", std::to_string(rule.momentum));
+  add("optimizer", options_.optimizer);
+  add("clip_norm", std::to_string(options_.clip_norm));
+  add("measure_steps", std::to_string(options_.measure_steps));
   add("local_steps", std::to_string(rule.local_steps));
-  add("exchanges", std::to_string(rule.exchanges));
+  add("exchanges", options_.exchanges);
   add("seed", std::to_string(options_.seed));
   return text;
 }
 
 const std::string& RankNode::save() {
   if (has_ended_) throw Error("this run has settled: its model is all that is left to save");
-  if (lock_step() && !optimizer_->begun())
+  if (lock_step() && !measuring_ && !optimizer_->begun())
     guarded([&] {  // what the neighbours said is in the state, after the last step, too
       finish_exchanges();
       wait_until_ready();
@@ -335,7 +376,7 @@ const std::string& RankNode::save() {
   std::string name = fingerprint();
   Floats x(x_.begin(), x_.end());
   archive.reserve(4 * std::as_bytes(x_).size());
-  archive(name, x, options_.rule.learning_rate, *budget_, *optimizer_);
+  archive(name, x, options_.rule.learning_rate, *budget_, first_, *optimizer_);
   const std::uint32_t sum = checksum(std::as_bytes(std::span(archive.bytes())));
   state_ = archive.bytes();
   state_.append(reinterpret_cast<const char*>(&sum), sizeof sum);
@@ -344,8 +385,8 @@ const std::string& RankNode::save() {
 
 void RankNode::load(std::string_view state) {
   comm_.together([&] {
-    if (optimizer_->rounds() > 0 || optimizer_->steps() > 0)
-      throw Error("a state is loaded before the first step; this run has made " + std::to_string(optimizer_->steps()) +
+    if (optimizer_->rounds() > 0 || steps() > 0)
+      throw Error("a state is loaded before the first step; this run has made " + std::to_string(steps()) +
                   ": open a new one");
     std::uint32_t sum = 0;
     const std::string_view content = state.substr(0, state.size() - std::min(state.size(), sizeof sum));
@@ -361,16 +402,24 @@ void RankNode::load(std::string_view state) {
         throw Error("the state is of another run: '" + (l < theirs.size() ? theirs[l] : "") + "' there, '" + ours[l] +
                     "' here; open the run as it was opened");
     Floats x(x_.size());
-    archive(x, options_.rule.learning_rate, *budget_, *optimizer_);
+    archive(x, options_.rule.learning_rate, *budget_, first_, *optimizer_);
     archive.finish();
     std::copy(x.begin(), x.end(), x_.begin());
   });
   optimizer_->set_learning_rate(options_.rule.learning_rate);
-  const auto steps = comm_.gather_all(std::to_string(optimizer_->steps()));
-  for (int rank = 1; rank < comm_.size() && lock_step(); ++rank)
-    if (steps[rank] != steps[0])
-      throw Error(name_of(rank) + " loads a state of step " + steps[rank] + ", rank 0 one of step " + steps[0] +
-                  "; in lock step all ranks are saved after the same step");
+  const auto theirs = comm_.gather_all(std::to_string(steps()));
+  const auto measures = [&](const std::string& text) {
+    return std::stoull(text) < static_cast<std::uint64_t>(options_.measure_steps);
+  };
+  for (int rank = 1; rank < comm_.size(); ++rank) {
+    if (theirs[rank] == theirs[0]) continue;
+    if (!lock_step() && measures(theirs[rank]) == measures(theirs[0])) continue;
+    throw Error(name_of(rank) + " loads a state of step " + theirs[rank] + ", rank 0 one of step " + theirs[0] +
+                (lock_step() ? "; in lock step all ranks are saved after the same step"
+                             : "; the first measure_steps=" + std::to_string(options_.measure_steps) +
+                                   " only measure gradients: all ranks are saved in them, or none"));
+  }
+  measuring_ = steps() < static_cast<std::uint64_t>(options_.measure_steps);
   optimizer_->restart_port(x_);
   budget_->restart_port();
 }
@@ -378,7 +427,7 @@ void RankNode::load(std::string_view state) {
 double RankNode::figure(std::string_view name) const {
   const Traffic traffic = optimizer_->traffic();
   const std::pair<std::string_view, double> figures[] = {
-      {"steps", static_cast<double>(optimizer_->steps())},
+      {"steps", static_cast<double>(steps())},
       {"rounds", static_cast<double>(optimizer_->rounds())},
       {"bytes_sent", static_cast<double>(traffic.bytes_sent)},
       {"messages_sent", static_cast<double>(traffic.messages_sent)},
@@ -399,7 +448,7 @@ double RankNode::figure(std::string_view name) const {
 
 void RankNode::leave() {
   guarded([&] {
-    end();
+    end(false);
     milestones_.pass(left, has_settled_ ? 1 : 0);
     wait_for_the_end();
     wait([this] { return milestones_.passed_by_all(left) && milestones_.delivered(); });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,8 @@
 #include "ecl/mpi/hosts.hpp"
 #include "ecl/mpi/roster.hpp"
 #include "ecl/node/exchange_budget.hpp"
+#include "ecl/node/exchanges_a_round.hpp"
+#include "ecl/node/first_gradients.hpp"
 #include "ecl/node/optimizer.hpp"
 #include "ecl/termination/milestones.hpp"
 
@@ -57,14 +60,22 @@ class RankNode {
   void require_company() const;
   void require_settlers() const;
   void require_training() const;
+  std::unique_ptr<Solver> make_solver(CVec scale);
+  void start_training(bool settles);
+  void require_training_of(int rank, std::uint64_t steps) const;
   void wait_until_ready();
   void finish_exchanges();
-  void end();
+  void end(bool settles);
   void wait_for_the_end();
   void answer();
   double agree();
   std::string fingerprint() const;
 
+  /// That the caller has made; and those that a rank which made so many has trained.
+  std::uint64_t steps() const { return first_.count() + optimizer_->steps(); }
+  std::uint64_t trained(std::uint64_t steps) const {
+    return steps - std::min<std::uint64_t>(steps, options_.measure_steps);
+  }
   bool lock_step() const { return options_.mode == Mode::lock_step; }
   double now() const { return optimizer_->port().now(); }
   std::string name_of(int rank) const { return "rank " + std::to_string(rank) + " on " + host_names_[rank]; }
@@ -80,8 +91,10 @@ class RankNode {
   std::optional<Optimizer<MpiPort>> optimizer_;
   std::optional<ExchangeBudget> budget_;
   ConsensusCheck consensus_;
-  std::string state_;  ///< what save() made
-  double first_rate_;  ///< that the solver was made with
+  std::string state_;       ///< what save() made
+  double first_rate_;       ///< that the solver was made with
+  bool measuring_ = false;  ///< within the first steps, which leave x alone, and are none of the optimizer's
+  FirstGradients first_;    ///< seen in them
   double last_poke_s_ = 0;
   double idle_since_s_ = 0;        ///< the end of the last step
   std::optional<double> begun_s_;  ///< when the gradient under way was asked for

@@ -330,9 +330,7 @@ class Optimizer {
   CVec direction(CVec x, CVec gradient) {
     if (rule_.momentum == 0 && rule_.weight_decay == 0) return gradient;
     velocity_.resize(x.size());
-    const float beta = static_cast<float>(rule_.momentum), decay = static_cast<float>(rule_.weight_decay);
-    for (std::size_t d = 0; d < x.size(); ++d)
-      velocity_[d] = beta * velocity_[d] + (1 - beta) * (gradient[d] + decay * x[d]);
+    rule_.average(gradient, x, velocity_);
     return velocity_;
   }
 

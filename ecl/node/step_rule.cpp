@@ -43,9 +43,11 @@ double Schedule::factor(double progress) const {
   return 1;
 }
 
-std::optional<AdamRule> parse_optimizer(std::string_view text, double weight_decay) {
+std::optional<AdamRule> parse_optimizer(std::string_view text, double momentum, double weight_decay,
+                                        OptionStyle style) {
   const Choice choice = Choice::parse(text);
-  Params params("--optimizer " + choice.name, choice.arguments);
+  const std::string option = written(style, "optimizer", choice.name);
+  Params params(option, choice.arguments);
   std::optional<AdamRule> adam;
   if (choice.name == "adam" || choice.name == "adamw") {
     constexpr double kBelowOne = 1 - 1e-9;
@@ -56,10 +58,19 @@ std::optional<AdamRule> parse_optimizer(std::string_view text, double weight_dec
     adam->eps = params.number("eps", 1e-8, 0, 1e6, "added to its root");
     if (choice.name == "adamw") adam->decay = weight_decay;
   } else if (choice.name != "sgd") {
-    throw Error("--optimizer: unknown optimizer '" + choice.name + "' (known: sgd, adam, adamw)");
+    throw Error(option + ": unknown optimizer '" + choice.name + "' (known: sgd, adam, adamw)");
   }
   params.finish();
+  if (adam && momentum != 0)
+    throw Error(option + " has a momentum of its own, beta1; leave " + written(style, "momentum") + " at 0");
+  if (choice.name == "adamw" && weight_decay == 0)
+    throw Error(option + " is adam but for its decay: name that, as in " + written(style, "weight-decay", "0.01") +
+                ", or use adam");
   return adam;
+}
+
+double loss_decay(std::string_view optimizer, double weight_decay) {
+  return Choice::parse(optimizer).name == "adamw" ? 0 : weight_decay;
 }
 
 std::vector<float> step_scale(const std::vector<double>& mean_squares) {
@@ -78,6 +89,12 @@ std::vector<float> step_scale(const std::vector<double>& mean_squares) {
 double StepRule::step_size(std::uint64_t k) const {
   const double progress = total_steps == 0 ? 0 : static_cast<double>(k) / static_cast<double>(total_steps);
   return initial_step_size() * schedule.factor(progress);
+}
+
+void StepRule::average(CVec gradient, CVec x, Vec velocity) const {
+  const float beta = static_cast<float>(momentum), decay = static_cast<float>(weight_decay);
+  for (std::size_t d = 0; d < x.size(); ++d)
+    velocity[d] = beta * velocity[d] + (1 - beta) * (gradient[d] + decay * x[d]);
 }
 
 }  // namespace ecl

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ecl/contracts/solver.hpp"
+#include "ecl/node/option_style.hpp"
 
 namespace ecl {
 
@@ -44,10 +45,16 @@ struct StepRule {
   double initial_step_size() const { return learning_rate / (1 - momentum); }
   /// mu of step k (from 0).
   double step_size(std::uint64_t k) const;
+  /// velocity <- beta velocity + (1 - beta) (gradient + lambda x). Compiled once: whatever the port, the same bits.
+  void average(CVec gradient, CVec x, Vec velocity) const;
 };
 
-/// `sgd` (none), `adam` or `adamw`, with `beta1`, `beta2`, `eps`: "adam:beta2=0.99". Throws Error.
-std::optional<AdamRule> parse_optimizer(std::string_view text, double weight_decay);
+/// `sgd` (none), `adam` or `adamw`, with `beta1`, `beta2`, `eps`: "adam:beta2=0.99", beside the engine's momentum and
+/// the weight decay. Throws Error.
+std::optional<AdamRule> parse_optimizer(std::string_view text, double momentum, double weight_decay, OptionStyle style);
+/// What of the weight decay is lambda/2 |x|^2 in each node's loss: none, where it is AdamW's.
+double loss_decay(std::string_view optimizer, double weight_decay);
+constexpr double kAdamRate = 0.001;  ///< the learning rate, where none is given
 
 /// SolverSetup::scale, from each coordinate's mean square of the first model's gradients over batches and nodes: powers
 /// of two near S in S^2 = 1 / (root of that + 0.03 times the root of its mean over the coordinates). Without the second

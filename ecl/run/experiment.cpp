@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <iomanip>
 #include <numeric>
 #include <sstream>
@@ -139,14 +138,13 @@ std::optional<Measures> Experiment::measure(CVec x, const Dataset& data_to_test)
 
 /// And checks the solver's parameters, before anything is written.
 void Experiment::choose_exchanges() {
-  const ExchangesARound wanted = spec.parsed_exchanges();
-  exchanges_ = std::max(1, wanted.number);
-  auto solver = make_solver(rank_.value_or(0));
+  std::unique_ptr<Solver> solver;
+  first_exchanges({spec.solver, spec.exchanges, mode, spec.patience, spec.overlap, OptionStyle::command_line},
+                  [&](int exchanges) -> const Solver& {
+                    exchanges_ = exchanges;
+                    return *(solver = make_solver(rank_.value_or(0)));
+                  });
   message_floats_ = solver->message_size();
-  if (wanted.number == 0) exchanges_ = solver->usual_exchanges();
-  if (wanted.share > 0) exchanges_ = std::max(ExchangeBudget::kLeast, exchanges_);
-  if (exchanges_ != std::max(1, wanted.number)) solver = make_solver(rank_.value_or(0));
-  refuse_exchanges(*solver);
   if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
     throw Error("solver " + spec.solver +
                 " needs every message of a round exactly once, which --mode async does not promise; " +
@@ -157,63 +155,27 @@ void Experiment::choose_exchanges() {
                 "use --mode async, or an undirected topology such as ring");
 }
 
-void Experiment::refuse_exchanges(const Solver& solver) const {
-  const ExchangesARound wanted = spec.parsed_exchanges();
-  if ((wanted.number > 1 || wanted.share > 0) && !solver.exchanges_again())
-    throw Error("solver " + spec.solver + " exchanges once a round; leave out --exchanges " + spec.exchanges +
-                ", or use --solver ecl");
-  if (wanted.share > 0 && (mode == Mode::lock_step || spec.overlap || spec.patience == 0))
-    throw Error("--exchanges " + spec.exchanges +
-                " goes by how long each node waits for the others; it needs --mode async, --patience above 0, and no "
-                "--overlap");
-  if (spec.overlap && (mode == Mode::lock_step || !solver.overlaps()))
-    throw Error(
-        "--overlap makes exchanges while the next gradients are computed; it needs --mode async, --exchanges 2 "
-        "or more, and a solver whose exchanges leave the model alone: ecl");
-}
-
 /// How large gradients are at first, where the solver wants to know: once, before training.
 void Experiment::agree_on_scale(Sites& sites) {
   if (!spec.parsed_optimizer() || make_solver(first_here())->step_lengths() != StepLengths::bounded) return;
-  std::vector<std::vector<float>> mine;
+  std::vector<FirstGradients> mine(nodes_here());
   sites.together([&] {
-    for (NodeId i = first_here(); i < first_here() + nodes_here(); ++i) mine.push_back(first_squares(i));
+    for (NodeId i = 0; i < nodes_here(); ++i) see_first_gradients(first_here() + i, mine[i]);
   });
-  constexpr std::size_t kStretch = 1 << 16;  // what all sites say of it is in memory at a time
-  std::vector<double> sums(model->dim());
-  for (std::size_t first = 0; first < sums.size(); first += kStretch) {
-    const std::size_t n = std::min(kStretch, sums.size() - first);
-    std::vector<std::string> said;
-    for (const auto& squares : mine)
-      said.emplace_back(reinterpret_cast<const char*>(squares.data() + first), n * sizeof(float));
-    for (const std::string& site : sites.gather(std::move(said))) {
-      std::vector<float> squares(n);
-      ECL_CHECK(site.size() == n * sizeof(float));
-      std::memcpy(squares.data(), site.data(), site.size());
-      for (std::size_t d = 0; d < n; ++d) sums[first + d] += squares[d];
-    }
-  }
-  for (double& sum : sums) sum /= nodes();
-  scale_ = step_scale(sums);
+  scale_ = agreed_scale(model->dim(), mine, [&](auto said) { return sites.gather(std::move(said)); });
 }
 
-/// Of node i's gradient of the first model: the mean of each coordinate's square over some batches.
-std::vector<float> Experiment::first_squares(NodeId i) {
-  constexpr int kBatches = 16;
+void Experiment::see_first_gradients(NodeId i, FirstGradients& first) {
   Batches batches = make_batches(i);
   Workspace workspace;
   workspace.gradient.resize(model->dim());
-  std::vector<float> squares(model->dim(), 0.0f);
   const float weight = static_cast<float>(batches.shard().weight);
-  for (int batch = 0; batch < kBatches; ++batch) {
+  for (int batch = 0; batch < FirstGradients::kUsual; ++batch) {
     batches.next(workspace.batch);
     model->gradient(initial, workspace.batch, workspace.gradient);
-    for (std::size_t d = 0; d < squares.size(); ++d) {
-      const float g = weight * workspace.gradient[d];
-      squares[d] += g * g / kBatches;
-    }
+    for (float& g : workspace.gradient) g *= weight;
+    first.add(workspace.gradient);
   }
-  return squares;
 }
 
 void Experiment::count_steps() {

@@ -10,6 +10,7 @@
 #include "ecl/contracts/solver.hpp"
 #include "ecl/inference/measures.hpp"
 #include "ecl/node/exchange_budget.hpp"
+#include "ecl/node/first_gradients.hpp"
 #include "ecl/node/node.hpp"
 #include "ecl/replay/delivery_log.hpp"
 #include "ecl/run/run_data.hpp"
@@ -109,9 +110,8 @@ class Experiment {
   void start_from(const TrainedModel& earlier);
   void count_steps();
   void agree_on_scale(Sites& sites);
-  std::vector<float> first_squares(NodeId i);
+  void see_first_gradients(NodeId i, FirstGradients& first);
   void choose_exchanges();
-  void refuse_exchanges(const Solver& solver) const;
   std::string exchanges_text() const;
   StepRule rule() const;
   static double lone_weight(const Shard& shard);

@@ -36,32 +36,10 @@ Loss Spec::parsed_loss(bool numbers) const {
   return loss_named(loss);
 }
 
-ExchangesARound Spec::parsed_exchanges() const {
-  if (exchanges == "usual") return {};
-  if (exchanges == "auto") return {.share = 0.25};
-  try {
-    if (exchanges.starts_with("auto:")) {
-      const double percent = to_number(exchanges.substr(5), "");
-      if (percent > 0 && percent <= 1000) return {.share = percent / 100};
-    } else {
-      const std::int64_t number = to_integer(exchanges, "");
-      if (number >= 1 && number <= 1000) return {.number = static_cast<int>(number)};
-    }
-  } catch (const Error&) {  // said below
-  }
-  throw Error("--exchanges " + exchanges + " is none of: usual, a number in 1 .. 1000, auto, auto:PERCENT with a " +
-              "percentage above 0, at most 1000");
-}
+ExchangesARound Spec::parsed_exchanges() const { return ExchangesARound::parse(exchanges, OptionStyle::command_line); }
 
-std::optional<AdamRule> Spec::parsed_optimizer() const { return parse_optimizer(optimizer, weight_decay); }
-
-/// Two momenta, or a decay that is none.
-static void check_optimizer(const Spec& spec) {
-  const std::string name = Choice::parse(spec.optimizer).name;
-  if (spec.parsed_optimizer() && spec.momentum != 0)
-    throw Error("--optimizer " + name + " has a momentum of its own, beta1; leave --momentum at 0");
-  if (name == "adamw" && spec.weight_decay == 0)
-    throw Error("--optimizer adamw is adam but for its decay: name that, as in --weight-decay 0.01, or use adam");
+std::optional<AdamRule> Spec::parsed_optimizer() const {
+  return parse_optimizer(optimizer, momentum, weight_decay, OptionStyle::command_line);
 }
 
 /// Who has data of its own says where each node finds them.
@@ -106,7 +84,7 @@ void check(const Spec& spec) {
   require(spec.patience >= 0 && spec.patience <= 1000, "--patience", spec.patience, "in 0 .. 1000");
   require(spec.learning_rate > 0, "--lr", spec.learning_rate, "above 0");
   require(spec.momentum >= 0 && spec.momentum < 1, "--momentum", spec.momentum, "in 0 <= momentum < 1");
-  check_optimizer(spec);
+  static_cast<void>(spec.parsed_optimizer());
   require(spec.clip_norm >= 0, "--clip-norm", spec.clip_norm, "at least 0 (0: no clipping)");
   require(spec.weight_decay >= 0, "--weight-decay", spec.weight_decay, "at least 0");
   require(spec.settle_s >= 0, "--settle-s", spec.settle_s, "at least 0");

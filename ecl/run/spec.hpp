@@ -12,15 +12,11 @@
 #include "ecl/contracts/loss.hpp"
 #include "ecl/contracts/port.hpp"
 #include "ecl/contracts/solver.hpp"
+#include "ecl/node/exchanges_a_round.hpp"
+#include "ecl/node/step_rule.hpp"
 #include "ecl/simulator/sim_port.hpp"
 
 namespace ecl {
-
-/// What --exchanges says.
-struct ExchangesARound {
-  int number = 0;    ///< R; 0: the solver's usual
-  double share = 0;  ///< above 0: as many as take this share of the round's own time (ExchangeBudget)
-};
 
 /// What to run: the options of `ecl train` and `ecl simulate`, resolved. Names and meanings are those of the options.
 struct Spec {
@@ -89,7 +85,7 @@ struct Spec {
   ExchangesARound parsed_exchanges() const;          ///< throws Error
   std::optional<AdamRule> parsed_optimizer() const;  ///< throws Error
   /// lambda of lambda/2 |x|^2, added to each node's loss.
-  double loss_decay() const { return Choice::parse(optimizer).name == "adamw" ? 0 : weight_decay; }
+  double loss_decay() const { return ecl::loss_decay(optimizer, weight_decay); }
   Mode parsed_mode() const { return mode == "lock-step" ? Mode::lock_step : Mode::async; }
 };
 

@@ -314,7 +314,7 @@ Request read_run(const std::string& command, const std::vector<std::string>& arg
   if (is_pattern(spec.data, "--data") && !given(values, "partition"))
     values.find("partition")->second.value() = boost::any(spec.partition = "own");
   if (!given(values, "lr") && spec.parsed_optimizer())
-    values.find("lr")->second.value() = boost::any(spec.learning_rate = 0.001);
+    values.find("lr")->second.value() = boost::any(spec.learning_rate = kAdamRate);
   if (!given(values, "nodes")) spec.nodes = Placement(spec.placement, spec.devices).nodes(spec.nodes);
   request.print_config = values.count("print-config") > 0;
   spec.config = to_ini(options.run, values, spec);

@@ -93,6 +93,31 @@ c.settle()
                      "the same number: leave out what some have too much, or use mode=async", err), err
 
 
+def test_a_rank_that_only_measured_for_adam_is_named(tmp_path):
+    for steps in (11, 16):
+        code, _, err = run(tmp_path, f"""
+c = consensus(optimizer="adam")
+train(c, {steps} if ecl.rank() == 1 else 40)
+c.settle()
+""")
+        assert code == 3
+        assert re.search(rf"rank 1 on \S+ has ended after step {steps}, and the first measure_steps=16 only measure "
+                         "gradients, for adam: its data would count for nothing; make more steps, or set a smaller "
+                         "measure_steps", err), err
+
+
+def test_a_rank_that_dies_while_others_measure_is_named(tmp_path):
+    code, _, err = run(tmp_path, """
+c = consensus(optimizer="adam")
+train(c, 8)
+if ecl.rank() == 2:
+    os.kill(os.getpid(), signal.SIGKILL)
+train(c, 40)
+""")
+    assert code != 0
+    assert re.search(r"rank 2 on \S+ has died, and the run ends with it", err), err
+
+
 def test_a_rank_that_leaves_without_settling_is_named(tmp_path):
     code, _, err = run(tmp_path, """
 c = consensus()

@@ -93,8 +93,10 @@ def gathered(optimizer, mine):
     return found
 
 
-def test_resumed_it_goes_on_bit_for_bit(rank):
-    options = dict(lr=0.1, mode="lock-step", local_steps=2)
+@pytest.mark.parametrize("adam", [{}, dict(optimizer="adamw", weight_decay=0.1, clip_norm=1, measure_steps=8),
+                                  dict(optimizer="adam", measure_steps=14)])
+def test_resumed_it_goes_on_bit_for_bit(adam, rank):
+    options = dict(lr=0.1, mode="lock-step", local_steps=2, **adam)
 
     def made():
         model = cnn()
@@ -146,6 +148,61 @@ def test_gradients_count_wherever_they_are(rank):
             one.step()
         np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-5, atol=1e-7)
     assert optimizer.step(lambda: 7) == 7
+    optimizer.close()
+
+
+@pytest.mark.parametrize("ours, theirs", [
+    (dict(optimizer="adam", clip_norm=0.5), torch.optim.Adam),
+    (dict(optimizer="adam", betas=(0.8, 0.95), eps=1e-3), torch.optim.Adam),
+    (dict(optimizer="adam", weight_decay=0.1), torch.optim.Adam),
+    (dict(optimizer="adamw", weight_decay=0.1, clip_norm=0.5), torch.optim.AdamW),
+])
+def test_alone_it_is_pytorchs_adam(ours, theirs, rank):
+    """And its clipping, with a scheduler: where there are no neighbours."""
+    numbers = {key: value for key, value in ours.items() if key not in ("optimizer", "clip_norm")}
+    one, other = cnn(), cnn()
+    optimizer = ecl.torch.Consensus(one, solver="local", lr=0.01, **ours)
+    reference = theirs(other.parameters(), lr=0.01, **numbers)
+    schedulers = [torch.optim.lr_scheduler.ExponentialLR(o, 0.9) for o in (optimizer, reference)]
+    for x, y in itertools.islice(batches(rank), 20):
+        for model, o in ((one, optimizer), (other, reference)):
+            o.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            if o is reference and "clip_norm" in ours:
+                nn.utils.clip_grad_norm_(model.parameters(), ours["clip_norm"])
+            o.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    np.testing.assert_allclose(values(one), values(other), rtol=1e-3, atol=1e-4)
+    optimizer.close()
+
+
+def test_the_first_steps_of_adam_measure(rank):
+    model = cnn()
+    optimizer = ecl.torch.Consensus(model, optimizer="adam", betas=(None, 0.99), mode="lock-step")
+    assert optimizer.param_groups[0]["lr"] == 0.001
+    before = values(model)
+    train(optimizer, model, itertools.islice(batches(rank), 16))
+    np.testing.assert_array_equal(values(model), before)
+    train(optimizer, model, itertools.islice(batches(rank), 1))
+    moved = np.abs(values(model) - before)
+    assert 0 < moved.max() <= 0.001
+    optimizer.close()
+    with pytest.raises(ecl.Error, match="solver ecl has a momentum of its own .beta.; leave beta1 out"):
+        ecl.torch.Consensus(model, optimizer="adam", betas=(0.9, 0.99))
+    with pytest.raises(ecl.Error, match="optimizer=sgd: unknown parameter 'eps'"):
+        ecl.torch.Consensus(model, eps=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["async", "lock-step"])
+def test_each_rank_learns_with_adam_the_classes_that_it_has_not_seen(mode, rank):
+    model = cnn()
+    optimizer = ecl.torch.Consensus(model, optimizer="adam", lr=0.02, clip_norm=1, mode=mode)
+    train(optimizer, model, itertools.islice(batches(rank), 166))
+    assert optimizer.settle() <= 0.01
+    x, y = next(batches(rank + 1))
+    with torch.no_grad():
+        assert (model(x).argmax(1) == y).float().mean() > 0.9
     optimizer.close()
 
 

@@ -28,7 +28,8 @@ class Consensus:
     """
 
     def __init__(self, x: np.ndarray, *, topology: str = "ring", solver: str = "ecl", mode: str = "async",
-                 lr: float = 0.05, local_steps: int = 1, exchanges: Union[int, str] = "usual", comm: Any = None,
+                 lr: Optional[float] = None, local_steps: int = 1, exchanges: Union[int, str] = "usual",
+                 optimizer: str = "sgd", weight_decay: float = 0, clip_norm: float = 0, comm: Any = None,
                  **options: Any) -> None:
         """
         x:           float32, C-contiguous, of any shape: this rank's model, first values alike on all ranks (checked);
@@ -36,26 +37,37 @@ class Consensus:
         topology:    the graph, as "ring", "torus", "random_regular:4"
         solver:      the algorithm, with its parameters, as "ecl:theta=0.5", "dpsgd"
         mode:        "async": nobody waits; "lock-step": each round needs the neighbours' messages of the one before
-        lr:          learning rate; start with the largest, as it sets how firmly the edges couple
+        lr:          learning rate, 0.05, or 0.001 under adam; start with the largest, as it sets how firmly the edges
+                     couple
         local_steps: K, steps of a round
-        exchanges:   R, exchanges after each round; "usual": the solver's own number
+        exchanges:   R, exchanges after each round; "usual": the solver's own number; "auto", "auto:PERCENT": as many,
+                     from 2 to 16, as the links carry in PERCENT (25) of the time of the round's steps
+        optimizer:   "sgd", "adam", "adamw", as "adam:beta2=0.99,eps=1e-6", of the gradient with the neighbours'
+                     corrections, so that all ranks come to rest at the same optimum. Under adam the first
+                     measure_steps=16 calls of step() leave x as it is: ecl sees how large gradients are, and at the
+                     last of these calls waits for all ranks, which agree on it
+        weight_decay: lambda of lambda/2 |x|^2, part of each rank's loss; under "adamw" decoupled from the gradient
+        clip_norm:   longest gradient (L2 norm), with the neighbours' corrections; 0: any
         comm:        a communicator of mpi4py; without it all ranks
-        options:     any other option of ecl.h: momentum, weight_decay, total_steps, schedule, patience, overlap,
+        options:     any other option of ecl.h: measure_steps, momentum, total_steps, schedule, patience, overlap,
                      settle, settle_s, consensus_error, exchange, seed, same
         """
         _require_floats(x, "x")
-        options = {"topology": topology, "solver": solver, "mode": mode, "lr": lr, "local_steps": local_steps,
-                   "exchanges": exchanges, "consensus_error": 0.01, **options}
+        options = {"topology": topology, "solver": solver, "mode": mode, "local_steps": local_steps,
+                   "exchanges": exchanges, "optimizer": optimizer, "weight_decay": weight_decay, "clip_norm": clip_norm,
+                   "consensus_error": 0.01, **options}
+        if lr is not None:
+            options["lr"] = lr
         texts = [f"{key}={_text(value)}".encode() for key, value in options.items()]
         init()
         self.x = x
         self.consensus_error = float(options["consensus_error"])
-        self._lr = float(lr)
         self._node = ctypes.c_void_p()
         handle = -1 if comm is None else comm.py2f()
         must(lib.ecl_open(handle, (ctypes.c_char_p * (len(texts) + 1))(*texts), _floats(x), x.size,
                           ctypes.byref(self._node)))
         _open.append(self)
+        self._lr = self._figure("lr")
 
     @property
     def lr(self) -> float:
@@ -111,18 +123,11 @@ class Consensus:
         """What save() returned, into a Consensus made alike that has made no step yet. In lock step the run then goes
         on bit for bit; asynchronously messages that were on their way are lost, which does no harm."""
         must(lib.ecl_load(self._handle(), state, len(state)))
-        rate = ctypes.c_double()
-        must(lib.ecl_figure(self._handle(), b"lr", ctypes.byref(rate)))
-        self._lr = rate.value
+        self._lr = self._figure("lr")
 
     def figures(self) -> Dict[str, float]:
         """Of this rank so far: steps, rounds, bytes and messages sent, how old messages were (in own steps), ..."""
-        value = ctypes.c_double()
-        found = {}
-        for name in FIGURES:
-            must(lib.ecl_figure(self._handle(), name.encode(), ctypes.byref(value)))
-            found[name] = value.value
-        return found
+        return {name: self._figure(name) for name in FIGURES}
 
     def close(self) -> None:
         """Waits until all ranks close theirs. The end of the program does it, too."""
@@ -130,6 +135,11 @@ class Consensus:
             must(lib.ecl_close(self._handle()))
             _open.remove(self)
         self._node = None
+
+    def _figure(self, name: str) -> float:
+        value = ctypes.c_double()
+        must(lib.ecl_figure(self._handle(), name.encode(), ctypes.byref(value)))
+        return value.value
 
     def _handle(self) -> ctypes.c_void_p:
         if self._node is None:

@@ -2,7 +2,7 @@
 
 import threading
 import zlib
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 try:
     import torch
@@ -27,14 +27,20 @@ class Consensus(torch.optim.Optimizer):
     and close are collective: all ranks call them, in the same order.
     """
 
-    def __init__(self, model: torch.nn.Module, *, lr: float = 0.05, buffers: str = "refuse", **options: Any) -> None:
+    def __init__(self, model: torch.nn.Module, *, lr: Optional[float] = None, optimizer: str = "sgd",
+                 betas: Optional[Tuple[Optional[float], float]] = None, eps: Optional[float] = None,
+                 buffers: str = "refuse", **options: Any) -> None:
         """
         model:   its parameters that require a gradient are trained; first values alike on all ranks (checked). Frozen
                  ones stay as they are
-        lr:      learning rate; start with the largest
+        lr:      learning rate, 0.05, or 0.001 under adam; start with the largest
+        optimizer, betas, eps: "sgd"; "adam" or "adamw", with the numbers of torch.optim.Adam, (0.9, 0.999) and 1e-8 if
+                 not given. Solver ecl has a momentum of its own (solver="ecl:beta=0.95"): betas=(None, 0.999) there.
+                 The first 16 steps measure gradients, and leave the parameters as they are (ecl.Consensus)
         buffers: running means and variances of normalisation layers: "refuse" them, or "mean": they are each rank's own
                  until settle(), which averages them
-        options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, comm, momentum, ...
+        options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, weight_decay, clip_norm, comm,
+                 momentum, measure_steps, ...
         """
         self._model = model
         self._named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -52,9 +58,10 @@ class Consensus(torch.optim.Optimizer):
         self._places = [p.data_ptr() for p in parameters]
         self._gradient_values = self._gradient.numpy()
         self._thread = threading.get_ident()
-        self.consensus = ecl._consensus.Consensus(self._flat.numpy(), lr=lr, same=_layout(model), **options)
+        self.consensus = ecl._consensus.Consensus(self._flat.numpy(), lr=lr, optimizer=_text(optimizer, betas, eps),
+                                                  same=_layout(model), **options)
         self._hooks = [p.register_hook(self._meanwhile) for p in parameters]
-        super().__init__(parameters, {"lr": lr})
+        super().__init__(parameters, {"lr": self.consensus.lr})
 
     def zero_grad(self, set_to_none: bool = False) -> None:
         """Before a gradient is taken: zeroes the last one, and moves the parameters to where the next is wanted. In
@@ -176,6 +183,13 @@ class Consensus(torch.optim.Optimizer):
                 raise ecl.Error(f"parameter {name} is on {p.device}; ecl works on the CPU: model.cpu() first")
             if p.dtype != torch.float32:
                 raise ecl.Error(f"parameter {name} is {p.dtype}; ecl works in float32: model.float() first")
+
+
+def _text(optimizer: str, betas: Optional[Tuple[Optional[float], float]], eps: Optional[float]) -> str:
+    """As "adam:beta2=0.99"."""
+    beta1, beta2 = betas or (None, None)
+    given = [f"{key}={value}" for key, value in (("beta1", beta1), ("beta2", beta2), ("eps", eps)) if value is not None]
+    return optimizer + (("," if ":" in optimizer else ":") + ",".join(given) if given else "")
 
 
 def _views(flat: torch.Tensor, parameters: List[torch.nn.Parameter]) -> List[torch.Tensor]:
