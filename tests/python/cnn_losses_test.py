@@ -111,5 +111,4 @@ def test_in_lock_step_the_losses_are_the_tools(local_steps, sites, rank):
     assert metrics["step"].tolist() == list(range(1, STEPS + 1))
     np.testing.assert_allclose(losses, metrics["train_loss"], rtol=1e-4)
     assert losses[-1] < 0.8 * losses[0]
-    print('MAXREL', rank, local_steps, max(abs(np.array(losses)/metrics['train_loss']-1)), losses[0], losses[-1], metrics['train_loss'][-1])
     optimizer.close()
