@@ -81,11 +81,11 @@ def test_cnn(tmp_path):
 
 @needs_torch
 def test_transformer(tmp_path):
-    """Together the sites foretell the others' texts better than each alone."""
-    together, alone = (numbers(r"mean ([\d.]+)", output(tmp_path, "transformer.py", "--steps", 60, *how, ranks=4))
+    """Together the sites foretell all texts better than each alone does on average, and nearly alike."""
+    together, alone = (numbers(r"mean ([\d.]+)", output(tmp_path, "transformer.py", "--steps", 100, *how, ranks=4))
                        for how in ([], ["--alone"]))
     assert len(together) == len(alone) == 4
-    assert max(together) < min(alone) and max(together) - min(together) < 0.02
+    assert max(together) < sum(alone) / 4 - 0.05 and max(together) - min(together) < 0.02, (together, alone)
 
 
 @needs_torch

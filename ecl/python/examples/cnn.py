@@ -46,17 +46,16 @@ def read(directory, part):
 
 def accuracy(model, x, y):
     with torch.no_grad():
-        hits = sum((model(pictures).argmax(1) == labels).sum() for pictures, labels in zip(x.split(1000), y.split(1000)))
-    return 100 * hits.item() / len(y)
+        hits = sum((model(x).argmax(1) == y).sum().item() for x, y in zip(x.split(1000), y.split(1000)))
+    return 100 * hits / len(y)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--local-steps", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(1)  # the ranks share the cores
 
@@ -66,7 +65,7 @@ def main():
 
     torch.manual_seed(1)
     model = Net()
-    optimizer = ecl.torch.Consensus(model, lr=args.lr, topology="ring", local_steps=args.local_steps)  # <-- for torch.optim.SGD
+    optimizer = ecl.torch.Consensus(model, lr=args.lr, topology="ring")  # <-- for torch.optim.SGD
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=args.epochs * -(-len(y) // args.batch))
     for epoch in range(args.epochs):
         for rows in torch.randperm(len(y)).split(args.batch):
@@ -76,9 +75,8 @@ def main():
             scheduler.step()
     optimizer.settle()  # <-- until all sites agree
 
-    seen = ", ".join(map(str, y.unique().tolist()))
-    print(f"site {ecl.rank()} has seen classes {seen}: right on {accuracy(model, *read(args.data, 't10k')):.2f} % of the "
-          "test pictures of all\n", end="")
+    seen, right = ", ".join(map(str, y.unique().tolist())), accuracy(model, *read(args.data, "t10k"))
+    print(f"site {ecl.rank()} has seen classes {seen}: right on {right:.2f} % of all classes' test pictures\n", end="")
 
 
 if __name__ == "__main__":

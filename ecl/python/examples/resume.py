@@ -58,7 +58,7 @@ def main():
 
     begin = newest_of_all(optimizer, args.out, args.steps)
     if begin > 0:
-        optimizer.load_state_dict(torch.load(saved_state(args.out, begin)))  # the model is in it; so is what is underway
+        optimizer.load_state_dict(torch.load(saved_state(args.out, begin)))  # the model is in it
         if ecl.rank() == 0:
             print(f"goes on from step {begin}", flush=True)
     for step in range(begin, args.steps):

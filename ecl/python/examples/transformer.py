@@ -86,7 +86,7 @@ def held_out_loss(model, text):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--lr", type=float, default=0.003)
+    parser.add_argument("--lr", type=float, default=0.02)
     parser.add_argument("--alone", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)  # the ranks share the cores
