@@ -93,11 +93,19 @@ typedef struct ecl_node ecl_node;
  *     topology      ring                   the graph: ecl list
  *     solver        ecl                    the algorithm, with its parameters, as ecl:theta=0.5
  *     mode          async                  or lock-step: each round needs the neighbours' messages of the one before
- *     lr            0.05                   learning rate. Open with the largest: it sets how firmly the edges couple
+ *     lr            0.05                   learning rate (0.001 under adam). Open with the largest: it sets how firmly
+ *                                          the edges couple
+ *     optimizer     sgd                    or adam, adamw, as adam:beta2=0.99,eps=1e-6: of the gradient with the
+ *                                          neighbours' corrections, for solvers ecl, led, k_gt, lt_admm, scaffold,
+ *                                          dpsgd, fedavg, local. ecl has a momentum in place of beta1
+ *     measure_steps 16                     before adam's first step, where the solver has corrections: see ecl_step()
+ *     clip_norm     0                      longest gradient (L2 norm), with the neighbours' corrections; 0: any
  *     momentum      0                      heavy ball, of solvers that have no momentum of their own
- *     weight_decay  0                      lambda of lambda/2 |x|^2
+ *     weight_decay  0                      lambda of lambda/2 |x|^2; of adamw's decay
  *     local_steps   1                      K: steps of a round
- *     exchanges     usual                  R: exchanges after each round; usual: the solver's own number
+ *     exchanges     usual                  R: exchanges after each round; usual: the solver's own number; auto or
+ *                                          auto:PERCENT: as many, from 2 to 16, as the links carry in PERCENT (25) of
+ *                                          the time of the round's steps, by each rank's own clock
  *     patience      1                      how long each but the first waits for the neighbours, in rounds' own time
  *     overlap       0                      1: they come while the next gradients are computed (ecl_exchange)
  *     total_steps   0                      of each rank; 0: unknown, the end is where a rank settles
@@ -116,7 +124,13 @@ ECL_API int ecl_begin(ecl_node *node);
 
 /* One step along minus `gradient` (dim floats). After a round's last it exchanges with the neighbours: R times, between
  * which it waits for their answers, at most `patience` (in lock step until they come). ECL_DIVERGED, and no step, if
- * the gradient holds an infinity or a NaN. */
+ * the gradient holds an infinity or a NaN.
+ *
+ * Under adam solvers with corrections (all that take it but dpsgd, fedavg, local) want to know how large gradients are
+ * before they begin. Of the first `measure_steps` calls only the gradients are looked at, and x stays as it is; the
+ * last of these calls is collective, and waits for all ranks, which agree on each parameter's mean square. They count as
+ * steps, but a schedule begins after them. A rank that makes no more steps than these, and settles, is named on all
+ * ranks, as ECL_RANK_LOST; one that makes none at all has no data, and may settle. */
 ECL_API int ecl_step(ecl_node *node, const float *gradient);
 
 /* Within a long gradient, every millisecond or so: moves messages, and answers those of faster neighbours. x stays. */
@@ -136,7 +150,8 @@ ECL_API int ecl_settle(ecl_node *node, double *error);
 ECL_API int ecl_average(ecl_node *node, float *values, size_t count);
 
 /* x and all else that a later node needs to go on from here; valid until the node's next call. In lock step all ranks
- * save after the same step; each first takes its neighbours' messages, as ecl_begin() does. */
+ * save after the same step; each first takes its neighbours' messages, as ecl_begin() does. Asynchronously all save
+ * within the first measure_steps, or none. */
 ECL_API int ecl_save(ecl_node *node, const void **state, size_t *bytes);
 /* Into a node that has made no step yet, opened alike, over as many ranks. Collective. In lock step the run then goes on
  * bit for bit; asynchronously messages that were on their way are lost, which costs no more than lost messages do. */
