@@ -459,20 +459,3 @@ except ecl.Error as error:
     assert code == 0 and err == "", err
     assert len(out.splitlines()) == 2 and len(set(out.splitlines())) == 1
     assert "rank 1 on " in out and "lr = 0.2" in out
-
-
-@pytest.mark.parametrize("example, count", [("report.py", 0), ("table.py", 0), ("table.py", 4)])
-def test_examples(example, count, tmp_path):
-    path = os.path.join(os.path.dirname(ecl.__file__), "..", "examples", example)
-    launch = [MPIEXEC, "-n", str(count)] if count else []
-    if example == "report.py":
-        pytest.importorskip("matplotlib", reason="no matplotlib")
-    done = subprocess.run([*launch, sys.executable, "-B", path], capture_output=True, text=True, timeout=HANGS_S,
-                          cwd=tmp_path, env={**os.environ, "MPLBACKEND": "Agg"})
-    assert done.returncode == 0, done.stderr
-    if example == "report.py":
-        assert (tmp_path / "report.png").stat().st_size > 10_000
-        assert "converged" in done.stdout and done.stdout.count("\n") < 20
-    else:
-        scores = [float(line.split()[-2]) for line in done.stdout.splitlines() if "of all sites' rows" in line]
-        assert len(scores) == max(1, count) and min(scores) > 90, done.stdout
