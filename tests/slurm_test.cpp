@@ -19,6 +19,7 @@ const std::string kMpirun = "mpirun", kSrun = "srun --mpi=pmix";
 const std::string kTraining = "--mode lock-step --partition classes:5 --quiet ";
 const std::string kQuick = kTraining + "--steps 100", kSeconds = kTraining + "--steps 3000 --eval-every 5";
 const std::string kEndless = kTraining + "--steps 1000000000 --eval-every 0";
+const std::string kMinute = kTraining + "--steps 1000 --eval-every 0 --node-speed 0:1000";  // about
 
 /// Waits until `holds`, at most two minutes: Slurm looks at its clock every half minute.
 bool eventually(const std::function<bool()>& holds) {
@@ -153,13 +154,19 @@ TEST_P(Requeue, ASignalledRunGoesOnInTheSameJob) {
 INSTANTIATE_TEST_SUITE_P(SlurmTest, Requeue, testing::Values(kMpirun, kSrun),
                          [](const auto& test) { return test.param.substr(0, test.param.find(' ')); });
 
-TEST_F(SlurmTest, ACancelledRunStaysCancelledAndCanBeResumed) {
+/// Ends that give mpirun no time: the latest checkpoint is whole, and the same job can go on from it.
+void expect_usable(const fs::path& run_directory) {
+  const Outcome outcome = run(tool("evaluate --checkpoint newest " + run_directory.string()));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+}
+
+TEST_F(SlurmTest, ACancelledRunStaysCancelledAndItsCheckpointIsWhole) {
   const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1", kEndless);
   ASSERT_TRUE(has_checkpoint(job));
   run({"scancel", job});
   ASSERT_TRUE(comes_to(job, "CANCELLED"));
   EXPECT_EQ(told("Restarts", job), "0");
-  EXPECT_EQ(status_of(out_of(job))["state"], "preempted") << logs();
+  expect_usable(out_of(job));
 }
 
 TEST_F(SlurmTest, ADrainedNodeEndsItsJobAndTakesNoOther) {
@@ -176,9 +183,10 @@ TEST_F(SlurmTest, ADrainedNodeEndsItsJobAndTakesNoOther) {
   EXPECT_TRUE(comes_to(second, "COMPLETED"));
 }
 
-/// Long: a job's time is at least a minute, and Slurm looks at it twice a minute.
-TEST_F(SlurmTest, BeforeItsTimeIsOverARunQueuesItselfAnew) {
-  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1 --time=1 --signal=B:USR1@50", kEndless);
+class Long : public SlurmTest {};  // Slurm looks at jobs' times twice a minute, and they are a minute at least
+
+TEST_F(Long, BeforeItsTimeIsOverARunQueuesItselfAnew) {
+  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1 --time=1 --signal=B:USR1@10", kEndless);
   ASSERT_TRUE(has_checkpoint(job));
   ASSERT_TRUE(comes_to(job, "PENDING"));
   const Json status = status_of(out_of(job));
@@ -187,24 +195,31 @@ TEST_F(SlurmTest, BeforeItsTimeIsOverARunQueuesItselfAnew) {
   EXPECT_TRUE(eventually([&] { return status_of(out_of(job))["step"] > status["step"]; })) << logs();
 }
 
-TEST_F(SlurmTest, ARunOutOfTimeEndsWithACheckpoint) {
-  const std::string job = submit("one.sbatch", "--ntasks-per-node=1 --time=1", kEndless + " --checkpoint-every 1");
+TEST_F(Long, ARunOutOfTimeGoesOnWhenItIsRequeuedByHand) {
+  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1 --time=1 --signal=B:0@1", kEndless);
   ASSERT_TRUE(comes_to(job, "TIMEOUT"));
-  EXPECT_EQ(status_of(out_of(job))["state"], "preempted") << logs();
+  expect_usable(out_of(job));
+  const Json status = status_of(out_of(job));
+  EXPECT_EQ(run({"scontrol", "requeue", job}).exit_code, 0);
+  EXPECT_TRUE(eventually([&] { return status_of(out_of(job))["step"] > status["step"]; })) << logs();
 }
 
 /// Slurm queues the job of a node that is gone anew; when it is back, the run goes on from its latest checkpoint.
-TEST_F(SlurmTest, ANodeThatIsLostCostsNothingBeyondTheLatestCheckpoint) {
-  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1", kSeconds);
+TEST_F(Long, ANodeThatIsLostCostsNothingBeyondTheLatestCheckpoint) {
+  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1", kMinute);
   ASSERT_TRUE(has_checkpoint(job));
   const fs::path daemon = fs::path(std::getenv("SLURM_CONF")).parent_path() / "slurmd.h3.pid";
   kill(std::stoi(read_file(daemon)), SIGKILL);
-  EXPECT_TRUE(eventually([] { return state_of_node("h3").starts_with("DOWN"); }));
-  ASSERT_TRUE(comes_to(job, "PENDING"));
+  EXPECT_TRUE(comes_to(job, "PENDING"));
+  EXPECT_TRUE(state_of_node("h3").starts_with("DOWN")) << state_of_node("h3");
+  const Json status = status_of(out_of(job));
   EXPECT_EQ(run({ECL_SOURCE_DIR "/tests/hosts/login", "h3", "slurmd"}).exit_code, 0);
-  ASSERT_TRUE(comes_to(job, "COMPLETED"));
+  ASSERT_TRUE(comes_to(job, "RUNNING"));
+  EXPECT_TRUE(eventually([&] { return status_of(out_of(job))["step"] != status["step"]; })) << logs();
+  EXPECT_GE(status_of(out_of(job))["checkpoint"], status["checkpoint"]);
+  EXPECT_TRUE(comes_to(job, "COMPLETED"));
   EXPECT_EQ(told("Restarts", job), "1");
-  EXPECT_EQ(parameters_of(out_of(job)), undisturbed(4, kSeconds));
+  EXPECT_EQ(parameters_of(out_of(job)), undisturbed(4, kMinute));
 }
 
 }  // namespace
