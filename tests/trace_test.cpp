@@ -123,7 +123,7 @@ class Trace {
     EXPECT_EQ(slice["name"], name);
     EXPECT_EQ(slice["pid"], end["pid"]);
     EXPECT_GE(end["ts"].get<double>(), slice["ts"].get<double>() - kRounding_us);
-    EXPECT_LE(end["ts"].get<double>(), slice["ts"].get<double>() + slice["dur"].get<double>());
+    EXPECT_LE(end["ts"].get<double>(), slice["ts"].get<double>() + slice["dur"].get<double>() + kRounding_us);
     return slice;
   }
 

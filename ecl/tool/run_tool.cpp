@@ -209,7 +209,10 @@ int ecl::run_tool(const std::vector<std::string>& arguments, const Complain& com
     return static_cast<int>(printed(::run(arguments, complain), complain));
   } catch (const Error& error) {  // the same on every rank, and before any has met MPI
     std::optional<mpi::Session> end_together;
-    if (mpi::launched()) end_together.emplace();
+    try {
+      if (mpi::launched()) end_together.emplace();
+    } catch (const Error&) {  // what was caught first says why MPI does not start
+    }
     complain(error.what(), mpi::launch_rank() == 0);
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {

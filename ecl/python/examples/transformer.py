@@ -61,7 +61,8 @@ class Transformer(nn.Module):
 def read(patterns):
     """A kind's characters to train on, and those to test on: of every file the last tenth."""
     root = Path(__file__).resolve().parents[3]
-    files = [path.read_bytes() for pattern in patterns for path in sorted(root.glob(pattern))]
+    files = [path.read_bytes() for pattern in patterns for path in sorted(root.glob(pattern))
+             if path.is_file()]
     both = zip(*((text[: len(text) * 9 // 10], text[len(text) * 9 // 10 :]) for text in files))
     return [torch.tensor(list(b"".join(parts))).clamp(max=CHARACTERS - 1) for parts in both]
 
