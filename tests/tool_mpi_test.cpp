@@ -104,19 +104,6 @@ TEST(ToolMpi, HelpAndConfigComeOnce) {
   EXPECT_EQ(count(config.out, "lr-schedule = "), 1u);
 }
 
-TEST(ToolMpi, TasksOfSrunThatDoNotKnowOfEachOtherAreNoRun) {
-  const Outcome first = run({"env", "SLURM_STEP_NUM_TASKS=4", "SLURM_PROCID=0", ECL_TOOL, "train"});
-  EXPECT_EQ(first.exit_code, 2);
-  EXPECT_EQ(first.err, "ecl: srun started 4 tasks, and this MPI does not learn of the others; use mpirun, which asks " +
-                           std::string("Slurm for the hosts, or srun --mpi=pmix if srun --mpi=list has it\n"));
-  EXPECT_EQ(run({"env", "SLURM_STEP_NUM_TASKS=4", "SLURM_PROCID=1", ECL_TOOL, "train"}).err, "");
-}
-
-TEST(ToolMpi, InABatchScriptCommandsWorkByThemselves) {
-  const Outcome outcome = run({"env", "SLURM_PROCID=0", "SLURM_NTASKS=4", ECL_TOOL, "simulate", "--epochs", "1"});
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-}
-
 TEST(ToolMpi, EndsADivergingRunInGoodOrder) {
   const Scratch scratch;
   const std::string out = (scratch / "a").string();

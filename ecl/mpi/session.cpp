@@ -26,14 +26,11 @@ int integer_from_environment(const char* name, int fallback) {
   return text ? std::atoi(text) : fallback;
 }
 
-/// A batch script has SLURM_PROCID, too, but is no task of srun's.
-int tasks_of_srun() { return integer_from_environment("SLURM_STEP_NUM_TASKS", 1); }
-
 /// The variable in which a launcher tells a process its rank; null without a launcher.
 const char* rank_variable() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
     if (std::getenv(name)) return name;
-  return tasks_of_srun() > 1 ? "SLURM_PROCID" : nullptr;
+  return nullptr;
 }
 
 /// Cores that the ranks of this host may use together. A rank that mpirun bound sees only its own: then all count.
@@ -76,15 +73,6 @@ void hand_over_output() {
   }
 }
 
-/// srun starts its tasks under an MPI that does not know Slurm, too: each would be a run of its own, of one rank.
-void require_company_of_tasks() {
-  const char* rank = rank_variable();
-  if (rank && std::string_view(rank) == "SLURM_PROCID")
-    throw ecl::Error("srun started " + std::to_string(tasks_of_srun()) +
-                     " tasks, and this MPI does not learn of the others; use " +
-                     "mpirun, which asks Slurm for the hosts, or srun --mpi=pmix if srun --mpi=list has it");
-}
-
 /// Whether MPI was started, by whomever. It cannot be started twice.
 bool runs() {
   int started = 0;
@@ -97,7 +85,6 @@ bool runs() {
 
 Session::Session() : guest_(runs()), exceptions_(std::uncaught_exceptions()) {
   if (guest_) return;
-  require_company_of_tasks();
   prepare_environment();
   int provided = 0;
   check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
