@@ -125,6 +125,14 @@ TEST_P(Launch, OneRun) {
 INSTANTIATE_TEST_SUITE_P(SlurmTest, Launch, testing::Values(kMpirun, kSrun),
                          [](const auto& test) { return test.param.substr(0, test.param.find(' ')); });
 
+/// Open MPI's words, which scripts/cluster/README.md explains.
+TEST_F(SlurmTest, SrunWithoutPmixStartsNothing) {
+  const std::string job = submit("one.sbatch", "--ntasks-per-node=1", kQuick, "srun --mpi=pmi2");
+  ASSERT_TRUE(comes_to(job, "FAILED"));
+  EXPECT_NE(logs().find("OMPI was not built with SLURM's PMI support"), std::string::npos) << logs();
+  EXPECT_FALSE(fs::exists(out_of(job)));
+}
+
 TEST_F(SlurmTest, AnArrayIsASweep) {
   const std::string job = submit("array.sbatch", "--ntasks-per-node=1 --array=0-3", kQuick);
   for (const char* task : {"_0", "_1", "_2", "_3"}) ASSERT_TRUE(comes_to(job + task, "COMPLETED"));
@@ -196,7 +204,7 @@ TEST_F(Long, BeforeItsTimeIsOverARunQueuesItselfAnew) {
 }
 
 TEST_F(Long, ARunOutOfTimeGoesOnWhenItIsRequeuedByHand) {
-  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1 --time=1 --signal=B:0@1", kEndless);
+  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1 --time=1 --signal=B:URG@1", kEndless);
   ASSERT_TRUE(comes_to(job, "TIMEOUT"));
   expect_usable(out_of(job));
   const Json status = status_of(out_of(job));
