@@ -57,8 +57,7 @@ class LocalRun {
   void make_step(NodeId i) {
     const double loss = nodes_[i].step();
     diverged_ |= !losses_[i].add(loss);
-    if (i > 0) return;
-    last_loss_ = loss;
+    if (i == 0) last_loss_ = loss;
     if (const double now_s = wall_seconds(); progress_.due(now_s)) show_progress(now_s);
   }
 

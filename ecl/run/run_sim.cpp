@@ -197,7 +197,7 @@ class SimRun final : public LocalRun<SimPort> {
     if (optimizer.exchanging()) budgets_[i].begin(network_.now(), optimizer);
     last_step_s_ = network_.now();
     ++steps_done_;
-    if (i == 0 && wall_seconds() - status_s_ > kStatus_s) write_status();
+    if (wall_seconds() - status_s_ > kStatus_s) write_status();
   }
 
   bool done(NodeId i) const { return steps_of(i) == experiment_.steps; }

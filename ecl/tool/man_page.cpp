@@ -1,5 +1,6 @@
 // man_page FILE: writes the manual page, made of what the tool says of itself: `ecl --help`, and `ecl COMMAND --help`
 // of each command that is named there.
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -80,6 +81,8 @@ void print_page(std::ostream& page) {
 
 int main(int argc, char** argv) {
   std::ostringstream page;
+  // A build may run within a job, whose launcher some commands refuse.
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_STEP_NUM_TASKS"}) unsetenv(name);
   try {
     if (argc != 2) throw ecl::Error("man_page FILE");
     print_page(page);

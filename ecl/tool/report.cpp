@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 /// What is missing is one line. The package itself is imported last: it needs NumPy.
 constexpr const char* kStart = R"(
 import sys
+sys.path[:] = filter(None, sys.path)  # not what lies in the current directory
 try:
     import numpy, jinja2
     from ecl._report._command import main
@@ -50,6 +51,15 @@ std::string package_path() {
   return "";
 }
 
+/// What the package asks of the tool and the library it asks of this program's, of whatever build.
+void use_this_build() {
+  std::error_code error;
+  const fs::path tool = fs::read_symlink("/proc/self/exe", error), library = tool.parent_path() / "libecl.so";
+  if (tool.filename() != "ecl") return;  // the tool in a process of somebody else's
+  setenv("ECL_TOOL", tool.c_str(), 0);
+  if (fs::exists(library, error)) setenv("ECL_LIBRARY", library.c_str(), 0);
+}
+
 }  // namespace
 
 int report_command(const std::vector<std::string>& arguments) {
@@ -73,6 +83,7 @@ int report_command(const std::vector<std::string>& arguments) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);  // --watch ends with this program
     if (getppid() != parent) _exit(1);
     if (!package.empty()) setenv("PYTHONPATH", path.c_str(), 1);
+    use_this_build();
     execvp(argv[0], argv.data());
     std::cerr << "ecl: report needs python3: " << std::strerror(errno)
               << "; on Debian: apt-get install python3-numpy python3-jinja2" << std::endl;

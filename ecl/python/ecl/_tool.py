@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, Mapping, Optional
 from ecl._library import Error, init, lib, must, size
 
 _USAGE = 2
-_RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")  # what a launcher tells each rank
+_RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")  # what a launcher tells each rank
 
 
 def mistake(what: str) -> Error:
@@ -33,7 +33,11 @@ def call(arguments: List[str], silent: bool) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     texts = [argument.encode() for argument in arguments]
-    launched = any(variable in os.environ for variable in _RANK)
+    if texts[:1] == [b"report"]:  # Python's own
+        from ecl._report._command import main
+
+        return main(arguments[1:])
+    launched = any(variable in os.environ for variable in _RANK) or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
     if launched or texts[:1] in ([b"train"], [b"doctor"]):
         init()  # libecl would, too, but not end what it began
     code = lib.ecl_tool(len(texts), (ctypes.c_char_p * len(texts))(*texts), int(silent))

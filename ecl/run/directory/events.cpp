@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <fcntl.h>
-#include <filesystem>
 #include <unistd.h>
 
 #include "ecl/base/files.hpp"
@@ -11,11 +10,7 @@ namespace ecl {
 
 static std::string path_in(const std::string& directory) { return directory + "/events.csv"; }
 
-void begin_events(const std::string& directory) {
-  std::error_code error;
-  if (!std::filesystem::exists(path_in(directory), error))
-    write_atomically(path_in(directory), "time_s,node,event,peer\n");
-}
+void begin_events(const std::string& directory) { write_atomically(path_in(directory), "time_s,node,event,peer\n"); }
 
 void note_event(const std::string& directory, const Event& event) {
   const int file = directory.empty() ? -1 : open(path_in(directory).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);

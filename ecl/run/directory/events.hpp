@@ -14,7 +14,8 @@ struct Event {
   NodeId peer;       ///< of whom
 };
 
-/// Makes events.csv in the directory of a run, without a line; one that is there stays. Throws Error (io).
+/// Makes events.csv in the directory of a run, without a line: of a run that is resumed, too, which begins with all its
+/// nodes. Throws Error (io).
 void begin_events(const std::string& directory);
 /// Adds a line to it, in one piece. Where the host has no such file nothing is written: whoever calls has said it on
 /// standard error, too.

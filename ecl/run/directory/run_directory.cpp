@@ -217,8 +217,10 @@ void RunDirectory::begin(const Experiment& experiment, const std::vector<std::st
   if (directory_.empty()) return;
   write_atomically(path("nodes.csv"), nodes_csv(experiment, hosts));
   begin_events(directory_);
-  make_folder(path("model"));
   std::error_code ignored;
+  for (const char* of_the_end : {"summary.json", "edges.csv", "sites.csv", "confusion.csv"})  // before it was resumed
+    fs::remove(path(of_the_end), ignored);
+  make_folder(path("model"));
   for (fs::directory_iterator at(path("model"), ignored), end; !ignored && at != end; at.increment(ignored))
     if (at->path().extension() == ".safetensors") fs::remove(at->path(), ignored);
   write_model_json(path("model"), trained_model(experiment));

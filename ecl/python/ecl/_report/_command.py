@@ -32,8 +32,12 @@ def main(arguments: List[str]) -> int:
 
             if options.watch:
                 raise Error("--watch renews a page, not --tensorboard's files; leave one of them out")
-            for run in (runs := [read(path) for path in options.runs]):
-                folder = Path(options.tensorboard) / run.name if len(runs) > 1 else Path(options.tensorboard)
+            runs = [read(path) for path in options.runs]
+            for k, run in enumerate(runs):
+                folder = Path(options.tensorboard)
+                if len(runs) > 1:
+                    same = [other.name for other in runs[:k]].count(run.name)
+                    folder /= run.name + (f"-{same + 1}" if same else "")
                 print(f"{folder}: {write_events(run, folder)} files")
             if not options.out:
                 return 0

@@ -25,7 +25,7 @@ def write_page(runs: Sequence[Reading], out: Path) -> Path:
     try:
         handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=out.name, suffix=".tmp")
         os.fchmod(handle, 0o666 & ~_umask())
-        with open(handle, "w") as file:
+        with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, out)
     except OSError as error:

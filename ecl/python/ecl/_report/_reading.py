@@ -29,6 +29,16 @@ class Edge(NamedTuple):
     refused: int
 
 
+class Held(NamedTuple):
+    """A line of nodes.csv."""
+
+    node: int
+    host: str
+    train_samples: int
+    test_samples: int
+    classes: List[int]  # training samples of each
+
+
 class Event(NamedTuple):
     """A line of events.csv: at time_s `node` told this of `peer`."""
 
@@ -48,7 +58,8 @@ class Reading(NamedTuple):
     status: Dict[str, Any]
     summary: Dict[str, Any]  # empty where the run has not ended
     evaluations: List[np.ndarray]  # rows of metrics.csv, those of an evaluation together, in the order of the nodes
-    held: List[Dict[str, str]]  # nodes.csv; the classes are the columns after the first four
+    classes: List[str]  # their names
+    held: List[Held]
     sites: List[Dict[str, str]]  # sites.csv
     edges: List[Edge]
     events: List[Event]
@@ -66,7 +77,9 @@ class Reading(NamedTuple):
     @property
     def lost(self) -> List[int]:
         """Nodes that died."""
-        return sorted({*self.summary.get("nodes_lost", []), *(e.peer for e in self.events if e.event == "died")})
+        if self.summary:
+            return sorted(self.summary.get("nodes_lost", []))
+        return sorted({event.peer for event in self.events if event.event == "died"})
 
     @property
     def subcommand(self) -> str:
@@ -90,7 +103,7 @@ def read(path: Union[str, Path]) -> Reading:
 
 
 def _read(path: Path) -> Reading:
-    text = (path / "config.ini").read_text()
+    text = (path / "config.ini").read_text(encoding="utf-8")
     head = text.splitlines()[:2]
     if len(head) < 2 or not head[0].startswith("# ecl ") or not head[1].startswith("# on "):
         raise mistake(f"'{path}': config.ini does not begin with command and number of nodes, as ecl writes it")
@@ -104,7 +117,8 @@ def _read(path: Path) -> Reading:
     return Reading(path=path, name=path.resolve().name, state=state, command=head[0][2:], nodes=nodes,
                    config=options_in(text), status=status,
                    summary=summary if state in ENDED else {}, evaluations=evaluations,
-                   held=_rows(path / "nodes.csv"), sites=_rows(path / "sites.csv") if state in ENDED else [],
+                   classes=(_lines(path / "nodes.csv") or [[]])[0][4:],
+                   held=_held(path / "nodes.csv"), sites=_rows(path / "sites.csv") if state in ENDED else [],
                    edges=[Edge(int(r["from"]), int(r["to"]), int(r["messages_taken"]), float(r["age_mean"]),
                                int(r["age_oldest"]), int(r["messages_refused"]))
                           for r in _rows(path / "edges.csv")] if state in ENDED else [],
@@ -159,7 +173,7 @@ def options_in(text: str) -> Dict[str, List[str]]:
 
 
 def _json(path: Path) -> Dict[str, Any]:
-    found = json.loads(path.read_text()) if path.is_file() else {}
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is no object")
     return found
@@ -167,7 +181,7 @@ def _json(path: Path) -> Dict[str, Any]:
 
 def _lines(path: Path) -> List[List[str]]:
     """Cells of the whole lines."""
-    text = path.read_text() if path.is_file() else ""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
 
 
@@ -176,12 +190,18 @@ def _rows(path: Path) -> List[Dict[str, str]]:
     return [dict(zip(lines[0], line)) for line in lines[1:] if len(line) == len(lines[0])]
 
 
+def _held(path: Path) -> List[Held]:
+    """By position: a class may be called as a column is."""
+    return [Held(int(node), host, int(train), int(test), list(map(int, counts)))
+            for node, host, train, test, *counts in _lines(path)[1:]]
+
+
 def _evaluations(path: Path, notes: List[str]) -> List[np.ndarray]:
     """A run that was killed may leave half a line, or half an evaluation, which other nodes have not reached."""
     if not path.is_file():
         notes.append("there is no metrics.csv: the first rank's host keeps it, or the run had not begun")
         return []
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if text and not text.endswith("\n"):
         notes.append("the last line of metrics.csv is torn and left out")
     table = _table(path)

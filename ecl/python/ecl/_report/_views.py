@@ -14,6 +14,7 @@ from ecl._report._reading import Reading
 
 X_AXES = (("epochs", "epochs"), ("seconds", "seconds of training"), ("bytes", "MB sent by all nodes"))
 _MOST_ROWS = 200  # of a table by node
+_MOST_MOMENTS = 400  # evaluations of a node on the time line
 _MOST_LINES = 64  # nodes with a line, a place on the map or a row of bars each
 _MOST_CLASSES = 24  # of a confusion matrix that is printed whole
 _STALL = 5  # times a node's usual time between two evaluations
@@ -23,11 +24,11 @@ def data(run: Reading) -> Optional[Dict[str, Any]]:
     """Who holds what."""
     if not run.held:
         return None
-    names = list(run.held[0])[4:]
+    names = run.classes
     shown = run.held[:_MOST_LINES]
-    counts = {int(r["node"]): [int(r[name]) for name in names] for r in shown}
-    hosts = {int(r["node"]): r["host"] for r in shown}
-    trains = [int(r["train_samples"]) for r in run.held]
+    counts = {r.node: r.classes for r in shown}
+    hosts = {r.node: r.host for r in shown}
+    trains = [r.train_samples for r in run.held]
     return {"picture": _charts.class_bars(counts, names, hosts) if names else None,
             "left_out": len(run.held) - len(shown), "train": sum(trains), "least": min(trains), "most": max(trains)}
 
@@ -132,7 +133,7 @@ def graph_map(run: Reading) -> Optional[Dict[str, Any]]:
     heard = {(edge.source, edge.to): edge for edge in run.edges}
     ways: Dict[Tuple[int, int], Way] = {}
     table = []
-    pairs = sorted(heard) or [(i, j) for i, of_node in enumerate(lists) for j in of_node]
+    pairs = sorted(heard) or [(i, j) for j, of_node in enumerate(lists) for i in of_node]  # it tells whom each hears
     degree = [sum(1 for pair in pairs if pair[0] == node) for node in range(run.nodes)]
     for i, j in pairs:
         size, messages = (v / degree[i] for v in sent.get(i, (0, 0)))
@@ -163,11 +164,11 @@ def table(run: Reading) -> Optional[Dict[str, Any]]:
     if not run.evaluations:
         return None
     latest = {int(row["node"]): row for rows in run.evaluations[-2:] for row in rows}
-    sites, held = ({int(r["node"]): r for r in rows} for rows in (run.sites, run.held))
+    sites, held = {int(r["node"]): r for r in run.sites}, {r.node: r for r in run.held}
     lost = run.lost
     columns: List[Tuple[str, Callable[[int, Any], str]]] = [
-        ("samples", lambda i, row: held[i]["train_samples"] if i in held else ""),
-        ("to test on", lambda i, row: held[i]["test_samples"] if i in held else ""),
+        ("samples", lambda i, row: str(held[i].train_samples) if i in held else ""),
+        ("to test on", lambda i, row: str(held[i].test_samples) if i in held else ""),
         ("accuracy, %", lambda i, row: short(row["accuracy"])),
         ("loss", lambda i, row: short(row["loss"])),
         *((label, lambda i, row, key=key: sites.get(i, {}).get(key, "")) for key, label in (
@@ -226,7 +227,8 @@ def time_line(run: Reading) -> Optional[Dict[str, Any]]:
     for node, at in times.items():
         stops = died.get(node, at[-1])
         spans.append(Span(node, 0, stops, "trains", f"node {node}: {len(at)} evaluations"))
-        moments += [Moment(node, t, "evaluated", f"node {node} evaluated at {t:.3g} s") for t in at]
+        moments += [Moment(node, t, "evaluated", f"node {node} evaluated at {t:.3g} s")
+                    for t in at[::1 + len(at) // _MOST_MOMENTS]]
         gaps = np.diff([0.0, *(t for t in at if t <= last_whole)])
         usual = float(np.median(gaps)) if len(gaps) > 2 else math.inf
         for k, gap in enumerate(gaps):

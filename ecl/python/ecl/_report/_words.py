@@ -62,7 +62,8 @@ def figures(run: Reading) -> List[Figure]:
 
     last, summary = run.last, run.summary
     accuracy = column_of(last, "accuracy")
-    own_tests = summary.get("accuracy_own") is not None or len({r["test_samples"] for r in run.held}) > 1
+    own_tests = summary.get("accuracy_own") is not None or (
+        run.status.get("accuracy", 0) is None or len({r.test_samples for r in run.held}) > 1)
     if summary:
         mean, worst, average = (summary.get(f"test_accuracy_{which}") for which in ("mean", "min", "consensus"))
     else:
@@ -100,7 +101,7 @@ def figures(run: Reading) -> List[Figure]:
 def facts(run: Reading) -> List[Tuple[str, str]]:
     hosts: Dict[str, List[str]] = {}
     for row in run.held:
-        hosts.setdefault(row["host"], []).append(row["node"])
+        hosts.setdefault(row.host, []).append(str(row.node))
     where = "; ".join(f"{host}: node{'s' if len(nodes) > 1 else ''} {_ranges(nodes)}" for host, nodes in hosts.items())
     repeat = f"ecl {run.subcommand} --config {shlex.quote(str(run.path / 'config.ini'))} --out NEW"
     if run.subcommand == "train":
