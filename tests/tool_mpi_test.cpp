@@ -166,5 +166,36 @@ INSTANTIATE_TEST_SUITE_P(ToolMpi, Stopped,
                                          Signalled{"one_rank_often_evaluated", 100, false}),
                          [](const auto& test) { return test.param.name; });
 
+/// What a rank finds whose mpirun is another MPI's: it is alone, and told that it is not.
+std::vector<std::string> alone_among_four(int rank, const std::string& options) {
+  const bool open_mpi = run(tool("--version")).out.find("Open MPI") != std::string::npos;
+  const std::string number = open_mpi ? "PMI_RANK=" : "OMPI_COMM_WORLD_RANK=",
+                    size = open_mpi ? "PMI_SIZE=4" : "OMPI_COMM_WORLD_SIZE=4";
+  return words_of("env " + number + std::to_string(rank) + " " + size + " " ECL_TOOL " " + options);
+}
+
+TEST(ToolMpi, RanksThatAreEachAloneDoNotTrain) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome first = run(alone_among_four(0, "train --steps 5 --out " + out));
+  EXPECT_EQ(first.exit_code, 2);
+  ASSERT_EQ(ecl_lines(first.err).size(), 1u) << first.err;
+  EXPECT_NE(first.err.find("started 4 ranks, but each is alone: ecl was built with "), std::string::npos) << first.err;
+  EXPECT_FALSE(fs::exists(out));
+  const Outcome third = run(alone_among_four(2, "train --steps 5"));
+  EXPECT_EQ(third.exit_code, 2);
+  EXPECT_EQ(third.out + third.err, "") << "it is said once";
+  const Outcome doctor = run(alone_among_four(0, "doctor"));
+  EXPECT_EQ(doctor.exit_code, 5);
+  EXPECT_NE(doctor.out.find("ranks      ACT   an mpi"), std::string::npos) << doctor.out;
+  EXPECT_EQ(run(alone_among_four(0, "data")).exit_code, 2);
+}
+
+TEST(ToolMpi, ASlurmBatchScriptIsNoRank) {
+  const auto outcome = run(words_of("env SLURM_PROCID=0 SLURM_NTASKS=4 " ECL_TOOL " predict /nowhere --data x"));
+  EXPECT_EQ(count(outcome.err, "without mpirun"), 0u) << outcome.err;
+  EXPECT_NE(outcome.err.find("/nowhere"), std::string::npos) << outcome.err;
+}
+
 }  // namespace
 }  // namespace ecl::test

@@ -26,12 +26,22 @@ int integer_from_environment(const char* name, int fallback) {
   return text ? std::atoi(text) : fallback;
 }
 
-/// The variable in which a launcher tells a process its rank; null without a launcher.
+/// The variable in which a launcher tells a process its rank; null without a launcher. A Slurm batch script, and a
+/// shell that srun started, have a SLURM_PROCID, too: what counts is that it is one of several.
 const char* rank_variable() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
     if (std::getenv(name)) return name;
-  return nullptr;
+  return integer_from_environment("SLURM_STEP_NUM_TASKS", 1) > 1 ? "SLURM_PROCID" : nullptr;
 }
+
+/// Who started this process, and the variable in which it tells how many ranks it started.
+struct Launcher {
+  const char* name;
+  const char* ranks;
+};
+constexpr Launcher kLaunchers[] = {{"an mpirun of Open MPI", "OMPI_COMM_WORLD_SIZE"},  // the innermost first
+                                   {"an mpiexec of MPICH, or srun --mpi=pmi2,", "PMI_SIZE"},
+                                   {"srun", "SLURM_STEP_NUM_TASKS"}};
 
 /// Cores that the ranks of this host may use together. A rank that mpirun bound sees only its own: then all count.
 int usable_cores() {
@@ -128,6 +138,18 @@ double ranks_per_core() {
 
 int launch_rank() { return launched() ? integer_from_environment(rank_variable(), 0) : 0; }
 bool launched() { return rank_variable() != nullptr; }
+
+void check_joined(const Comm& world) {
+  const auto told =
+      std::ranges::find_if(kLaunchers, [](const Launcher& launcher) { return std::getenv(launcher.ranks); });
+  if (told == std::end(kLaunchers) || world.size() > 1) return;
+  const int ranks = integer_from_environment(told->ranks, 1);
+  if (ranks > 1)
+    throw ecl::Error(std::string(told->name) + " started " + std::to_string(ranks) +
+                     " ranks, but each is alone: ecl was built with " + library_version() +
+                     ", which did not hear of the others. Start them by that MPI's own mpirun, or by srun with an "
+                     "interface that it knows (srun --mpi=list; Open MPI: --mpi=pmix, MPICH: --mpi=pmi2)");
+}
 
 bool stderr_is_terminal() {
   pid_t launcher = getpid();

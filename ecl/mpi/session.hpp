@@ -43,6 +43,9 @@ Comm comm_of_fortran(int handle);
 int launch_rank();
 /// Whether a launcher, as mpirun, started this process.
 bool launched();
+/// Throws ecl::Error where a launcher started several ranks and each of them is alone in `world`: another MPI's mpirun
+/// did, or an srun without this MPI's interface. Each would train by itself and call that the result.
+void check_joined(const Comm& world);
 
 /// Ranks on this host for each core that they may use.
 double ranks_per_core();

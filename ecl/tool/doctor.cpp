@@ -107,7 +107,7 @@ class Doctor {
   }
 
   void line(bool ok, const std::string& text) const {
-    if (comm_.rank() != 0) return;
+    if (comm_.rank() != 0 || mpi::launch_rank() != 0) return;  // ranks that are each alone are all the first
     std::printf("%-10s %s   %s\n", check_, ok ? "ok " : "ACT", text.c_str());
     std::fflush(stdout);
   }
@@ -119,6 +119,12 @@ class Doctor {
     gethostname(mine.host, sizeof mine.host - 1);
     sched_getaffinity(0, sizeof mine.cores, &mine.cores);
     comm_.gather_all(&mine, sizeof mine, seats_.data());
+    try {
+      mpi::check_joined(comm_);
+    } catch (const Error& error) {
+      works_ = false;
+      return line(false, error.what());
+    }
     std::string text = std::to_string(comm_.size()) + (comm_.size() == 1 ? " rank" : " ranks");
     if (comm_.size() == 1) text += ": start it under mpirun -n N to see how ranks get along";
     for (int host = 0; host < hosts_.count() && comm_.size() > 1; ++host) {

@@ -78,14 +78,14 @@ Exit train(const Arguments& arguments, const std::string& command_line, const Co
   const ecl::mpi::Comm world = ecl::mpi::Comm::world();
   try {
     world.together([&] {
-      if (!mistake) return;
+      if (!mistake) return ecl::mpi::check_joined(world);
       if (world.rank() == 0) throw ecl::Error(*mistake);
       throw ecl::Error("rank " + std::to_string(world.rank()) + " on " + ecl::host_name() + ": " + mistake->what(),
                        mistake->code());
     });
     return ecl::run_rma(world, request.spec);
   } catch (const ecl::Error& error) {  // every rank throws the same one: say it once, end in good order
-    complain(error.what(), world.rank() == 0);
+    complain(error.what(), world.rank() == 0 && first);
     return error.code();
   } catch (const std::bad_alloc&) {  // this rank alone
     ecl::say(no_memory("rank " + std::to_string(world.rank()) + ": the run"));
@@ -121,9 +121,10 @@ Exit data(const Arguments& arguments, const Complain& complain) {
   const ecl::mpi::Session session;
   const ecl::mpi::Comm world = ecl::mpi::Comm::world();
   try {
+    ecl::mpi::check_joined(world);
     ecl::data_command(arguments, &world);
   } catch (const ecl::Error& error) {  // every rank throws the same one
-    complain(error.what(), world.rank() == 0);
+    complain(error.what(), world.rank() == 0 && ecl::mpi::launch_rank() == 0);
     return error.code();
   }
   return Exit::ok;
