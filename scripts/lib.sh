@@ -10,6 +10,7 @@ mpich_packages=(mpich libmpich-dev)               # preset mpich; Debian keeps O
 job_packages=(dataset-fashion-mnist gnuplot-nox)  # the main job: its data, its picture
 # Experiments, models in use, Python; emulated hosts; --dataset hdf5, which a build does without and then says so.
 test_packages=(python3 python3-numpy python3-onnx python3-pytest iproute2 libhdf5-dev)
+slurm_packages=(slurm-wlm munge iproute2)         # tests on an emulated Slurm cluster, which skip aloud without them
 notebook_packages=(python3-sklearn python3-pandas python3-matplotlib)  # tests of Python use them if they are there
 bench_packages=(python3 dataset-fashion-mnist)    # declared experiments, comparisons
 fashion_mnist_packages=(dataset-fashion-mnist)    # scripts/fetch-data
