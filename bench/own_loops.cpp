@@ -1,27 +1,19 @@
 // What a step of a training loop of one's own costs through the C interface: a million parameters, a gradient that is
 // there already, one exchange a round. bench/own_loops starts it, beside the same from Python.
+#include "bench/own_loops.hpp"
+
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
 #include "ecl/c/ecl.h"
 
+using namespace own_loops;
+
 namespace {
 
-constexpr std::size_t kParameters = 1'000'000;
 constexpr int kSteps = 400;
-
-void must(int code) {
-  if (code == ECL_OK) return;
-  std::fprintf(stderr, "%s\n", ecl_error());
-  ecl_abort(code);
-}
-
-double now_ms() {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 }  // namespace
 

@@ -4,28 +4,18 @@
 //
 //     own_loops_progress calls|layers|thread MS0 MS1 STEPS    gradients of rank 0 and 1 take so many milliseconds
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <string>
 #include <vector>
 
+#include "bench/own_loops.hpp"
 #include "ecl/c/ecl.h"
 
+using namespace own_loops;
+
 namespace {
-
-constexpr std::size_t kParameters = 1'000'000;
-
-void must(int code) {
-  if (code == ECL_OK) return;
-  std::fprintf(stderr, "%s\n", ecl_error());
-  ecl_abort(code);
-}
-
-double now_ms() {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 double processor_ms() { return 1e3 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 

@@ -13,6 +13,7 @@ pip_packages=(python3-pip python3-venv python3-setuptools python3-wheel python3-
 # and then says so.
 test_packages=(python3 "${pip_packages[@]}" python3-jinja2 python3-onnx python3-pytest iproute2 pkg-config libhdf5-dev)
 package_packages=(dpkg-dev file libhdf5-dev)      # scripts/package; its --check wants debootstrap, too
+slurm_packages=(slurm-wlm munge iproute2)         # tests on an emulated Slurm cluster, which skip aloud without them
 notebook_packages=(python3-sklearn python3-pandas python3-matplotlib)  # tests of Python use them if they are there
 report_packages=(python3-numpy python3-jinja2)    # ecl report
 browser_packages=(chromium)                       # its test looks at the page in it, if it is there

@@ -168,21 +168,30 @@ std::vector<std::string> solvers_for_adam() {
 }
 INSTANTIATE_TEST_SUITE_P(All, AdaptedSolvers, testing::ValuesIn(solvers_for_adam()));
 
-TEST(State, GoesOnBitForBitFromAnyStepThatMeasuresOrTrains) {
-  for (const int saved_at : {0, 1, kMeasured - 1, kMeasured, kMeasured + 1, kMeasured + 9}) {
-    Digits digits("ecl", 3, {"adamw", 0.1, 0.5});
-    std::string state;
-    {
-      Opened rank(digits.options(), digits.initial());
-      digits.train(rank, saved_at);
-      state = rank.save();
-    }
-    Opened again(digits.options(), digits.initial());
-    ASSERT_EQ(again.load(state), ECL_OK) << ecl_error();
-    EXPECT_EQ(again.figure("steps"), saved_at);
-    digits.train(again, kMeasured + 30 - saved_at);
-    EXPECT_EQ(std::vector<float>(again.x.begin(), again.x.end()), digits.simulated(30)) << saved_at;
+/// Saved after so many of `measured` steps that measure and 30 of rounds of three steps, and loaded, it ends in the
+/// simulator's bits.
+void expect_to_go_on(int saved_at, int measured, const Steps& steps) {
+  Digits digits("ecl", 3, steps);
+  std::string state;
+  {
+    Opened rank(digits.options(), digits.initial());
+    digits.train(rank, saved_at);
+    state = rank.save();
   }
+  Opened again(digits.options(), digits.initial());
+  ASSERT_EQ(again.load(state), ECL_OK) << ecl_error();
+  EXPECT_EQ(again.figure("steps"), saved_at);
+  digits.train(again, measured + 30 - saved_at);
+  EXPECT_EQ(std::vector<float>(again.x.begin(), again.x.end()), digits.simulated(30)) << saved_at;
+}
+
+TEST(State, GoesOnBitForBitFromAnyStepOfARound) {
+  for (const int saved_at : {8, 9, 10}) expect_to_go_on(saved_at, 0, {});
+}
+
+TEST(State, GoesOnBitForBitFromAnyStepThatMeasuresOrTrains) {
+  for (const int saved_at : {0, 1, kMeasured - 1, kMeasured, kMeasured + 1, kMeasured + 9})
+    expect_to_go_on(saved_at, kMeasured, {"adamw", 0.1, 0.5});
 }
 
 TEST(State, OfSomeRanksThatMeasuredAndOthersThatTrainedIsRefused) {
@@ -204,22 +213,6 @@ TEST(State, OfSomeRanksThatMeasuredAndOthersThatTrainedIsRefused) {
                       "gradients: all ranks are saved in them, or none"),
             std::string::npos)
       << what;
-}
-
-TEST(State, GoesOnBitForBitFromAnyStepOfARound) {
-  for (const int saved_at : {8, 9, 10}) {  // of rounds of three steps
-    Digits digits("ecl", 3);
-    std::string state;
-    {
-      Opened rank(digits.options(), digits.initial());
-      digits.train(rank, saved_at);
-      state = rank.save();
-    }
-    Opened again(digits.options(), digits.initial());
-    ASSERT_EQ(again.load(state), ECL_OK) << ecl_error();
-    digits.train(again, 30 - saved_at);
-    EXPECT_EQ(std::vector<float>(again.x.begin(), again.x.end()), digits.simulated(30)) << saved_at;
-  }
 }
 
 TEST(State, OfAnotherRunOrDamagedIsRefused) {

@@ -17,7 +17,7 @@ using Words = std::vector<std::string>;
 
 const std::string kMpirun = "mpirun", kSrun = "srun --mpi=pmix";
 const std::string kTraining = "--mode lock-step --partition classes:5 --quiet ";
-const std::string kQuick = kTraining + "--steps 100", kSeconds = kTraining + "--steps 3000 --eval-every 5";
+const std::string kQuick = kTraining + "--steps 100", kSeconds = kTraining + "--steps 1500 --eval-every 5";
 const std::string kEndless = kTraining + "--steps 1000000000 --eval-every 0";
 const std::string kMinute = kTraining + "--steps 1000 --eval-every 0 --node-speed 0:1000";  // about
 
@@ -124,6 +124,14 @@ TEST_P(Launch, OneRun) {
 
 INSTANTIATE_TEST_SUITE_P(SlurmTest, Launch, testing::Values(kMpirun, kSrun),
                          [](const auto& test) { return test.param.substr(0, test.param.find(' ')); });
+
+TEST_F(SlurmTest, AMistakeIsTheJobsExitCode) {
+  const std::string job = submit("requeue.sbatch", "--ntasks-per-node=1", "--solver ekl");
+  ASSERT_TRUE(comes_to(job, "FAILED"));
+  EXPECT_EQ(told("ExitCode", job), "2:0");
+  EXPECT_EQ(count(logs(), "ecl: unknown solver 'ekl'"), 1u) << logs();
+  EXPECT_FALSE(fs::exists(out_of(job)));
+}
 
 /// Open MPI's words, which scripts/cluster/README.md explains.
 TEST_F(SlurmTest, SrunWithoutPmixStartsNothing) {

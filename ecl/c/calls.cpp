@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -37,7 +38,7 @@ struct Process {
   std::optional<ecl::mpi::Session> session;
   std::optional<ecl::mpi::Comm> world;
   std::vector<std::unique_ptr<ecl_node>> nodes;  ///< in the order of opening, which is that of all ranks
-  bool broken = false;                           ///< the ranks cannot leave MPI together any more
+  std::atomic<bool> broken = false;              ///< the ranks cannot leave MPI together any more
   ecl::Helper helper{look_after_nodes};
   pid_t id = 0;  ///< of the process that started MPI
 
@@ -51,6 +52,7 @@ Process& process() {
 
 /// What the helper does.
 void look_after_nodes() noexcept {
+  if (process().broken) return;  // what a call that failed left pending has nowhere to arrive
   for (const auto& node : process().nodes) {
     if (!node->part.helped() || node->helpers_error) continue;
     try {

@@ -17,8 +17,14 @@ void Helper::start() {
   sigset_t all, callers;  // signals are for the caller's threads
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &callers);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &callers, nullptr);
+  const auto give_back = [&] { pthread_sigmask(SIG_SETMASK, &callers, nullptr); };
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (...) {  // no thread is to be had
+    give_back();
+    throw;
+  }
+  give_back();
 }
 
 void Helper::stop() {

@@ -265,6 +265,7 @@ void RankNode::set_learning_rate(double rate) {
 void RankNode::end(bool settles) {
   if (has_ended_) return;
   if (measuring_) start_training(settles);
+  if (settles) require_training_of(comm_.rank(), steps());  // now, and not when the others settle
   finish_exchanges();
   optimizer_->end(x_);
   finish_exchanges();
@@ -307,6 +308,7 @@ double RankNode::settle() {
 
 /// All ranks are here: they exchange, and look at the consensus error, until it is small or they have tried enough.
 double RankNode::agree() {
+  require_settlers();
   bool one_round = false, any = false;  // the same on all ranks, which decide alike
   for (int rank = 0; rank < comm_.size(); ++rank) {
     require_training_of(rank, *milestones_.of(rank, ended));

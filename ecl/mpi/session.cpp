@@ -169,7 +169,7 @@ void check_joined(const Comm& world) {
     throw ecl::Error(std::string(told->name) + " started " + std::to_string(ranks) +
                      " ranks, but each is alone: ecl was built with " + library_version() +
                      ", which did not hear of the others. Start them by that MPI's own mpirun, or by srun with an "
-                     "interface that it knows (srun --mpi=list; Open MPI: --mpi=pmix)");
+                     "interface that it knows (srun --mpi=list; Open MPI: --mpi=pmix, MPICH: --mpi=pmi2)");
 }
 
 bool stderr_is_terminal() {

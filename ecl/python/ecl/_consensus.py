@@ -24,7 +24,8 @@ class Consensus:
             consensus.step(gradient(x))          # of this rank's own data; moves x, sends
         error = consensus.settle()               # until all ranks agree
 
-    Making one, settle, average, load and close are collective: all ranks call them, in the same order.
+    Making one, settle, average, load and close are collective: all ranks call them, in the same order. So is under adam
+    the last of the first measure_steps steps: all ranks make it before any calls another of these.
     """
 
     def __init__(self, x: np.ndarray, *, topology: str = "ring", solver: str = "ecl", mode: str = "async",

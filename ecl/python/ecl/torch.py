@@ -25,8 +25,9 @@ class Consensus(torch.optim.Optimizer):
 
     The parameters become views of one flat array, their gradients of another: float32, on the CPU or on one CUDA
     device. ecl works, and exchanges, on the host.
-    Learning rate schedulers work: the lr of param_groups[0] is read at every step. Making one, settle, load_state_dict
-    and close are collective: all ranks call them, in the same order.
+    Learning rate schedulers work: the lr of param_groups[0] is read at every step. Making one, settle, average,
+    load_state_dict and close are collective, and under adam also the last of the first 16 steps, which all ranks make
+    before any other of these: all ranks call them, in the same order.
     """
 
     def __init__(self, model: torch.nn.Module, *, lr: Optional[float] = None, optimizer: str = "sgd",
@@ -57,8 +58,8 @@ class Consensus(torch.optim.Optimizer):
         self._thread = threading.get_ident()
         self.consensus = ecl._consensus.Consensus(self._memory.x, lr=lr, optimizer=_text(optimizer, betas, eps),
                                                   same=_layout(model), **options)
-        helped = options.get("progress") == "thread"
-        self._hooks = [] if helped else [p.register_hook(self._meanwhile) for p in parameters]
+        self._helped = options.get("progress") == "thread"
+        self._hooks = [] if self._helped else [p.register_hook(self._meanwhile) for p in parameters]
         super().__init__(parameters, {"lr": self.consensus.lr})
 
     def zero_grad(self, set_to_none: bool = False) -> None:
@@ -81,7 +82,7 @@ class Consensus(torch.optim.Optimizer):
         lr = float(self.param_groups[0]["lr"])
         if lr != self.consensus.lr:
             self.consensus.lr = lr
-        gradient = self._memory.gradient_array(self.consensus.exchange)
+        gradient = self._memory.gradient_array((lambda: None) if self._helped else self.consensus.exchange)
         with self._memory.changing():
             self.consensus.step(gradient)
         return loss
