@@ -151,7 +151,8 @@ ECL_API int ecl_set_lr(ecl_node *node, double lr);
  * not, that is an error on all. */
 ECL_API int ecl_settle(ecl_node *node, double *error);
 
-/* Collective: `values` become their means over the ranks. */
+/* Collective: `values` become their means over the ranks. All ask for as many averages before they settle or close, and,
+ * under adam, before the last of measure_steps; if not, that is an error on all. */
 ECL_API int ecl_average(ecl_node *node, float *values, size_t count);
 
 /* x and all else that a later node needs to go on from here; valid until the node's next call. In lock step all ranks

@@ -16,7 +16,7 @@ namespace ecl {
 namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
-constexpr int kMilestones = 3;
+constexpr int kMilestones = 5;
 
 /// Parses on every rank, so that a mistake is the same error on all, and compares.
 NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> settings, CVec x) {
@@ -51,6 +51,7 @@ NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> s
 
 RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings, Vec x)
     : comm_(comm.duplicate()),
+      averaging_(comm_.duplicate()),
       options_(agreed_options(comm_, settings, x)),
       x_(x),
       host_names_(comm_.gather_all(host_name())),
@@ -60,7 +61,7 @@ RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings,
       consensus_(comm_, x.size()),
       first_rate_(options_.rule.learning_rate),
       share_cores_(mpi::oversubscribed()) {
-  comm_.watch([this] { look_at_others(); });
+  for (mpi::Comm* one : {&comm_, &averaging_}) one->watch([this] { look_at_others(); });
   std::unique_ptr<Solver> solver;
   comm_.together([&] {
     if (options_.helped) mpi::require_turns_of_threads("progress=thread");
@@ -101,12 +102,14 @@ std::unique_ptr<Solver> RankNode::make_solver(CVec scale) {
 
 /// The end of measuring: all ranks agree on how large gradients are. `settles`: because this rank makes no more steps.
 void RankNode::start_training(bool settles) {
+  milestones_.pass(waits_to_train, averages_);
   const auto counts = comm_.gather_all(std::to_string(settles ? first_.count() : 0));
   for (int rank = 0; rank < comm_.size(); ++rank) require_training_of(rank, std::stoull(counts[rank]));
   const auto scale =
       agreed_scale(x_.size(), {&first_, 1}, [this](const auto& said) { return comm_.gather_all(said.front()); });
+  auto solver = make_solver(scale);  // may find no memory: before the port is taken from the one that has it
   MpiPort port = std::move(optimizer_->port());
-  optimizer_.emplace(std::move(port), make_solver(scale), graph_, comm_.rank(), options_.rule, options_.mode);
+  optimizer_.emplace(std::move(port), std::move(solver), graph_, comm_.rank(), options_.rule, options_.mode);
   first_.forget();
   measuring_ = false;
 }
@@ -164,6 +167,20 @@ void RankNode::look_at_others() {
       throw Error(name_of(rank) + " has failed after step " + std::to_string(*step) + ", and the run ends with it; " +
                       "it says why",
                   Exit::rank_lost);
+  require_partners_to_average();
+}
+
+/// Who waits for all ranks, before as many averages as this rank has asked for, takes no part in the last of them.
+void RankNode::require_partners_to_average() const {
+  for (const auto& [milestone, what] :
+       {std::pair{waits_to_train, "train, after its first measure_steps"}, std::pair{waits_to_end, "settle or close"}})
+    for (int rank = 0; rank < comm_.size(); ++rank)
+      if (const auto theirs = milestones_.of(rank, milestone);
+          theirs && *theirs < averages_ && !milestones_.of(comm_.rank(), milestone))
+        throw Error(name_of(rank) + " waits for all ranks to " + what + ", and rank " + std::to_string(comm_.rank()) +
+                        " asks for an average first, after step " + std::to_string(steps()) +
+                        ": call average() as often on all ranks before that",
+                    Exit::rank_lost);
 }
 
 /// In lock step, before waiting for a neighbour: all take the same number of steps.
@@ -265,6 +282,7 @@ void RankNode::set_learning_rate(double rate) {
 void RankNode::end(bool settles) {
   if (has_ended_) return;
   if (measuring_) start_training(settles);
+  milestones_.pass(waits_to_end, averages_);
   if (settles) require_training_of(comm_.rank(), steps());  // now, and not when the others settle
   finish_exchanges();
   optimizer_->end(x_);
@@ -342,7 +360,10 @@ double RankNode::agree() {
 }
 
 void RankNode::average(Vec values) {
-  guarded([&] { mpi::mean_over(comm_, values); });
+  guarded([&] {
+    ++averages_;
+    mpi::mean_over(averaging_, values);
+  });
 }
 
 /// What a state belongs to.
@@ -425,6 +446,7 @@ void RankNode::load(std::string_view state) {
   measuring_ = steps() < static_cast<std::uint64_t>(options_.measure_steps);
   optimizer_->restart_port(x_);
   budget_->restart_port();
+  idle_since_s_ = now();
 }
 
 double RankNode::figure(std::string_view name) const {

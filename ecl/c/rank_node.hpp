@@ -47,9 +47,11 @@ class RankNode {
 
  private:
   enum Milestone {
-    ended,  ///< made its last step; the number is its steps
-    left,   ///< closes; 1 if it has settled, else 0
-    failed  ///< cannot go on; its steps
+    ended,           ///< made its last step; the number is its steps
+    left,            ///< closes; 1 if it has settled, else 0
+    failed,          ///< cannot go on; its steps
+    waits_to_train,  ///< for all to end measuring; the number is its calls of average()
+    waits_to_end     ///< for all to settle or close; as many
   };
 
   /// Runs a call; an error that the ranks cannot go on from is passed on to the others.
@@ -60,6 +62,7 @@ class RankNode {
   void poke();
   void look_at_others();
   void require_company() const;
+  void require_partners_to_average() const;
   void require_settlers() const;
   void require_training() const;
   std::unique_ptr<Solver> make_solver(CVec scale);
@@ -83,6 +86,7 @@ class RankNode {
   std::string name_of(int rank) const { return "rank " + std::to_string(rank) + " on " + host_names_[rank]; }
 
   mpi::Comm comm_;
+  mpi::Comm averaging_;  ///< apart: ranks may average while others wait for something else, and hear of it
   NodeOptions options_;
   Vec x_;
   std::vector<std::string> host_names_;
@@ -93,10 +97,11 @@ class RankNode {
   std::optional<Optimizer<MpiPort>> optimizer_;
   std::optional<ExchangeBudget> budget_;
   ConsensusCheck consensus_;
-  std::string state_;       ///< what save() made
-  double first_rate_;       ///< that the solver was made with
-  bool measuring_ = false;  ///< within the first steps, which leave x alone, and are none of the optimizer's
-  FirstGradients first_;    ///< seen in them
+  std::string state_;           ///< what save() made
+  double first_rate_;           ///< that the solver was made with
+  bool measuring_ = false;      ///< within the first steps, which leave x alone, and are none of the optimizer's
+  FirstGradients first_;        ///< seen in them
+  std::uint64_t averages_ = 0;  ///< calls of average() so far, with the one under way
   double last_poke_s_ = 0;
   double idle_since_s_ = 0;        ///< the end of the last step
   std::optional<double> begun_s_;  ///< when the gradient under way was asked for

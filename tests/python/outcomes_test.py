@@ -17,6 +17,12 @@ MPIEXEC = os.environ.get("ECL_MPIEXEC", "mpirun")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HANGS_S = 100
 
+OPEN_MPI = any(name in subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
+               for name in ("Open MPI", "OpenRTE"))
+needs_recovery = pytest.mark.skipif(not OPEN_MPI, reason="this mpirun has no --enable-recovery: it ends all ranks")
+needs_mpi4py = pytest.mark.skipif(not OPEN_MPI or importlib.util.find_spec("mpi4py") is None,
+                                  reason="no mpi4py of this MPI: Debian's is of Open MPI")
+
 LOOP = """
 import os, signal, sys, time
 import numpy as np
@@ -106,15 +112,33 @@ c.settle()
                          "measure_steps", err), err
 
 
+@pytest.mark.parametrize("about, apart, waits", [
+    ("optimizer='adam', measure_steps=8", "train(c, 8)", "train, after its first measure_steps"),
+    ("", "c.settle()", "settle or close"),
+    ("mode='lock-step'", "c.close()", "settle or close")])
+@pytest.mark.parametrize("averages", [1, 3])
+def test_an_average_that_not_all_ask_for_is_named(about, apart, waits, averages, tmp_path):
+    code, _, err = run(tmp_path, f"""
+c = consensus({about})
+train(c, 4)
+if {averages} == ecl.rank() or {averages} == 3 and ecl.rank() != 1:
+    c.average(np.zeros(10, np.float32))
+{apart}
+""")
+    assert code == 3
+    assert re.search(rf"rank \d on \S+ waits for all ranks to {waits}, and rank \d asks for an average first, after "
+                     r"step 4: call average\(\) as often on all ranks before that", err), err
+
+
+@needs_recovery
 def test_a_rank_that_dies_while_others_measure_is_named(tmp_path):
-    code, _, err = run(tmp_path, """
+    _, _, err = run(tmp_path, """
 c = consensus(optimizer="adam")
 train(c, 8)
 if ecl.rank() == 2:
     os.kill(os.getpid(), signal.SIGKILL)
 train(c, 40)
-""")
-    assert code != 0
+""", launcher=["--enable-recovery"])
     assert re.search(r"rank 2 on \S+ has died, and the run ends with it", err), err
 
 
@@ -181,11 +205,9 @@ def lives(pid):
         return False
 
 
+@needs_recovery
 def test_a_killed_rank_is_named_by_those_that_outlive_it(tmp_path):
-    version = subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
-    if "Open MPI" not in version and "OpenRTE" not in version:
-        pytest.skip("this mpirun has no --enable-recovery")
-    code, _, err = run(tmp_path, """
+    _, _, err = run(tmp_path, """
 c = consensus(mode="lock-step")
 train(c, 10)
 if ecl.rank() == 2:
@@ -212,9 +234,6 @@ print(f"<{os.WEXITSTATUS(status)}>")
 """)
     assert (code, lines_of_ecl(err)) == (0, [])
     assert out.count("<7>") == 4
-
-
-needs_mpi4py = pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="no mpi4py")
 
 
 @needs_mpi4py
