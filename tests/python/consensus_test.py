@@ -107,7 +107,7 @@ def test_ranks_may_take_unlike_numbers_of_steps(rank):
     assert figures["steps"] == (11 if rank == 1 else 200)
     assert figures["bytes_sent"] == 400 * figures["messages_sent"] > 0
     with pytest.raises(ecl.Error, match="this run has settled, and takes no further steps"):
-        consensus.begin()
+        consensus.step(x)
     consensus.close()
     with pytest.raises(ecl.Error, match="this Consensus is closed"):
         consensus.begin()
