@@ -325,7 +325,7 @@ TEST(TraceOfAStoppedRun, IsThere) {
                               leftovers));
     ASSERT_TRUE(process.wait_until([&] { return lines_of(read_file(out + "/metrics.csv")).size() > 1; }, 90));
     process.signal(SIGUSR1);
-    const Outcome outcome = process.wait(60);
+    const Outcome outcome = process.wait(90);
     ASSERT_FALSE(outcome.timed_out);
     ASSERT_TRUE(fs::exists(out + "/t.json")) << outcome.err << outcome.out;
   }

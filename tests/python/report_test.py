@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -104,8 +105,20 @@ def copy(digits, tmp_path):
     return pathlib.Path(shutil.copytree(digits.path, tmp_path / "copy"))
 
 
+def ended_process():
+    """The number of one that is gone."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def grow_old(run):
+    os.utime(run / "status.json", (time.time() - 5400,) * 2)
+
+
 def set_status(run, state, summary=False, **more):
     status = json.loads((run / "status.json").read_text())
+    more = {"pid": ended_process(), **more}  # the run's own was this one
     (run / "status.json").write_text(json.dumps({**status, "state": state, **more}))
     if not summary:
         (run / "summary.json").unlink()
@@ -241,6 +254,11 @@ def cut_short(run):
     (run / "events.csv").write_text("time_s,node,event,peer\n0.05,0,died,2\n0.0")
 
 
+def fell_silent(run):
+    set_status(run, "running", host="elsewhere")
+    grow_old(run)
+
+
 @pytest.mark.parametrize("spoil, verdict, words", [
     (killed_mid_line, "killed", ["its processes are gone", "the last line of metrics.csv is torn", "no checkpoint"]),
     (no_evaluation, "killed", ["No evaluation yet.", "after 0 epochs"]),
@@ -250,7 +268,7 @@ def cut_short(run):
                               "node 0 heard nothing from node 3 from 0.02 s to 0.04 s", "node 2 died at 0.05 s"]),
     (cut_short, "killed", ["Node 2 died, and the run with it", "Go on with: mpirun -n 4 ecl train --resume x"]),
     (lambda run: set_status(run, "preempted", resume="ecl simulate --resume x"), "preempted", ["A signal stopped"]),
-    (lambda run: set_status(run, "running", host="elsewhere"), "silent", ["on host elsewhere", "has written nothing"]),
+    (fell_silent, "silent", ["on host elsewhere", "has written nothing"]),
 ], ids=lambda value: getattr(value, "__name__", None))
 def test_whatever_became_of_it(spoil, verdict, words, copy):
     spoil(copy)
@@ -262,6 +280,41 @@ def test_whatever_became_of_it(spoil, verdict, words, copy):
         last = ecl.Run(copy).metrics[-7:-3]
         assert page.figures["accuracy_worst"] == last["accuracy"].min()
         assert list(last["node"]) == [0, 1, 2, 3]
+
+
+def zombie():
+    """A process that has ended, and waits to be collected."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    return process
+
+
+def test_it_says_of_a_run_what_ecl_top_says(copy):
+    """By the process that keeps status.json, not by locks, which not every disk knows."""
+    waiting, tomorrow = zombie(), (time.time() + 86400,) * 2  # a file that is young however slow the test is
+    for pid, host, state in [(os.getpid(), None, "running"), (ended_process(), None, "killed"),
+                             (waiting.pid, None, "killed"), (ended_process(), "elsewhere", "running")]:
+        set_status(copy, "running", summary=not (copy / "summary.json").is_file(), pid=pid,
+                   host=host or socket.gethostname())
+        os.utime(copy / "status.json", tomorrow)
+        top = subprocess.run([TOOL, "top", copy], capture_output=True, text=True, timeout=HANGS_S)
+        assert top.stdout.startswith(f"{copy}: {state}, ") and "no news" not in top.stdout, top.stderr
+        assert page_of(copy, out=copy / "page.html").verdicts == [state]
+    waiting.wait()
+    grow_old(copy)  # on another host: whether it still runs is not to be seen, and both say so
+    top = subprocess.run([TOOL, "top", copy], capture_output=True, text=True, timeout=HANGS_S)
+    assert "; no news for 1 h 30 min: is process" in top.stdout
+    assert page_of(copy, out=copy / "page.html").verdicts == ["silent"]
+
+
+def test_a_run_that_reads_its_data_goes_on(copy):
+    """Before the first status.json only the lock tells."""
+    barely_begun(copy)
+    lock = os.open(copy, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as a run does
+    assert page_of(copy, out=copy / "page.html").verdicts == ["running"]
+    os.close(lock)
+    assert page_of(copy, out=copy / "page.html").verdicts == ["killed"]
 
 
 def damaged(run):
@@ -318,7 +371,7 @@ def test_by_the_package_and_by_the_run(digits, tmp_path):
 
 def test_watch_renews_until_the_run_ends(copy, tmp_path):
     summary, metrics = (copy / "summary.json").read_text(), (copy / "metrics.csv").read_text()
-    set_status(copy, "running")
+    set_status(copy, "running", pid=os.getpid())
     lines = metrics.splitlines(keepends=True)
     (copy / "metrics.csv").write_text("".join(lines[:5]))
     out = tmp_path / "page.html"
@@ -329,8 +382,6 @@ def test_watch_renews_until_the_run_ends(copy, tmp_path):
             time.sleep(0.02)
         assert holds()
 
-    lock = os.open(copy, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # as a run does
     process = subprocess.Popen([TOOL, "report", copy, "--out", out, "--watch"], stdout=subprocess.PIPE, text=True)
     try:
         wait_for(out.exists)
@@ -341,7 +392,6 @@ def test_watch_renews_until_the_run_ends(copy, tmp_path):
         (copy / "metrics.csv").write_text(metrics)
         (copy / "summary.json").write_text(summary)
         set_status(copy, "finished", summary=True)
-        os.close(lock)
         assert process.communicate(timeout=HANGS_S)[0] == f"{out}\n" and process.returncode == 0
     finally:
         process.kill()

@@ -15,6 +15,7 @@ import numpy as np
 from ecl._run import _table
 from ecl._tool import mistake
 
+_OLD_S = 10  # status.json is renewed about every second
 ENDED = ("converged", "finished", "diverged", "preempted", "partial")
 
 
@@ -51,7 +52,7 @@ class Event(NamedTuple):
 class Reading(NamedTuple):
     path: Path
     name: str
-    state: str  # a verdict, running, silent (it runs on another host, or does not) or killed
+    state: str  # a verdict, running, silent (on another host, where it may have ended) or killed
     command: str  # "ecl train ..."
     nodes: int
     config: Dict[str, List[str]]  # as written
@@ -128,26 +129,38 @@ def _read(path: Path) -> Reading:
 
 
 def _state(path: Path, status: Dict[str, Any], summary: Dict[str, Any]) -> str:
-    """The run's processes lock its directory; a lock is seen on their host, and elsewhere where the disk tells it."""
+    """As of `ecl top`: a run whose status.json says nothing of its end goes on as long as the process that keeps it is
+    there. Of another host's processes nothing is to be seen from here: it goes on as long as it renews the file."""
     written = status.get("state", "running")
-    if _locked(path):
-        return "running" if written == "running" else written
     if written in ENDED:
         return written
     if summary.get("verdict") in ENDED and _age(path / "summary.json") <= _age(path / "status.json"):
         return summary["verdict"]
-    here = status.get("host", socket.gethostname()) == socket.gethostname()
-    return "killed" if here else "silent"
+    if not status:  # it reads its data, or ended before it trained
+        return "running" if _locked(path) else "killed"
+    if status["host"] == socket.gethostname():
+        return "running" if _is_there(status["pid"]) else "killed"
+    return "running" if _age(path / "status.json") <= _OLD_S else "silent"
+
+
+def _is_there(pid: int) -> bool:
+    """A process of this host, that does not merely wait to be collected."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return text[text.rfind(")") + 1 :].split()[:1] not in ([], ["Z"], ["X"])  # a name may hold anything
 
 
 def _locked(path: Path) -> bool:
+    """A run's processes lock its directory, where the disk knows locks."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
     except BlockingIOError:
         return True
-    except OSError:  # a disk without locks
+    except OSError:
         return False
     finally:
         os.close(handle)
