@@ -1,7 +1,6 @@
 #include "ecl/c/rank_node.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <new>
 #include <thread>
 
@@ -292,10 +291,7 @@ void RankNode::exchange() {
 }
 
 void RankNode::set_learning_rate(double rate) {
-  if (!(rate > 0) || !std::isfinite(rate))
-    throw Error("a learning rate is above 0, not " + std::to_string(rate) +
-                "; let a schedule end at a small one, and settle where the training ends");
-  optimizer_->set_learning_rate(options_.rule.learning_rate = rate);
+  optimizer_->set_learning_rate(options_.rule.learning_rate = checked_rate(rate));
 }
 
 void RankNode::end(bool settles) {

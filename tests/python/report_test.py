@@ -448,7 +448,15 @@ def test_by_the_package_and_by_the_run(digits, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/a.html\n"), done.stderr
     path = digits.report(tmp_path / "b.html")
     made = re.compile(r"ecl report, [-\d: ]+")
-    assert made.sub("", path.read_text()) == made.sub("", (tmp_path / "a.html").read_text())
+    pages = [path, tmp_path / "a.html", ecl.report(digits, tmp_path / "c.html"), ecl.report(digits)]
+    assert pages[3] == digits.path / "report.html"
+    assert len({made.sub("", page.read_text()) for page in pages}) == 1
+
+
+def test_several_without_a_place_are_here(digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ecl.report([digits, digits.path])
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_watch_renews_until_the_run_ends(copy, tmp_path):
