@@ -1,6 +1,7 @@
 // ecl_tool() of ecl.h: the command line tool in a process that goes on.
 #include <exception>
 #include <iostream>
+#include <locale.h>
 #include <streambuf>
 #include <string>
 #include <vector>
@@ -40,7 +41,23 @@ class Sieve final : public std::streambuf {
   std::streambuf* before_;
 };
 
+/// Numbers have points, in files and messages, whatever language the host program has set.
+class PlainNumbers {
+ public:
+  PlainNumbers() : plain_(newlocale(LC_NUMERIC_MASK, "C", duplocale(LC_GLOBAL_LOCALE))), before_(uselocale(plain_)) {}
+  ~PlainNumbers() {
+    uselocale(before_);
+    freelocale(plain_);
+  }
+  PlainNumbers(const PlainNumbers&) = delete;
+  PlainNumbers& operator=(const PlainNumbers&) = delete;
+
+ private:
+  locale_t plain_, before_;
+};
+
 int run_here(const std::vector<std::string>& arguments) {
+  const PlainNumbers plain;
   const int code =
       ecl::run_tool(arguments, [](const std::string& line, bool) { ecl::c::fail(line, ecl::Exit::usage); });
   ecl::release_stop_signals();

@@ -114,7 +114,7 @@ c.settle()
 
 @pytest.mark.parametrize("about, apart, waits", [
     ("optimizer='adam', measure_steps=8", "train(c, 8)", "train, after its first measure_steps"),
-    ("", "c.settle()", "settle or close"),
+    ("", "c.settle()", "settle or close"), ("progress='thread'", "c.settle()", "settle or close"),
     ("mode='lock-step'", "c.close()", "settle or close")])
 @pytest.mark.parametrize("averages", [1, 3])
 def test_an_average_that_not_all_ask_for_is_named(about, apart, waits, averages, tmp_path):

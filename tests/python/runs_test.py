@@ -256,6 +256,30 @@ def test_what_is_to_be_known_is_a_warning():
     assert "verdict diverged" in repr(run) and "<td>diverged</td>" in run._repr_html_()
 
 
+def test_numbers_have_points_in_a_program_that_writes_commas(tmp_path):
+    made = shutil.which("localedef") and subprocess.run(
+        ["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], capture_output=True)
+    if not made or made.returncode != 0:
+        pytest.skip("no localedef, or no sources of locales: Debian's package is locales")
+    script = """
+import locale, sys
+import ecl
+locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+assert locale.str(0.5) == "0,5"
+run = ecl.simulate(nodes=2, epochs=2, lr=0.05, out=sys.argv[1])
+assert locale.str(0.5) == "0,5"
+"""
+    ours, plain = tmp_path / "ours", tmp_path / "plain"
+    done = subprocess.run([sys.executable, "-B", "-c", script, ours], capture_output=True, text=True,
+                          env={**os.environ, "LOCPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    ecl.simulate(nodes=2, epochs=2, lr=0.05, out=plain)
+    for name in ("metrics.csv", "edges.csv", "sites.csv"):
+        assert (ours / name).is_file() == (plain / name).is_file()
+        if (ours / name).is_file():
+            assert (ours / name).read_text() == (plain / name).read_text()
+
+
 def test_a_temporary_directory_goes_with_the_run():
     run = ecl.simulate(nodes=2, epochs=1)
     path = run.path
