@@ -95,7 +95,7 @@ def page_of(*runs, out):
 def digits(tmp_path_factory):
     """A run, asynchronous, with a node that is slow."""
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    return ecl.simulate(nodes=4, partition="classes:3", epochs=6, node_speed="1:3", settle=0, out=folder)
+    return ecl.simulate(nodes=4, partition="classes:3", epochs=6, node_speed="1:3", out=folder)
 
 
 @pytest.fixture
@@ -143,6 +143,8 @@ def test_its_numbers_are_the_runs(digits, tmp_path):
     assert f"ecl simulate --config {digits.path}/config.ini --out NEW" in page.text
     assert f"{digits.summary['train_samples']:,} training samples" in page.text
     assert "Nothing of that kind happened." in page.text
+    assert "an equal part of all that its node sent, after the last step, too" in page.text
+    assert "read, and how old: while the reader trained" in page.text
 
 
 def test_it_needs_nothing_else(digits, tmp_path):
@@ -200,6 +202,22 @@ def test_several_side_by_side(digits, tmp_path):
     assert f'<td class="best">{max(run.summary["test_accuracy_mean"] for run in runs):.2f} %</td>' in text
 
 
+def test_simulated_and_real_seconds_are_told_apart(digits, copy, tmp_path):
+    head = (copy / "config.ini").read_text()
+    (copy / "config.ini").write_text(head.replace("# ecl simulate", "# ecl train", 1))
+    seconds, out = f"{digits.summary['seconds']:.3g} s", tmp_path / "page.html"
+    both = ": virtual of the simulated runs, real of the others"
+    for runs, cells, axis in (
+            ((digits.path, copy), [f"{seconds} virtual", seconds], both),
+            ((copy, digits.path), [seconds, f"{seconds} virtual"], both),
+            ((copy, copy), [seconds, seconds], ""),
+            ((digits.path, digits.path), [f"{seconds} virtual"] * 2, ", virtual")):
+        page = page_of(*runs, out=out)
+        assert page.rows["row", "seconds"] == ["time of training", *cells]
+        shared = out.read_text().partition('<details class="run">')[0]
+        assert set(re.findall(r">seconds of training([^<]*)</text>", shared)) == {axis}
+
+
 def killed_mid_line(run):
     set_status(run, "running", resume="ecl simulate --resume x")
     text = (run / "metrics.csv").read_text()
@@ -227,8 +245,9 @@ def diverged(run):
 
 
 def lost_a_rank(run):
-    summary = json.loads((run / "summary.json").read_text())
-    (run / "summary.json").write_text(json.dumps({**summary, "verdict": "partial", "nodes_lost": [2]}))
+    summary, last = json.loads((run / "summary.json").read_text()), ecl.Run(run).metrics[-4:]
+    survivors = {key: int(last[key][last["node"] != 2].sum()) for key in ("bytes_sent", "messages_sent")}
+    (run / "summary.json").write_text(json.dumps({**summary, **survivors, "verdict": "partial", "nodes_lost": [2]}))
     set_status(run, "partial", summary=True)
     lines = (run / "metrics.csv").read_text().splitlines(keepends=True)
     (run / "metrics.csv").write_text("".join(lines[:-4] + [line for line in lines[-4:] if line.split(",")[1] != "2"]))
@@ -262,6 +281,44 @@ def test_whatever_became_of_it(spoil, verdict, words, copy):
         last = ecl.Run(copy).metrics[-7:-3]
         assert page.figures["accuracy_worst"] == last["accuracy"].min()
         assert list(last["node"]) == [0, 1, 2, 3]
+
+
+def test_what_a_node_sent_before_it_died_counts(copy, tmp_path):
+    lost_a_rank(copy)
+    page = page_of(copy, out=tmp_path / "page.html")
+    metrics = ecl.Run(copy).metrics
+    last = {row["node"]: row for row in metrics}  # the dead node's is of the evaluation before
+    assert metrics["node"][-3:].tolist() == [0, 1, 3] and last[2]["step"] < last[0]["step"]
+    assert page.figures["bytes_sent"] == sum(row["bytes_sent"] for row in last.values())
+    told = f"{sum(row['messages_sent'] for row in last.values()):,} messages; of those that died, until their last"
+    assert told in page.text
+    assert page.rows["edge", "2-1"] == ["2", "1", f"{last[2]['bytes_sent'] / 2e3:.1f} kB",
+                                        f"{last[2]['messages_sent'] / 2:,.0f}"]
+    text = (tmp_path / "page.html").read_text()
+    view = text[text.index('class="view over-bytes"'):]
+    path = re.search(r'<path class="line s0" d="M([^"]+)"', view).group(1)
+    places = [float(point.split()[0]) for point in path.split("L")]
+    assert len(places) == (len(metrics) + 1) // 4 and places == sorted(places)
+
+
+def test_a_stall_is_one_and_waiting_for_the_slowest_is_none(digits, copy, tmp_path):
+    """The run settles: the last evaluation of three nodes waited for the fourth, which is three times slower."""
+    times = digits.metrics["time_s"].reshape(-1, 4)
+    gaps = np.diff(times, axis=0)[:, [0, 2, 3]]
+    assert (gaps[-1] > 5 * np.median(gaps, axis=0)).all()
+    assert "Nothing of that kind happened." in page_of(digits.path, out=tmp_path / "page.html").text
+    metrics, config = (copy / "metrics.csv").read_text(), (copy / "config.ini").read_text()
+    for command, seconds in (("simulate", 0.5), ("train", 10), ("train", 0.5)):
+        (copy / "config.ini").write_text(config.replace("# ecl simulate", f"# ecl {command}", 1))
+        lines = metrics.splitlines()
+        for k in range(1 + 4 * 3 + 2, len(lines), 4):  # node 2 stands still before its fourth evaluation
+            time_s, rest = lines[k].split(",", 1)
+            lines[k] = f"{float(time_s) + seconds:.6f},{rest}"
+        (copy / "metrics.csv").write_text("\n".join(lines) + "\n")
+        page = page_of(copy, out=tmp_path / "page.html")
+        told = f"from {times[2, 2]:.3g} s to {times[3, 2] + seconds:.3g} s; its usual time"
+        found = re.findall(r"node (\d) made no evaluation (from \S+ s to \S+ s; its usual time)", page.text)
+        assert set(found) == (set() if (command, seconds) == ("train", 0.5) else {("2", told)})
 
 
 def damaged(run):
@@ -376,8 +433,19 @@ def test_sites_and_numbers_to_predict(tmp_path):
         assert cells[1] == site["train_samples"] and site["rmse_consensus"] in cells
 
 
-def test_what_a_run_leaves_for_it(digits):
-    """nodes.csv: who holds what. edges.csv: what each node has read, edge by edge."""
+def test_samples_of_several_labels_are_counted_once(tmp_path):
+    rows = [f"{n % 7},{n % 5},{int(n % 7 > 3)},{int(n % 7 > 2)}" for n in range(100)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,warm,dear", *rows]) + "\n")
+    run = ecl.simulate(nodes=2, dataset="csv:label=warm|dear", data=tmp_path / "rows.csv", test=tmp_path / "rows.csv",
+                       loss="logistic", model="linear", epochs=2, out=tmp_path / "run")
+    text = ecl.report(run.path, tmp_path / "page.html").read_text()
+    bars = text[text.index("Bars: "): text.index("<h2>Training")]
+    assert re.findall(r'<text x="[\d.]+" y="[\d.]+">(\d+)</text>', bars) == ["50", "50"]
+
+
+def test_what_a_run_leaves_for_it(tmp_path):
+    """nodes.csv: who holds what. edges.csv: what each node has read in training, edge by edge."""
+    digits = ecl.simulate(nodes=4, partition="classes:3", epochs=6, node_speed="1:3", settle=0, out=tmp_path / "run")
     held, edges, last = table(digits.path / "nodes.csv"), table(digits.path / "edges.csv"), digits.metrics[-4:]
     assert sum(int(row["train_samples"]) for row in held) == digits.summary["train_samples"]
     for row in held:

@@ -75,6 +75,17 @@ class Reading(NamedTuple):
         return self.evaluations[-1] if self.evaluations else None
 
     @property
+    def latest(self) -> Dict[int, np.void]:
+        """Each node's last row: one that died has none in the evaluations after."""
+        found: Dict[int, np.void] = {}
+        for rows in reversed(self.evaluations):
+            for row in rows:
+                found.setdefault(int(row["node"]), row)
+            if len(found) == self.nodes:
+                break
+        return found
+
+    @property
     def lost(self) -> List[int]:
         """Nodes that died."""
         if self.summary:
@@ -85,6 +96,11 @@ class Reading(NamedTuple):
     def subcommand(self) -> str:
         words = _words(self.command)
         return words[1] if len(words) > 1 else "train"
+
+    @property
+    def virtual(self) -> bool:
+        """Its seconds are the simulator's."""
+        return self.subcommand == "simulate"
 
 
 def read(path: Union[str, Path]) -> Reading:

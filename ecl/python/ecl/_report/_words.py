@@ -90,10 +90,14 @@ def figures(run: Reading) -> List[Figure]:
         error = float(np.sqrt(np.mean(last["consensus_error"] ** 2)))
     add("consensus_error", "consensus error", error, short,
         f"agreed below {run.config.get('consensus-error', ['?'])[0]}")
-    add("seconds", "time of training" + (", virtual" if run.subcommand == "simulate" else ""),
-        summary.get("seconds", run.status.get("seconds")), duration)
-    add("bytes_sent", "sent by all nodes", summary.get("bytes_sent", total(last, "bytes_sent")), in_bytes,
-        f"{summary['messages_sent']:,} messages" if summary.get("messages_sent") else "")
+    add("seconds", "time of training", summary.get("seconds", run.status.get("seconds")),
+        lambda value: duration(value) + (" virtual" if run.virtual else ""))
+    of_all = not run.lost  # a summary knows the survivors alone
+    sent, messages = (summary[key] if of_all and key in summary else total(run, key)
+                      for key in ("bytes_sent", "messages_sent"))
+    told = f"{messages:,} messages" if messages else ""
+    add("bytes_sent", "sent by all nodes", sent, in_bytes,
+        told if of_all else f"{told}; of those that died, until their last evaluation")
     add("distance_to_optimum", "distance to the optimum", summary.get("distance_to_optimum"), short)
     return found
 
