@@ -321,6 +321,29 @@ def test_a_stall_is_one_and_waiting_for_the_slowest_is_none(digits, copy, tmp_pa
         assert set(found) == (set() if (command, seconds) == ("train", 0.5) else {("2", told)})
 
 
+def test_garbled_lines_of_events_are_left_out(copy, tmp_path):
+    """Several hosts append to the file: on some disks lines get torn, or holes."""
+    lines = ["time_s,node,event,peer", "0.02,0,silent,3", "0.04,0,ba0.041,1,silent,3", "x,0,died,2", "0.05,0,died",
+             "0.05,0,died,25", "\0\0\0\0", "\xff", "0.06,0,back,3", ""]
+    (copy / "events.csv").write_bytes("\n".join(lines).encode("latin-1"))
+    page = page_of(copy, out=tmp_path / "page.html")
+    assert "events.csv: 6 of 8 lines garbled, and left out here" in page.text
+    assert "node 0 heard nothing from node 3 from 0.02 s to 0.06 s" in page.text and "died at" not in page.text
+
+
+def test_without_the_tools_defaults_nothing_is_said_of_them(digits, monkeypatch, tmp_path):
+    assert re.search(r"\d+ options as by default", page_of(digits.path, out=tmp_path / "page.html").text)
+    tool = tmp_path / "ecl"
+    tool.write_text("#!/bin/sh\necho 'lr = 7'\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("ECL_TOOL", str(tool))
+    page = page_of(digits.path, out=tmp_path / "page.html")
+    assert "by default" not in page.text and not any(kind == "option" for kind, _ in page.rows)
+    config = (digits.path / "config.ini").read_text().splitlines()
+    assert f"{len({line.split(' = ')[0] for line in config if line[:1] != '#' and ' = ' in line})} options" in page.text
+    assert "partition classes:3" in page.text
+
+
 def damaged(run):
     (run / "summary.json").write_text('{"verdict": ')
 

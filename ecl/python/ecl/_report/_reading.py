@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import os
+import re
 import shlex
 import socket
 import time
@@ -138,8 +139,7 @@ def _read(path: Path) -> Reading:
                    edges=[Edge(int(r["from"]), int(r["to"]), int(r["messages_taken"]), float(r["age_mean"]),
                                int(r["age_oldest"]), int(r["messages_refused"]))
                           for r in _rows(path / "edges.csv")] if state in ENDED else [],
-                   events=[Event(float(r["time_s"]), int(r["node"]), r["event"], int(r["peer"]))
-                           for r in _rows(path / "events.csv")],
+                   events=_events(path / "events.csv", nodes, notes),
                    confusion=_lines(path / "confusion.csv") if state in ENDED else [], notes=notes)
 
 
@@ -210,6 +210,18 @@ def _held(path: Path) -> List[Held]:
     """By position: a class may be called as a column is."""
     return [Held(int(node), host, int(train), int(test), list(map(int, counts)))
             for node, host, train, test, *counts in _lines(path)[1:]]
+
+
+def _events(path: Path, nodes: int, notes: List[str]) -> List[Event]:
+    """Several hosts may append to it: not every disk that they share keeps their lines apart."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = text.split("\n")[1:-1]
+    found = [re.fullmatch(r"(\d+\.?\d*),(\d+),(silent|back|refused|died),(\d+)", line) for line in lines]
+    events = [Event(float(line[1]), int(line[2]), line[3], int(line[4])) for line in found if line]
+    events = [event for event in events if max(event.node, event.peer) < nodes]
+    if len(events) < len(lines):
+        notes.append(f"events.csv: {len(lines) - len(events)} of {len(lines)} lines garbled, and left out here")
+    return events
 
 
 def _evaluations(path: Path, notes: List[str]) -> List[np.ndarray]:

@@ -136,9 +136,11 @@ def _ranges(numbers: Iterable[str]) -> str:
     return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
 
 
-def options(run: Reading) -> Tuple[List[Tuple[str, str, str]], List[Tuple[str, str]]]:
-    """Those that are not as by default (name, value, default), and the others."""
+def options(run: Reading) -> Tuple[Optional[List[Tuple[str, str, str]]], List[Tuple[str, str]]]:
+    """Those that are not as by default (name, value, default), and the others. None: the defaults are not known."""
     default = _defaults("simulate" if run.subcommand == "simulate" else "train")
+    if not default:
+        return None, [(name, ", ".join(values)) for name, values in run.config.items()]
     differs, usual = [], []
     for name, values in run.config.items():
         value, before = ", ".join(values), ", ".join(default.get(name, []))
@@ -150,10 +152,10 @@ def options(run: Reading) -> Tuple[List[Tuple[str, str, str]], List[Tuple[str, s
 
 
 def _defaults(command: str) -> Dict[str, List[str]]:
-    """What this version of the tool does where nobody says."""
+    """What this version of the tool does where nobody says; empty where it does not tell."""
     try:
         words = [str(find("ECL_TOOL", "ecl")), command, "--print-config"]
         shown = subprocess.run(words, capture_output=True, text=True)
-        return options_in(shown.stdout)
+        return options_in(shown.stdout) if shown.returncode == 0 else {}
     except (ImportError, OSError):
         return {}
