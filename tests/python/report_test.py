@@ -12,11 +12,13 @@ import struct
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
 
 import ecl
+from ecl._report import _command
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = os.environ["ECL_TOOL"]
@@ -416,8 +418,6 @@ def test_watch_renews_until_the_run_ends(copy, tmp_path):
         wait_for(out.exists)
         page = Page(out.read_text())
         assert page.verdicts == ["running"] and page.refresh == "5" and "1 evaluation." in page.text
-        (copy / "metrics.csv").write_text("".join(lines[:9]))
-        wait_for(lambda: "2 evaluations." in Page(out.read_text()).text)
         (copy / "metrics.csv").write_text(metrics)
         (copy / "summary.json").write_text(summary)
         set_status(copy, "finished", summary=True)
@@ -428,6 +428,31 @@ def test_watch_renews_until_the_run_ends(copy, tmp_path):
     page = Page(out.read_text())
     assert page.verdicts == ["finished"] and page.refresh is None
     assert list(tmp_path.glob("*.tmp")) == []
+
+
+def test_watch_draws_every_five_seconds_and_at_the_end(copy, tmp_path, monkeypatch):
+    """On a clock of its own: the run renews status.json every second, and ends after 12.5."""
+    summary, clock, drawn = (copy / "summary.json").read_text(), [0.0], []
+    steps = json.loads((copy / "status.json").read_text())["step"]
+    set_status(copy, "running", pid=os.getpid())
+    lock = os.open(copy, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def sleep(seconds):
+        clock[0] += seconds
+        set_status(copy, "running" if clock[0] < 12.5 else "converged", summary=True, step=int(clock[0]),
+                   pid=os.getpid())
+        if clock[0] == 12.5:
+            (copy / "summary.json").write_text(summary)
+            os.close(lock)
+
+    def write_page(runs, out):
+        drawn.append((clock[0], runs[0].state, runs[0].status["step"]))
+
+    monkeypatch.setattr(_command, "time", types.SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(_command, "write_page", write_page)
+    assert _command.main([str(copy), "--watch", "--out", str(tmp_path / "page.html")]) == 0
+    assert drawn == [(0, "running", steps), (5, "running", 5), (10, "running", 10), (12.5, "converged", 12)]
 
 
 def test_many_nodes(tmp_path):

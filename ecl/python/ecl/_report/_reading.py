@@ -119,6 +119,15 @@ def read(path: Union[str, Path]) -> Reading:
         raise mistake(f"'{path}': {error.filename}: {error.strerror}") from None
 
 
+def goes_on(path: Union[str, Path]) -> bool:
+    """Whether the run trains, by its small files; False, too, where read() has something to say."""
+    path = Path(path)
+    try:
+        return _state(path, _json(path / "status.json"), _json(path / "summary.json")) == "running"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _read(path: Path) -> Reading:
     text = (path / "config.ini").read_text(encoding="utf-8")
     head = text.splitlines()[:2]
