@@ -77,7 +77,6 @@ class Reading(NamedTuple):
         return self.evaluations[-1] if self.evaluations else None
 
     @property
-    @property
     def latest(self) -> Dict[int, np.void]:
         """Each node's last row: one that died has none in the evaluations after."""
         found: Dict[int, np.void] = {}
@@ -88,6 +87,7 @@ class Reading(NamedTuple):
                 break
         return found
 
+    @property
     def lost(self) -> List[int]:
         """Nodes that died."""
         if self.summary:
@@ -99,11 +99,11 @@ class Reading(NamedTuple):
         words = _words(self.command)
         return words[1] if len(words) > 1 else "train"
 
-
     @property
     def virtual(self) -> bool:
         """Its seconds are the simulator's."""
         return self.subcommand == "simulate"
+
 
 def read(path: Union[str, Path]) -> Reading:
     """Raises Error where there is no run, or a file of it is no such file."""
@@ -125,7 +125,7 @@ def goes_on(path: Union[str, Path]) -> bool:
     path = Path(path)
     try:
         return _state(path, _json(path / "status.json"), _json(path / "summary.json")) == "running"
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -234,15 +234,6 @@ def _held(path: Path) -> List[Held]:
             for node, host, train, test, *counts in _lines(path)[1:]]
 
 
-def _evaluations(path: Path, notes: List[str]) -> List[np.ndarray]:
-    """A run that was killed may leave half a line, or half an evaluation, which other nodes have not reached."""
-    if not path.is_file():
-        notes.append("there is no metrics.csv: the first rank's host keeps it, or the run had not begun")
-        return []
-    text = path.read_text(encoding="utf-8")
-    if text and not text.endswith("\n"):
-        notes.append("the last line of metrics.csv is torn and left out")
-    table = _table(path)
 def _events(path: Path, nodes: int, notes: List[str]) -> List[Event]:
     """Several hosts may append to it: not every disk that they share keeps their lines apart."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
@@ -255,6 +246,15 @@ def _events(path: Path, nodes: int, notes: List[str]) -> List[Event]:
     return events
 
 
+def _evaluations(path: Path, notes: List[str]) -> List[np.ndarray]:
+    """A run that was killed may leave half a line, or half an evaluation, which other nodes have not reached."""
+    if not path.is_file():
+        notes.append("there is no metrics.csv: the first rank's host keeps it, or the run had not begun")
+        return []
+    text = path.read_text(encoding="utf-8")
+    if text and not text.endswith("\n"):
+        notes.append("the last line of metrics.csv is torn and left out")
+    table = _table(path)
     for name in ("time_s", "node", "step", "epoch", "consensus_error", "bytes_sent"):
         if len(table) and name not in table.dtype.names:
             raise ValueError(f"metrics.csv has no column {name}")
