@@ -185,6 +185,22 @@ TEST_F(SlurmTest, ACancelledRunStaysCancelledAndItsCheckpointIsWhole) {
   expect_usable(out_of(job));
 }
 
+class Again : public SlurmTest, public testing::WithParamInterface<std::string> {};
+
+TEST_P(Again, AnotherJobGoesOnWithARunThatWasCancelled) {
+  const std::string first = submit("requeue.sbatch", "--ntasks-per-node=1", kSeconds);
+  ASSERT_TRUE(has_checkpoint(first));
+  run({"scancel", first});
+  ASSERT_TRUE(comes_to(first, "CANCELLED"));
+  const std::string second = submit(GetParam(), "--ntasks-per-node=1", "--resume runs/" + first);
+  ASSERT_TRUE(comes_to(second, "COMPLETED"));
+  EXPECT_FALSE(fs::exists(out_of(second)));
+  EXPECT_EQ(parameters_of(out_of(first)), undisturbed(4, kSeconds));
+}
+
+INSTANTIATE_TEST_SUITE_P(SlurmTest, Again, testing::Values("one.sbatch", "requeue.sbatch"),
+                         [](const auto& test) { return test.param.substr(0, test.param.find('.')); });
+
 TEST_F(SlurmTest, ADrainedNodeEndsItsJobAndTakesNoOther) {
   const std::string first = submit("one.sbatch", "--ntasks-per-node=1", kSeconds);
   ASSERT_TRUE(comes_to(first, "RUNNING"));
