@@ -133,6 +133,15 @@ TEST_F(SlurmTest, AMistakeIsTheJobsExitCode) {
   EXPECT_FALSE(fs::exists(out_of(job)));
 }
 
+TEST_F(SlurmTest, WithoutOptionsItTrainsOnAsFewRanksAsThereAre) {
+  const std::string run = submit("one.sbatch", "--nodes=2 --ntasks-per-node=1", "");
+  const std::string sweep = submit("array.sbatch", "--nodes=2 --ntasks-per-node=1 --array=0", "");
+  ASSERT_TRUE(comes_to(run, "COMPLETED"));
+  ASSERT_TRUE(comes_to(sweep + "_0", "COMPLETED"));
+  expect_complete(summary_of(out_of(run)));
+  expect_complete(summary_of(out_of(sweep + "/lr-0.01")));
+}
+
 /// Open MPI's words, which scripts/cluster/README.md explains.
 TEST_F(SlurmTest, SrunWithoutPmixStartsNothing) {
   const std::string job = submit("one.sbatch", "--ntasks-per-node=1", kQuick, "srun --mpi=pmi2");
