@@ -83,6 +83,7 @@ TEST(About, ManualPageHasTheHelpOfEveryCommandItsOptionsInBold) {
   const std::string page = read_file(fs::path(ECL_TOOL).parent_path() / "ecl.1"), help = said_by("--help");
   EXPECT_EQ(page.rfind(".TH ECL 1 \"\" \"ecl " + version() + "\"", 0), 0u);
   EXPECT_NE(plain(page).find("\n" + help), std::string::npos);
+  EXPECT_NE(page.find("share/doc/ecl/examples/cluster"), std::string::npos);
   std::size_t options = 0;
   const std::regex command("\n    ecl ([a-z]+)");
   for (std::sregex_iterator at(help.begin(), help.end(), command), end; at != end; ++at) {

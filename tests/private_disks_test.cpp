@@ -140,6 +140,12 @@ TEST_F(PrivateDisks, WhatIsRefusedLeavesNothingBehind) {
   EXPECT_NE(missing.err.find("ecl: rank 3 on h1: there is no file '" + seen("site3.csv") + "'"), std::string::npos)
       << missing.err;
   for (int host = 0; host < kHosts; ++host) EXPECT_FALSE(fs::exists(on(host, "b")));
+
+  const Outcome of_all = run(across("train --dataset csv --data " + seen("site0.csv") + " --out " + seen("c")));
+  EXPECT_EQ(of_all.exit_code, 2);
+  EXPECT_NE(of_all.err.find("ecl: rank 2 on h1: there is no file '" + seen("site0.csv") + "'"), std::string::npos)
+      << of_all.err;
+  for (int host = 0; host < kHosts; ++host) EXPECT_FALSE(fs::exists(on(host, "c")));
 }
 
 /// Three hosts, of which the last two share a disk.

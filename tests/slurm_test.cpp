@@ -136,6 +136,15 @@ TEST_F(SlurmTest, AMistakeIsTheJobsExitCode) {
   EXPECT_FALSE(fs::exists(out_of(job)));
 }
 
+TEST_F(SlurmTest, WithoutOptionsItTrainsOnAsFewRanksAsThereAre) {
+  const std::string run = submit("one.sbatch", "--nodes=2 --ntasks-per-node=1", "");
+  const std::string sweep = submit("array.sbatch", "--nodes=2 --ntasks-per-node=1 --array=0", "");
+  ASSERT_TRUE(comes_to(run, "COMPLETED"));
+  ASSERT_TRUE(comes_to(sweep + "_0", "COMPLETED"));
+  expect_complete(summary_of(out_of(run)));
+  expect_complete(summary_of(out_of(sweep + "/lr-0.01")));
+}
+
 /// Open MPI's words, which scripts/cluster/README.md explains.
 TEST_F(SlurmTest, SrunWithoutPmixStartsNothing) {
   const std::string job = submit("one.sbatch", "--ntasks-per-node=1", kQuick, "srun --mpi=pmi2");
@@ -187,6 +196,22 @@ TEST_F(SlurmTest, ACancelledRunStaysCancelledAndItsCheckpointIsWhole) {
   EXPECT_EQ(told("Restarts", job), "0");
   expect_usable(out_of(job));
 }
+
+class Again : public SlurmTest, public testing::WithParamInterface<std::string> {};
+
+TEST_P(Again, AnotherJobGoesOnWithARunThatWasCancelled) {
+  const std::string first = submit("requeue.sbatch", "--ntasks-per-node=1", kSeconds);
+  ASSERT_TRUE(has_checkpoint(first));
+  run({"scancel", first});
+  ASSERT_TRUE(comes_to(first, "CANCELLED"));
+  const std::string second = submit(GetParam(), "--ntasks-per-node=1", "--resume runs/" + first);
+  ASSERT_TRUE(comes_to(second, "COMPLETED"));
+  EXPECT_FALSE(fs::exists(out_of(second)));
+  EXPECT_EQ(parameters_of(out_of(first)), undisturbed(4, kSeconds));
+}
+
+INSTANTIATE_TEST_SUITE_P(SlurmTest, Again, testing::Values("one.sbatch", "requeue.sbatch"),
+                         [](const auto& test) { return test.param.substr(0, test.param.find('.')); });
 
 TEST_F(SlurmTest, ADrainedNodeEndsItsJobAndTakesNoOther) {
   const std::string first = submit("one.sbatch", "--ntasks-per-node=1", kSeconds);

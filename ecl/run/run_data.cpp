@@ -115,7 +115,8 @@ TrainTest RunData::read_site(const Spec& spec, NodeId nodes, NodeId i) const {
   }
 }
 
-/// The data set that is dealt. Readers that can let each rank keep its own part only.
+/// The data set that is dealt. Readers that can let each rank keep its own part only. What rank 0 misses all may miss;
+/// what another rank alone misses is its host's.
 TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading) {
   const Placement placement(spec.placement, spec.devices);
   const auto deal = [&](const Dataset& labels) {
@@ -130,9 +131,14 @@ TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Readin
   request.labels = spec.label_kind();
   request.deal = deal;
   request.open = [&](const std::string& path, const std::string& advice) { return sites.open(path, advice); };
-  TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
-  if (!data.dealt) deal(data.train);
-  return data;
+  try {
+    TrainTest data = read_dataset(Choice::parse(spec.dataset), request);
+    if (!data.dealt) deal(data.train);
+    return data;
+  } catch (const Error& error) {
+    if (first_ == 0) throw;
+    throw Error(place_of(first_) + ": " + error.what(), error.code());
+  }
 }
 
 void RunData::agree(Sites& sites, Reading& reading) {

@@ -74,7 +74,8 @@ void print_page(std::ostream& page) {
   for (const std::string& command : commands_of(help)) print(page, "ecl " + command, help_of({command, "--help"}));
   page << ".SH EXIT STATUS\n0 ok, 1 internal, 2 usage, 3 a rank was lost, 4 diverged, 5 input or output, 75 stopped by "
           "a\n"
-       << "signal in good order.\n.SH SEE ALSO\n.BR mpirun (1)\n";
+       << "signal in good order.\n.SH FILES\nshare/doc/ecl/examples/cluster: jobs for Slurm, and what its messages "
+          "mean\n.SH SEE ALSO\n.BR mpirun (1)\n";
 }
 
 }  // namespace

@@ -70,7 +70,8 @@ int report_command(const std::vector<std::string>& arguments) {
     }
   const std::string package = package_path(), debians = "/usr/bin/python3";
   const char* before = std::getenv("PYTHONPATH");
-  const std::string path = package + (before && *before ? ":" + std::string(before) : "");
+  std::string path = package;
+  if (before && *before) path.append(":").append(before);
   // Debian's comes first: Debian's packages are its.
   std::vector<std::string> words = {access(debians.c_str(), X_OK) == 0 ? debians : "python3", "-B", "-c", kStart};
   words.insert(words.end(), arguments.begin(), arguments.end());
