@@ -616,6 +616,48 @@ TEST(Train, StopsAsFastFarFromItsEnd) {
   EXPECT_EQ(summary_of(out)["verdict"], "preempted");
 }
 
+// --- a job script; slurm_test runs it under Slurm ---
+
+/// Programs that stand for the tool and for Slurm: the run is at `step` when it has the job signal itself twice.
+void write_programs(const fs::path& at, int step) {
+  write_file(at / "ecl",
+             "#!/bin/bash\necho \"ecl $*\"\nwhile (($#)); do\n  [[ $1 != --out && $1 != --resume ]] || out=$2\n"
+             "  shift\ndone\nmkdir -p \"$out\"\ntouch \"$out/config.ini\"\nprintf '{\\n  \"step\": " +
+                 std::to_string(step) +
+                 ",\\n  \"x\": [{\\n      \"step\": 7\\n}]}' >\"$out/status.json\"\n"
+                 "trap 'sleep 0.1; exit 75' USR1\nkill -USR1 $PPID; kill -USR1 $PPID\n"
+                 "while :; do sleep 0.01; done\n");
+  write_file(at / "scontrol", "#!/bin/bash\necho \"scontrol $*\"\n");
+  for (const char* name : {"ecl", "scontrol"}) fs::permissions(at / name, fs::perms::owner_all);
+}
+
+TEST(RequeueScript, QueuesTheJobAnewAsLongAsItGetsOn) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "build");
+  const auto job = [&](const std::string& options, int step) {
+    write_programs(scratch / "build", step);
+    return run({"bash", "-c",
+                "cd " + scratch.path().string() +
+                    "; SLURM_JOB_ID=3 LAUNCH=env bash " ECL_SOURCE_DIR "/scripts/cluster/requeue.sbatch " + options});
+  };
+  Outcome outcome = job("--epochs 9", 5);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "ecl train --epochs 9 --checkpoint-every 1 --out runs/3\nscontrol requeue 3\n");
+  outcome = job("--epochs 9", 6);
+  EXPECT_EQ(outcome.out, "ecl train --resume runs/3\nscontrol requeue 3\n");
+  outcome = job("--epochs 9", 6);
+  EXPECT_EQ(outcome.exit_code, 75);
+  EXPECT_EQ(outcome.out, "ecl train --resume runs/3\n");
+  EXPECT_EQ(outcome.err,
+            "requeue.sbatch: no step was made in this job's time, and another as long would make none: give "
+            "a longer --time\n");
+  fs::rename(scratch / "runs/3", scratch / "runs/2");
+  outcome = job("--resume runs/2 --quiet", 6);
+  EXPECT_EQ(outcome.exit_code, 75) << "a run of another job, no step further";
+  outcome = job("--checkpoint-every 0.1", 0);
+  EXPECT_EQ(outcome.out, "ecl train --checkpoint-every 0.1 --out runs/3\n");
+}
+
 // --- disks ---
 
 class FullDisk : public testing::TestWithParam<std::tuple<const char*, int>> {};
