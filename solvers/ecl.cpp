@@ -91,7 +91,7 @@ class Ecl final : public Solver {
         correction_(setup.initial.size()),
         gradients_(setup.initial.size()),
         velocity_(setup.initial.size()) {
-    if (setup.momentum != 0) throw Error("solver ecl has a momentum of its own (beta); leave --momentum at 0");
+    if (setup.momentum != 0) throw Error("solver ecl has a momentum of its own (beta); leave momentum at 0");
     if (setup.adam && setup.adam->beta1)
       throw Error("solver ecl has a momentum of its own (beta); leave beta1 out of the optimizer");
   }

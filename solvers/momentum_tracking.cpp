@@ -39,7 +39,7 @@ class MomentumTracking final : public Solver {
         momentum_(setup.initial.size(), 0.0f),
         drift_(setup.initial.size(), 0.0f) {
     if (setup.momentum != 0)
-      throw Error("solver momentum_tracking has a momentum of its own (beta); leave --momentum at 0");
+      throw Error("solver momentum_tracking has a momentum of its own (beta); leave momentum at 0");
   }
 
   std::size_t message_size() const override { return mixing_.message_size(); }

@@ -31,7 +31,7 @@ class QuasiGlobalMomentum final : public Solver {
         mixing_(setup, 1, Gossip(setup, params)),
         start_(setup.initial.begin(), setup.initial.end()),
         momentum_(setup.initial.size(), 0.0f) {
-    if (setup.momentum != 0) throw Error("solver qg_dsgdm has a momentum of its own (beta); leave --momentum at 0");
+    if (setup.momentum != 0) throw Error("solver qg_dsgdm has a momentum of its own (beta); leave momentum at 0");
   }
 
   std::size_t message_size() const override { return mixing_.message_size(); }

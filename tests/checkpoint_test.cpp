@@ -121,9 +121,14 @@ TEST(CheckpointSimulated, AStopSignalIsResumedBitForBit) {
   }
   EXPECT_EQ(status_of(stopped)["state"], "preempted");
   EXPECT_EQ(latest(stopped), 1);
+  const double computed_s = summary_of(stopped)["wall_seconds"];
+  const std::string head = read_file(stopped / "events.csv"), before = "0.000,1,silent,2\n";
+  write_file(stopped / "events.csv", head + before + "99999.000,1,back,2\n1.0");  // after the checkpoint; half a line
   EXPECT_EQ(run(tool("simulate --quiet --resume " + stopped.string())).exit_code, 0);
   EXPECT_EQ(metrics(stopped), metrics(whole));
   EXPECT_EQ(untimed_summary(stopped), untimed_summary(whole));
+  EXPECT_EQ(read_file(stopped / "events.csv"), head + before);
+  EXPECT_GT(summary_of(stopped)["wall_seconds"], computed_s) << "of both processes, as the steps are";
 }
 
 TEST(CheckpointSimulated, ARunThatStillGoesOnIsNotResumed) {

@@ -497,7 +497,7 @@ TEST_F(Files, CsvErrorsNameThePlace) {
   EXPECT_HAS(says("NA,2,0\n1,3,1\n"), ":1:1: a value is missing");
   EXPECT_HAS(says("1,2,0\n1,2,\n"), ":2:5: a label or group is missing");
   EXPECT_HAS(says("1,2,0\n1,2,nan\n"), ":2:5: a label or group is missing");
-  EXPECT_HAS(says("1,2,0\n1,2,0\n"), "every sample has the same label");
+  EXPECT_HAS(says("1,2,0\n1,2,0\n"), "every sample has the same label, '0', and there is nothing to tell apart");
   EXPECT_HAS(says("1\n2\n"), "has one column");
   EXPECT_HAS(says("1,2,\"0\n"), ":1:5: a quote is not closed");
   EXPECT_HAS(says("aa,bb,cc\n1,2,3\n", "csv:label=bbb"), "2: dataset csv");

@@ -11,7 +11,9 @@
 #include "ecl/base/params.hpp"
 #include "ecl/base/random.hpp"
 #include "ecl/base/registry.hpp"
+#include "ecl/base/text_lines.hpp"
 #include "ecl/tool/ini_value.hpp"
+#include "tests/support/command.hpp"
 
 namespace ecl {
 namespace {
@@ -40,6 +42,18 @@ TEST(Split, KeepsEmptyParts) {
   EXPECT_TRUE(split("", ',').empty());
   EXPECT_EQ(split("a", ','), (std::vector<std::string>{"a"}));
   EXPECT_EQ(split(",a,,b,", ','), (std::vector<std::string>{"", "a", "", "b", ""}));
+}
+
+TEST(ShellQuoted, IsOneWordOnOneLineForAShell) {
+  EXPECT_EQ(shell_quoted("runs/a-1.5_b"), "runs/a-1.5_b");
+  EXPECT_EQ(shell_quoted("my run"), "'my run'");
+  for (const char* text :
+       {"", "a b", "it's", "two\nlines and 'more' \\", "tab\t", "site{node}.csv", "label=a|b", "$HOME*"}) {
+    const std::string word = shell_quoted(text);
+    EXPECT_EQ(word.find('\n'), word.npos);
+    const test::Outcome outcome = test::run({"bash", "-c", "printf %s " + word});
+    EXPECT_EQ(outcome.out, text) << word;
+  }
 }
 
 TEST(Numbers, AreWholeTextsOrErrors) {

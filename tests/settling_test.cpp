@@ -99,6 +99,13 @@ TEST(Settling, SaysSoWhenTheNodesDoNotAgree) {
     ASSERT_EQ(ended.summary["warnings"].size(), 1u) << limit;
   }
   EXPECT_EQ(simulate(short_run + "--settle 2 --mode lock-step").number("settle_rounds"), 2);
+  const Ended over_ranks =
+      train(4, "--partition classes:2 --steps 8 --settle 2 --mode lock-step --consensus-error 1e-9");
+  EXPECT_EQ(over_ranks.number("settle_rounds"), 2);
+  EXPECT_NE(over_ranks.outcome.err.find(", after 2 exchanges that followed the last step; train longer, try a smaller "
+                                        "--lr, or a larger --settle"),
+            std::string::npos)
+      << over_ranks.outcome.err;
   EXPECT_EQ(simulate(short_run + "--settle 0 --consensus-error 10").summary["verdict"], "converged");
 }
 

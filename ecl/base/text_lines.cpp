@@ -1,8 +1,10 @@
 #include "ecl/base/text_lines.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -151,6 +153,27 @@ std::string quoted(std::string_view text) {
   std::string shown;
   for (const char letter : text.substr(0, kLongest)) shown += letter >= ' ' && letter <= '~' ? letter : '?';
   return "'" + shown + (text.size() > kLongest ? "..." : "") + "'";
+}
+
+std::string shell_quoted(std::string_view text) {
+  constexpr std::string_view kPlain = "-_./:=,+@%";
+  const auto plain = [&](unsigned char letter) { return std::isalnum(letter) || kPlain.find(letter) != kPlain.npos; };
+  const auto control = [](unsigned char letter) { return letter < ' '; };
+  if (!text.empty() && std::ranges::all_of(text, plain)) return std::string(text);
+  const bool escapes = std::ranges::any_of(text, control);  // $'...' knows them, '...' does not
+  std::string word = escapes ? "$'" : "'";
+  for (const char letter : text) {
+    char octal[8];
+    std::snprintf(octal, sizeof octal, "\\%03o", static_cast<unsigned char>(letter));
+    if (escapes && (control(letter) || letter == '\'' || letter == '\\'))
+      word += octal;
+    else if (letter == '\'')
+      word += "'\\''";
+    else
+      word += letter;
+  }
+  word += '\'';
+  return word;
 }
 
 std::optional<double> parse_number(std::string_view text) { return parse<double>(text); }

@@ -61,6 +61,9 @@ bool is_utf8(std::string_view text);
 /// `text` for a message: shortened, in quotes, anything unprintable as '?'.
 std::string quoted(std::string_view text);
 
+/// `text` as a shell takes it for one word, on one line: as it is, or in quotes.
+std::string shell_quoted(std::string_view text);
+
 /// The whole of `text` as a number, infinities and NaN included, or nothing.
 std::optional<double> parse_number(std::string_view text);
 inline bool is_number(std::string_view text) { return parse_number(text).has_value(); }

@@ -38,7 +38,9 @@ struct Process {
   std::optional<ecl::mpi::Session> session;
   std::optional<ecl::mpi::Comm> world;
   std::vector<std::unique_ptr<ecl_node>> nodes;  ///< in the order of opening, which is that of all ranks
-  std::atomic<bool> broken = false;              ///< the ranks cannot leave MPI together any more
+  /// Why the ranks cannot go on, nor leave MPI together. What the call that found it left under way has nowhere to
+  /// arrive: nothing is to move MPI any more.
+  std::optional<ecl::Error> broken;
   ecl::Helper helper{look_after_nodes};
   pid_t id = 0;  ///< of the process that started MPI
 
@@ -52,7 +54,7 @@ Process& process() {
 
 /// What the helper does.
 void look_after_nodes() noexcept {
-  if (process().broken) return;  // what a call that failed left pending has nowhere to arrive
+  if (process().broken) return;
   for (const auto& node : process().nodes) {
     if (!node->part.helped() || node->helpers_error) continue;
     try {
@@ -69,12 +71,31 @@ void start_helper() {
   process().helper.start();
 }
 
+/// A call that uses MPI, or a node: it has the turn.
+template <class Call>
+int in_turn(Call call) {
+  return guarded([&] {
+    const auto turn = ecl::c::turn();
+    try {
+      call();
+    } catch (const ecl::Error& error) {
+      const bool ends_all = error.code() == ecl::Exit::rank_lost || error.code() == ecl::Exit::internal;
+      if (ends_all && !process().broken) process().broken = error;
+      throw;
+    }
+  });
+}
+
+void require_unbroken() {
+  if (process().broken) throw *process().broken;
+}
+
 /// A call on an open node.
 template <class Call>
 int on(const ecl_node* node, Call call) {
-  return guarded([&] {
+  return in_turn([&] {
     if (!node) throw ecl::Error("the node is a null pointer; ecl_open() makes one");
-    const auto turn = ecl::c::turn();
+    require_unbroken();
     if (node->helpers_error) std::rethrow_exception(std::exchange(node->helpers_error, nullptr));
     call();
   });
@@ -100,7 +121,6 @@ void close(std::vector<std::unique_ptr<ecl_node>>::iterator node) {
 
 int ecl::c::fail(const std::string& what, Exit code) {
   last_error = what;
-  if (code == Exit::rank_lost || code == Exit::internal) process().broken = true;
   return static_cast<int>(code);
 }
 
@@ -134,10 +154,10 @@ int ecl_init(void) {
 }
 
 int ecl_finalise(void) {
-  return guarded([] {
+  if (process().forked_off()) return ECL_OK;
+  return in_turn([] {
     Process& all = process();
-    if (!all.world || all.forked_off()) return;
-    const auto turn = ecl::c::turn();
+    if (!all.world) return;
     all.helper.stop();
     if (ecl::mpi::has_ended()) {  // by who started it: nothing of MPI may be touched any more
       for (auto& node : all.nodes) static_cast<void>(node.release());
@@ -147,7 +167,9 @@ int ecl_finalise(void) {
       return;
     }
     while (!all.nodes.empty() && !all.broken) close(all.nodes.begin());
-    if (all.broken) throw ecl::Error("this rank cannot leave in good order: " + last_error, ecl::Exit::rank_lost);
+    if (all.broken)
+      throw ecl::Error(std::string("this rank cannot leave in good order: ") + all.broken->what(),
+                       ecl::Exit::rank_lost);
     all.world.reset();
     all.session.reset();
   });
@@ -163,8 +185,8 @@ int ecl_rank(void) { return process().world ? process().world->rank() : 0; }
 int ecl_size(void) { return process().world ? process().world->size() : 1; }
 
 int ecl_gather(const void* mine, size_t bytes, void* all) {
-  return guarded([&] {
-    const auto turn = ecl::c::turn();
+  return in_turn([&] {
+    require_unbroken();
     if (bytes == 0) return;
     const char& first = given(static_cast<const char*>(mine), "mine");
     world().gather_all(&first, bytes, &given(static_cast<char*>(all), "all"));
@@ -188,11 +210,12 @@ int ecl_neighbours(const char* topology, int nodes, uint64_t seed, int node, int
 }
 
 int ecl_open(int comm, const char* const* options, float* x, size_t dim, ecl_node** node) {
-  return guarded([&] {
+  return in_turn([&] {
     ecl_node*& result = given(node, "node");
     result = nullptr;
+    require_unbroken();
     const ecl::mpi::Comm& all = world();
-    const auto turn = ecl::c::turn();
+    if (comm == ECL_COMM_WORLD) ecl::mpi::check_joined(all);
     std::vector<std::string> settings;
     for (; options && *options; ++options) settings.emplace_back(*options);
     const ecl::Vec model = x ? ecl::Vec(x, dim) : ecl::Vec();
@@ -249,8 +272,7 @@ int ecl_figure(const ecl_node* node, const char* name, double* value) {
 }
 
 int ecl_close(ecl_node* node) {
-  return guarded([&] {
-    const auto turn = ecl::c::turn();
+  return in_turn([&] {
     auto& nodes = process().nodes;
     const auto found = std::find_if(nodes.begin(), nodes.end(), [&](const auto& one) { return one.get() == node; });
     if (node && found == nodes.end()) throw ecl::Error("this node is not open");

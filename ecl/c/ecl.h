@@ -16,8 +16,8 @@
  *     ecl_finalise();
  *
  * Functions that can fail return a code below; ecl_error() then has one line: what is wrong, where, what to do. After
- * ECL_RANK_LOST or ECL_INTERNAL in a node's calls all other ranks' next calls fail too, and name this one; after other
- * errors this rank may go on. ecl_abort() ends them all at once.
+ * ECL_RANK_LOST or ECL_INTERNAL in a node's calls all other ranks' next calls fail too, and name this one, and so do all
+ * later calls of this rank; after other errors it may go on. ecl_abort() ends them all at once.
  * "Collective": all ranks of the communicator call it, in the same order. All calls of a process are made by one thread,
  * the one that calls ecl_init(); a process that is forked off makes none. Nobody waits where nothing is said of waiting. */
 #ifndef ECL_H
@@ -124,7 +124,7 @@ typedef struct ecl_node ecl_node;
 ECL_API int ecl_open(int comm, const char *const *options, float *x, size_t dim, ecl_node **node);
 
 /* Before a gradient is taken: x is then where it is wanted. In lock step it waits for the neighbours' messages. A second
- * call before the step does nothing. */
+ * call before the step does nothing, nor does one after the last step. */
 ECL_API int ecl_begin(ecl_node *node);
 
 /* One step along minus `gradient` (dim floats). After a round's last it exchanges with the neighbours: R times, between
@@ -152,7 +152,7 @@ ECL_API int ecl_set_lr(ecl_node *node, double lr);
 ECL_API int ecl_settle(ecl_node *node, double *error);
 
 /* Collective: `values` become their means over the ranks. All ask for as many averages before they settle or close, and,
- * under adam, before the last of measure_steps; if not, that is an error on all. */
+ * under adam, before the last of measure_steps; in lock step also after the same steps. If not, that is an error on all. */
 ECL_API int ecl_average(ecl_node *node, float *values, size_t count);
 
 /* x and all else that a later node needs to go on from here; valid until the node's next call. In lock step all ranks

@@ -1,6 +1,7 @@
 #include "ecl/c/node_options.hpp"
 
 #include <limits>
+#include <sstream>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
@@ -11,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kNever = std::uint64_t{1} << 53;  // steps; a message's stamp has room for as many
 constexpr std::int64_t kMany = std::int64_t{1} << 40;
-constexpr double kSmallest = std::numeric_limits<float>::min(), kLargest = std::numeric_limits<float>::max();
+constexpr double kLargest = std::numeric_limits<float>::max();
 
 Mode mode_named(const std::string& name) {
   if (name == "async") return Mode::async;
@@ -32,6 +33,16 @@ bool helped_by(const std::string& progress) {
 
 }  // namespace
 
+double checked_rate(double rate) {
+  if (rate >= std::numeric_limits<float>::min() && rate <= kLargest) return rate;
+  std::ostringstream text;
+  text << rate;
+  throw Error(
+      "a learning rate is above 0, not " + text.str() +
+      "; start with the largest, without a rise from 0, let a schedule end at a small one, and settle where the "
+      "training ends");
+}
+
 NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   Params params("ecl_open", {}, settings);
   NodeOptions options;
@@ -40,7 +51,7 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   options.solver = params.text("solver", "ecl", "the algorithm");
   options.mode = mode_named(params.text("mode", "async", "async, lock-step"));
   const bool rate_given = params.given("lr");
-  rule.learning_rate = params.number("lr", 0.05, kSmallest, kLargest, "learning rate");
+  rule.learning_rate = checked_rate(params.number("lr", 0.05, -kLargest, kLargest, "learning rate"));
   rule.momentum = params.number("momentum", 0, 0, 0.999999, "heavy ball");
   const double weight_decay = params.number("weight_decay", 0, 0, kLargest, "lambda");
   options.optimizer = params.text("optimizer", "sgd", "sgd, adam, adamw");

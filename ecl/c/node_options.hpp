@@ -32,4 +32,7 @@ struct NodeOptions {
   void choose_measuring(bool wanted);
 };
 
+/// The rate itself. Throws Error where it is not above 0.
+double checked_rate(double rate);
+
 }  // namespace ecl

@@ -1,7 +1,7 @@
 #include "ecl/c/rank_node.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <new>
 #include <thread>
 
 #include "ecl/base/archive.hpp"
@@ -16,7 +16,7 @@ namespace ecl {
 namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
-constexpr int kMilestones = 5;
+constexpr int kMilestones = 7;
 
 /// Parses on every rank, so that a mistake is the same error on all, and compares.
 NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> settings, CVec x) {
@@ -132,9 +132,12 @@ auto RankNode::guarded(Call call) {
   } catch (const Error& error) {
     if (error.code() == Exit::rank_lost || error.code() == Exit::internal) give_up();
     throw;
-  } catch (...) {
+  } catch (const std::bad_alloc&) {
     give_up();
-    throw;
+    throw Error("there is not enough memory", Exit::internal);
+  } catch (const std::exception& error) {
+    give_up();
+    throw Error(std::string("internal error: ") + error.what(), Exit::internal);
   }
 }
 
@@ -195,12 +198,27 @@ void RankNode::require_company() const {
                       "mode=async",
                   Exit::rank_lost);
   }
+  require_neighbours_of_this_round();
 }
+
+/// A neighbour that waits for an average sends no message of a later round than its own.
+void RankNode::require_neighbours_of_this_round() const {
+  const auto rounds = [this](std::uint64_t steps) { return trained(steps) / options_.rule.local_steps; };
+  for (const HalfEdge& edge : graph_.edges(comm_.rank())) {
+    const auto asks = milestones_.of(edge.peer, averages), stands = milestones_.of(edge.peer, averages_at);
+    if (edge.receives && asks && *asks > averages_ && rounds(*stands) < rounds(steps()))
+      throw Error(name_of(edge.peer) + " asks for an average after step " + std::to_string(*stands) + ", and rank " +
+                      std::to_string(comm_.rank()) + " is at step " + std::to_string(steps()) +
+                      "; in lock step all call average() after the same step",
+                  Exit::rank_lost);
+  }
+}
+
+bool RankNode::has_trained() const { return has_ended_ || optimizer_->steps() == options_.rule.total_steps; }
 
 void RankNode::require_training() const {
   if (has_ended_) throw Error("this run has settled, and takes no further steps; open another one to train on");
-  if (optimizer_->steps() == options_.rule.total_steps)
-    throw Error("all total_steps=" + std::to_string(steps()) + " steps are made: settle");
+  if (has_trained()) throw Error("all total_steps=" + std::to_string(steps()) + " steps are made: settle");
 }
 
 void RankNode::wait_until_ready() {
@@ -224,7 +242,7 @@ void RankNode::finish_exchanges() {
 }
 
 void RankNode::begin() {
-  require_training();
+  if (has_trained()) return;
   guarded([&] {
     poke();
     if (measuring_ || optimizer_->begun()) return;
@@ -241,7 +259,7 @@ void RankNode::step(CVec gradient) {
     throw Error("the gradient of step " + std::to_string(steps() + 1) +
                     " holds an infinity or a NaN; no step was made. Is the learning rate too large?",
                 Exit::diverged);
-  const double start_s = begun_s_.value_or(idle_since_s_);
+  const std::optional<double> start_s = begun_s_ ? begun_s_ : idle_since_s_;
   begin();
   guarded([&] {
     if (measuring_) {
@@ -251,7 +269,7 @@ void RankNode::step(CVec gradient) {
     }
     if (optimizer_->ends_round()) optimizer_->set_exchanges(budget_->exchanges());
     optimizer_->step(x_, gradient);
-    budget_->add_step(now() - start_s);
+    if (start_s) budget_->add_step(now() - *start_s);
     if (optimizer_->exchanging()) budget_->begin(now(), *optimizer_);
     if (share_cores_ && !optimizer_->begun()) std::this_thread::yield();
     poke();
@@ -273,10 +291,7 @@ void RankNode::exchange() {
 }
 
 void RankNode::set_learning_rate(double rate) {
-  if (!(rate > 0) || !std::isfinite(rate))
-    throw Error("a learning rate is above 0, not " + std::to_string(rate) +
-                "; let a schedule end at a small one, and settle where the training ends");
-  optimizer_->set_learning_rate(options_.rule.learning_rate = rate);
+  optimizer_->set_learning_rate(options_.rule.learning_rate = checked_rate(rate));
 }
 
 void RankNode::end(bool settles) {
@@ -362,6 +377,7 @@ double RankNode::agree() {
 void RankNode::average(Vec values) {
   guarded([&] {
     ++averages_;
+    if (lock_step()) milestones_.pass(averages_at, steps()), milestones_.pass(averages, averages_);
     mpi::mean_over(averaging_, values);
   });
 }
@@ -446,7 +462,6 @@ void RankNode::load(std::string_view state) {
   measuring_ = steps() < static_cast<std::uint64_t>(options_.measure_steps);
   optimizer_->restart_port(x_);
   budget_->restart_port();
-  idle_since_s_ = now();
 }
 
 double RankNode::figure(std::string_view name) const {

@@ -51,7 +51,9 @@ class RankNode {
     left,            ///< closes; 1 if it has settled, else 0
     failed,          ///< cannot go on; its steps
     waits_to_train,  ///< for all to end measuring; the number is its calls of average()
-    waits_to_end     ///< for all to settle or close; as many
+    waits_to_end,    ///< for all to settle or close; as many
+    averages_at,     ///< in lock step: steps before its newest average
+    averages         ///< in lock step: calls of average(), with the one under way; told after the steps
   };
 
   /// Runs a call; an error that the ranks cannot go on from is passed on to the others.
@@ -62,8 +64,10 @@ class RankNode {
   void poke();
   void look_at_others();
   void require_company() const;
+  void require_neighbours_of_this_round() const;
   void require_partners_to_average() const;
   void require_settlers() const;
+  bool has_trained() const;
   void require_training() const;
   std::unique_ptr<Solver> make_solver(CVec scale);
   void start_training(bool settles);
@@ -103,8 +107,8 @@ class RankNode {
   FirstGradients first_;        ///< seen in them
   std::uint64_t averages_ = 0;  ///< calls of average() so far, with the one under way
   double last_poke_s_ = 0;
-  double idle_since_s_ = 0;        ///< the end of the last step
-  std::optional<double> begun_s_;  ///< when the gradient under way was asked for
+  std::optional<double> idle_since_s_;  ///< the end of the last step
+  std::optional<double> begun_s_;       ///< when the gradient under way was asked for
   bool has_ended_ = false, has_settled_ = false;
   bool share_cores_;
 };

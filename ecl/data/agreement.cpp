@@ -175,7 +175,7 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
   const std::string where = all.size() == 1 ? "'" + all[0].source + "': " : "";
   if (count < 2 && !labels)
     throw Error(where + "every sample" + (all.size() == 1 ? "" : " of all sites") + " has the same label, " +
-                    ecl::quoted(names[0]) + "; name the label column",
+                    ecl::quoted(names[0]) + ", and there is nothing to tell apart; is it the right label column?",
                 Exit::io);
   if (count > kMostClasses)
     throw Error(where + "the labels have " + std::to_string(count) + " different values, more than " +

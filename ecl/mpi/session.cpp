@@ -27,9 +27,13 @@ int integer_from_environment(const char* name, int fallback) {
 }
 
 /// The variable in which a launcher tells a process its rank; null without a launcher. A Slurm batch script, and a
-/// shell that srun started, have a SLURM_PROCID, too: what counts is that it is one of several.
+/// shell that srun started, have a SLURM_PROCID, too: what counts is that it is one of several. Without a launcher
+/// Open MPI itself sets PMIX_RANK, for the process and for what that starts.
 const char* rank_variable() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
+  if (std::getenv("OMPI_COMM_WORLD_RANK")) return "OMPI_COMM_WORLD_RANK";
+  const char* started_by = std::getenv("OMPI_MCA_ess");
+  if (started_by && started_by == std::string("singleton")) return nullptr;
+  for (const char* name : {"PMIX_RANK", "PMI_RANK"})
     if (std::getenv(name)) return name;
   return integer_from_environment("SLURM_STEP_NUM_TASKS", 1) > 1 ? "SLURM_PROCID" : nullptr;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ecl/base/archive.hpp"
 #include "ecl/base/memory.hpp"
 #include "ecl/metrics/consensus.hpp"
 #include "ecl/metrics/local_evaluations.hpp"
@@ -49,8 +50,14 @@ class LocalRun {
   }
 
   void start_clock() { start_ = std::chrono::steady_clock::now(); }
+  /// Of training, those before a resumption included.
   double wall_seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    return before_s_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  void archive_clock(Archive& archive) {
+    double seconds = archive.loading() ? 0 : wall_seconds();
+    archive(seconds);
+    if (archive.loading()) before_s_ = seconds;
   }
   std::uint64_t steps_of(NodeId i) const { return nodes_[i].optimizer().steps(); }
 
@@ -132,6 +139,7 @@ class LocalRun {
 
  private:
   std::chrono::steady_clock::time_point start_;
+  double before_s_ = 0;  ///< seconds of training before this process
 };
 
 }  // namespace ecl

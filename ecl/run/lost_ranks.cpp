@@ -7,6 +7,7 @@
 #include <iterator>
 #include <type_traits>
 
+#include "ecl/base/text_lines.hpp"
 #include "ecl/metrics/consensus.hpp"
 #include "ecl/run/average_measures.hpp"
 #include "ecl/run/directory/checkpoints.hpp"
@@ -44,7 +45,7 @@ void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec
     const std::uint64_t checkpoint = spec.out.empty() ? 0 : Checkpoints(spec.out, "").latest();
     line += checkpoint == 0 ? "; there is no checkpoint to go on from"
                             : "; the last checkpoint is " + spec.out + "/checkpoints/" + std::to_string(checkpoint) +
-                                  ": go on with ecl train --resume " + spec.out;
+                                  ": go on with ecl train --resume " + shell_quoted(spec.out);
     std::cerr << line + "\n" << std::flush;
   }
   comm.abort(static_cast<int>(Exit::rank_lost));

@@ -327,7 +327,7 @@ Exit run_replay(const Spec& spec, const std::string& directory) {
   check_origins(recording, experiment, directory);
   ReplayRun run(experiment, recording);
   const RunDirectory out(spec, recording.nodes());  // last of all: whatever is refused leaves nothing behind
-  out.begin(experiment, std::vector(recording.nodes(), host_name()));
+  out.begin(experiment, std::vector(recording.nodes(), host_name()), 0);
   write_own_inputs(experiment);
   Recorder recorder(out.path("metrics.csv"));
   run.run(recorder);

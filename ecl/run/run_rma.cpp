@@ -100,6 +100,8 @@ class RankRun {
     plan();
   }
   std::uint64_t checkpoint() const { return checkpoints_.published(); }
+  /// Seconds of training up to there.
+  double checkpoint_s() const { return before_s_; }
   std::uint64_t rows_written() const { return rows_written_; }
 
   /// Before train(): whose directories checkpoints go to. Collective.
@@ -160,6 +162,7 @@ class RankRun {
     summary.exchange = optimizer.port().exchange();
     summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
     summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
+    summary.settle_rounds = optimizer.settled();
     summary.rows = last_rows_;
     if (experiment_.spec.own_data())
       summary.sites = gather_reports(
@@ -671,7 +674,7 @@ Exit carry_out(Job& job, const Spec& spec) {
   run.keep_by(job.keepers);
   const std::vector<std::string> hosts = sites.gather({host_name()});
   comm.together([&] {
-    if (job.directory) job.directory->begin(*experiment, hosts);
+    if (job.directory) job.directory->begin(*experiment, hosts, run.checkpoint_s());
   });
   std::unique_ptr<Recorder> recorder;
   comm.together([&] {

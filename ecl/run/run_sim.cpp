@@ -58,6 +58,8 @@ class SimRun final : public LocalRun<SimPort> {
     next_checkpoint_ = times_.after(steps_done_ / experiment_.nodes());
   }
   std::uint64_t checkpoint() const { return checkpoint_; }
+  /// Seconds of training up to there.
+  double checkpoint_s() const { return network_.now(); }
   std::uint64_t rows_written() const { return evaluations_.done() * experiment_.nodes(); }
 
   void run(Recorder& recorder, const RunDirectory& directory) {
@@ -108,6 +110,7 @@ class SimRun final : public LocalRun<SimPort> {
   /// Saves or loads all that changes in run(), between two events.
   void archive(Archive& archive) {
     archive_models<SimPort>(archive, nodes_, 0, experiment_.epochs_per_step);
+    archive_clock(archive);
     archive(network_, next_evaluation_, computing_, step_ends_, exchange_at_, evaluations_, last_step_s_, steps_done_);
     archive(settling_, settled_, settling_since_s_, agreeing_);
     for (auto& node : nodes_) archive(node);
@@ -393,7 +396,7 @@ Exit run_sim(const Spec& spec) {
   if (!spec.trace.empty()) check_trace_path(spec.trace, spec.out);
   const RunDirectory directory(spec, spec.nodes);  // last of all: whatever is refused leaves nothing behind
   if (!lock) lock.emplace(spec.out);
-  directory.begin(experiment, std::vector(spec.nodes, host_name()));
+  directory.begin(experiment, std::vector(spec.nodes, host_name()), run.checkpoint_s());
   write_own_inputs(experiment);
   Recorder recorder(directory.path("metrics.csv"), run.rows_written());
   run.run(recorder, directory);

@@ -15,7 +15,7 @@ Milestones::Milestones(const mpi::Comm& comm, int count)
 
 void Milestones::pass(int milestone, std::uint64_t number) {
   std::optional<std::uint64_t>& mine = heard_[comm_.rank() * count_ + milestone];
-  if (mine) return;
+  if (mine == number) return;
   mine = number;
   for (int rank = 0; rank < comm_.size(); ++rank) {
     if (rank == comm_.rank()) continue;

@@ -10,14 +10,14 @@
 
 namespace ecl {
 
-/// How far the ranks are that never wait for each other: each tells all others, once, when it passes a milestone, with
-/// a number of its own. Nobody waits.
+/// How far the ranks are that never wait for each other: each tells all others when it passes a milestone, with a
+/// number of its own. Nobody waits.
 class Milestones {
  public:
   /// `count` milestones, numbered from 0. Collective.
   Milestones(const mpi::Comm& comm, int count);
 
-  /// This rank passes a milestone; what it said of it before stays.
+  /// This rank passes a milestone, perhaps anew, with another number. The others hear it in the order of the calls.
   void pass(int milestone, std::uint64_t number);
   /// Moves what is under way.
   void poke();

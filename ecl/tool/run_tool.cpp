@@ -13,6 +13,7 @@
 #include "ecl/base/host.hpp"
 #include "ecl/base/memory.hpp"
 #include "ecl/base/params.hpp"
+#include "ecl/base/text_lines.hpp"
 #include "ecl/mpi/comm.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/run.hpp"
@@ -154,7 +155,7 @@ Exit run(const Arguments& arguments, const Complain& complain) {
   const std::string& command = arguments[0];
   const Arguments rest(arguments.begin() + 1, arguments.end());
   std::string command_line = "ecl";
-  for (const std::string& argument : arguments) command_line += " " + argument;
+  for (const std::string& argument : arguments) command_line += " " + ecl::shell_quoted(argument);
   if (command == "train") return train(rest, command_line, complain);
   if (command == "simulate") return simulate(rest, command_line);
   if (command == "doctor") return doctor(rest);

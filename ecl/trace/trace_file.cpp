@@ -188,11 +188,7 @@ Json facts(const std::vector<NodeTrace>& nodes, const std::string& command) {
 }  // namespace
 
 double NodeTrace::known_from_s() const {
-  double from_s = 0;
-  if (dropped == 0 || events.empty()) return from_s;
-  from_s = events.front().start_s;
-  for (const TraceEvent& event : events) from_s = std::min(from_s, event.start_s);
-  return from_s;
+  return dropped == 0 || events.empty() ? 0 : events.front().end_s;  // events are kept in the order of their ends
 }
 
 void check_trace_path(const std::string& path, const std::string& made_later) {

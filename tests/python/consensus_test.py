@@ -107,7 +107,7 @@ def test_ranks_may_take_unlike_numbers_of_steps(rank):
     assert figures["steps"] == (11 if rank == 1 else 200)
     assert figures["bytes_sent"] == 400 * figures["messages_sent"] > 0
     with pytest.raises(ecl.Error, match="this run has settled, and takes no further steps"):
-        consensus.begin()
+        consensus.step(x)
     consensus.close()
     with pytest.raises(ecl.Error, match="this Consensus is closed"):
         consensus.begin()
@@ -213,6 +213,12 @@ def test_mistakes_are_named(rank):
         ecl.Consensus([0.0])
     with pytest.raises(ecl.Error, match="unknown parameter 'toplogy', did you mean 'topology'?"):
         ecl.Consensus(np.zeros(3, np.float32), toplogy="ring")
+    with pytest.raises(ecl.Error, match="a learning rate is above 0, not 0; start with the largest"):
+        ecl.Consensus(np.zeros(3, np.float32), lr=0)
+    with pytest.raises(ecl.Error, match="a learning rate is above 0, not -0.1;"):
+        ecl.Consensus(np.zeros(3, np.float32), lr=-0.1)
+    with pytest.raises(ecl.Error, match="solver ecl has a momentum of its own .*; leave momentum at 0"):
+        ecl.Consensus(np.zeros(3, np.float32), momentum=0.9)
     with pytest.raises(ecl.Error, match="optimizer=adamw is adam but for its decay: .* weight_decay=0.01"):
         ecl.Consensus(np.zeros(3, np.float32), optimizer="adamw")
     with pytest.raises(ecl.Error, match="solver d2 takes no steps that each node shortens by itself, as Adam does"):

@@ -151,6 +151,10 @@ def test_a_mistake_on_one_rank_is_told_to_all(rank):
         ecl.Classifier().fit(X, y.astype(float) if rank == 2 else y)
     with pytest.raises(ecl.Error, match=r"^rank 0: X has 3 rows, and y has 2 labels"):
         ecl.Classifier().fit(X[:3], y[:2])
+    with pytest.raises(ecl.Error, match=r"^rank 1: X is of shape \(0, 10\); every rank wants a row, and a column"):
+        ecl.Classifier().fit(X[:0] if rank == 1 else X, y[:0] if rank == 1 else y)
+    with pytest.raises(ecl.Error, match="every sample of all sites has the same label, '0', .* nothing to tell apart"):
+        ecl.Classifier().fit(X, np.zeros_like(y))
     with pytest.raises(ecl.Error, match="^rank 3 on .* has 9 features a sample, and rank 0 on .* has 10; all sites"):
         ecl.Classifier().fit(X[:, :9] if rank == 3 else X, y)
     with pytest.raises(ecl.Error, match=r"^rank 0: y is <U21 of shape \(120,\); a regression wants one finite number"):

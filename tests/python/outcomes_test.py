@@ -130,6 +130,47 @@ if {averages} == ecl.rank() or {averages} == 3 and ecl.rank() != 1:
                      r"step 4: call average\(\) as often on all ranks before that", err), err
 
 
+def test_in_lock_step_an_average_after_other_steps_is_named(tmp_path):
+    for steps_of_a_round in (1, 2):
+        code, _, err = run(tmp_path, f"""
+c = consensus(mode="lock-step", local_steps={steps_of_a_round})
+for epoch in range(2):
+    train(c, 7 if ecl.rank() == 1 else 4)
+    c.average(np.zeros(10, np.float32))
+""")
+        assert code == 3
+        assert re.search(r"rank \d on \S+ asks for an average after step [4-7], and rank \d is at step \d; in lock "
+                         r"step all call average\(\) after the same step", err), err
+
+
+def test_after_an_error_of_all_ranks_every_call_says_it_again(tmp_path):
+    _, out, err = run(tmp_path, """
+c = consensus(mode="lock-step")
+said = []
+try:
+    train(c, 4 if ecl.rank() == 1 else 10**9)
+    c.settle()
+except ecl.RankLost as error:
+    said.append(str(error))
+for call in (c.begin, c.settle, c.average, lambda: c.step(c.x)):
+    try:
+        call()
+    except ecl.RankLost as error:
+        said.append(str(error))
+if len(said) == 5 and len(set(said)) == 1 and np.isfinite(c.x).all():
+    print("<alike>", flush=True)
+time.sleep(1)
+""")
+    assert out.count("<alike>") == 4, out + err
+
+
+def test_ranks_that_are_each_alone_do_not_train(tmp_path):
+    script = LOOP + "consensus()"
+    code, _, err = python(script, SLURM_STEP_NUM_TASKS="4", SLURM_JOB_ID="1")
+    assert code == 1
+    assert "srun started 4 ranks, but each is alone: ecl was built with " in err, err
+
+
 @needs_recovery
 def test_a_rank_that_dies_while_others_measure_is_named(tmp_path):
     _, _, err = run(tmp_path, """

@@ -8,15 +8,18 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
 
 import ecl
+from ecl._report import _command
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = os.environ["ECL_TOOL"]
@@ -95,7 +98,7 @@ def page_of(*runs, out):
 def digits(tmp_path_factory):
     """A run, asynchronous, with a node that is slow."""
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    return ecl.simulate(nodes=4, partition="classes:3", epochs=6, node_speed="1:3", settle=0, out=folder)
+    return ecl.simulate(nodes=4, partition="classes:3", epochs=6, node_speed="1:3", out=folder)
 
 
 @pytest.fixture
@@ -104,8 +107,20 @@ def copy(digits, tmp_path):
     return pathlib.Path(shutil.copytree(digits.path, tmp_path / "copy"))
 
 
+def ended_process():
+    """The number of one that is gone."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def grow_old(run):
+    os.utime(run / "status.json", (time.time() - 5400,) * 2)
+
+
 def set_status(run, state, summary=False, **more):
     status = json.loads((run / "status.json").read_text())
+    more = {"pid": ended_process(), **more}  # the run's own was this one
     (run / "status.json").write_text(json.dumps({**status, "state": state, **more}))
     if not summary:
         (run / "summary.json").unlink()
@@ -143,6 +158,8 @@ def test_its_numbers_are_the_runs(digits, tmp_path):
     assert f"ecl simulate --config {digits.path}/config.ini --out NEW" in page.text
     assert f"{digits.summary['train_samples']:,} training samples" in page.text
     assert "Nothing of that kind happened." in page.text
+    assert "an equal part of all that its node sent, after the last step, too" in page.text
+    assert "read, and how old: while the reader trained" in page.text
 
 
 def test_it_needs_nothing_else(digits, tmp_path):
@@ -200,6 +217,22 @@ def test_several_side_by_side(digits, tmp_path):
     assert f'<td class="best">{max(run.summary["test_accuracy_mean"] for run in runs):.2f} %</td>' in text
 
 
+def test_simulated_and_real_seconds_are_told_apart(digits, copy, tmp_path):
+    head = (copy / "config.ini").read_text()
+    (copy / "config.ini").write_text(head.replace("# ecl simulate", "# ecl train", 1))
+    seconds, out = f"{digits.summary['seconds']:.3g} s", tmp_path / "page.html"
+    both = ": virtual of the simulated runs, real of the others"
+    for runs, cells, axis in (
+            ((digits.path, copy), [f"{seconds} virtual", seconds], both),
+            ((copy, digits.path), [seconds, f"{seconds} virtual"], both),
+            ((copy, copy), [seconds, seconds], ""),
+            ((digits.path, digits.path), [f"{seconds} virtual"] * 2, ", virtual")):
+        page = page_of(*runs, out=out)
+        assert page.rows["row", "seconds"] == ["time of training", *cells]
+        shared = out.read_text().partition('<details class="run">')[0]
+        assert set(re.findall(r">seconds of training([^<]*)</text>", shared)) == {axis}
+
+
 def killed_mid_line(run):
     set_status(run, "running", resume="ecl simulate --resume x")
     text = (run / "metrics.csv").read_text()
@@ -227,8 +260,9 @@ def diverged(run):
 
 
 def lost_a_rank(run):
-    summary = json.loads((run / "summary.json").read_text())
-    (run / "summary.json").write_text(json.dumps({**summary, "verdict": "partial", "nodes_lost": [2]}))
+    summary, last = json.loads((run / "summary.json").read_text()), ecl.Run(run).metrics[-4:]
+    survivors = {key: int(last[key][last["node"] != 2].sum()) for key in ("bytes_sent", "messages_sent")}
+    (run / "summary.json").write_text(json.dumps({**summary, **survivors, "verdict": "partial", "nodes_lost": [2]}))
     set_status(run, "partial", summary=True)
     lines = (run / "metrics.csv").read_text().splitlines(keepends=True)
     (run / "metrics.csv").write_text("".join(lines[:-4] + [line for line in lines[-4:] if line.split(",")[1] != "2"]))
@@ -241,6 +275,11 @@ def cut_short(run):
     (run / "events.csv").write_text("time_s,node,event,peer\n0.05,0,died,2\n0.0")
 
 
+def fell_silent(run):
+    set_status(run, "running", host="elsewhere")
+    grow_old(run)
+
+
 @pytest.mark.parametrize("spoil, verdict, words", [
     (killed_mid_line, "killed", ["its processes are gone", "the last line of metrics.csv is torn", "no checkpoint"]),
     (no_evaluation, "killed", ["No evaluation yet.", "after 0 epochs"]),
@@ -250,7 +289,7 @@ def cut_short(run):
                               "node 0 heard nothing from node 3 from 0.02 s to 0.04 s", "node 2 died at 0.05 s"]),
     (cut_short, "killed", ["Node 2 died, and the run with it", "Go on with: mpirun -n 4 ecl train --resume x"]),
     (lambda run: set_status(run, "preempted", resume="ecl simulate --resume x"), "preempted", ["A signal stopped"]),
-    (lambda run: set_status(run, "running", host="elsewhere"), "silent", ["on host elsewhere", "has written nothing"]),
+    (fell_silent, "silent", ["on host elsewhere", "has written nothing"]),
 ], ids=lambda value: getattr(value, "__name__", None))
 def test_whatever_became_of_it(spoil, verdict, words, copy):
     spoil(copy)
@@ -262,6 +301,102 @@ def test_whatever_became_of_it(spoil, verdict, words, copy):
         last = ecl.Run(copy).metrics[-7:-3]
         assert page.figures["accuracy_worst"] == last["accuracy"].min()
         assert list(last["node"]) == [0, 1, 2, 3]
+
+
+def zombie():
+    """A process that has ended, and waits to be collected."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    return process
+
+
+def test_it_says_of_a_run_what_ecl_top_says(copy):
+    """By the process that keeps status.json, not by locks, which not every disk knows."""
+    waiting, tomorrow = zombie(), (time.time() + 86400,) * 2  # a file that is young however slow the test is
+    for pid, host, state in [(os.getpid(), None, "running"), (ended_process(), None, "killed"),
+                             (waiting.pid, None, "killed"), (ended_process(), "elsewhere", "running")]:
+        set_status(copy, "running", summary=not (copy / "summary.json").is_file(), pid=pid,
+                   host=host or socket.gethostname())
+        os.utime(copy / "status.json", tomorrow)
+        top = subprocess.run([TOOL, "top", copy], capture_output=True, text=True, timeout=HANGS_S)
+        assert top.stdout.startswith(f"{copy}: {state}, ") and "no news" not in top.stdout, top.stderr
+        assert page_of(copy, out=copy / "page.html").verdicts == [state]
+    waiting.wait()
+    grow_old(copy)  # on another host: whether it still runs is not to be seen, and both say so
+    top = subprocess.run([TOOL, "top", copy], capture_output=True, text=True, timeout=HANGS_S)
+    assert "; no news for 1 h 30 min: is process" in top.stdout
+    assert page_of(copy, out=copy / "page.html").verdicts == ["silent"]
+
+
+def test_a_run_that_reads_its_data_goes_on(copy):
+    """Before the first status.json only the lock tells."""
+    barely_begun(copy)
+    lock = os.open(copy / "config.ini", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as a run does
+    assert page_of(copy, out=copy / "page.html").verdicts == ["running"]
+    os.close(lock)
+    assert page_of(copy, out=copy / "page.html").verdicts == ["killed"]
+
+
+def test_what_a_node_sent_before_it_died_counts(copy, tmp_path):
+    lost_a_rank(copy)
+    page = page_of(copy, out=tmp_path / "page.html")
+    metrics = ecl.Run(copy).metrics
+    last = {row["node"]: row for row in metrics}  # the dead node's is of the evaluation before
+    assert metrics["node"][-3:].tolist() == [0, 1, 3] and last[2]["step"] < last[0]["step"]
+    assert page.figures["bytes_sent"] == sum(row["bytes_sent"] for row in last.values())
+    told = f"{sum(row['messages_sent'] for row in last.values()):,} messages; of those that died, until their last"
+    assert told in page.text
+    assert page.rows["edge", "2-1"] == ["2", "1", f"{last[2]['bytes_sent'] / 2e3:.1f} kB",
+                                        f"{last[2]['messages_sent'] / 2:,.0f}"]
+    text = (tmp_path / "page.html").read_text()
+    view = text[text.index('class="view over-bytes"'):]
+    path = re.search(r'<path class="line s0" d="M([^"]+)"', view).group(1)
+    places = [float(point.split()[0]) for point in path.split("L")]
+    assert len(places) == (len(metrics) + 1) // 4 and places == sorted(places)
+
+
+def test_a_stall_is_one_and_waiting_for_the_slowest_is_none(digits, copy, tmp_path):
+    """The run settles: the last evaluation of three nodes waited for the fourth, which is three times slower."""
+    times = digits.metrics["time_s"].reshape(-1, 4)
+    gaps = np.diff(times, axis=0)[:, [0, 2, 3]]
+    assert (gaps[-1] > 5 * np.median(gaps, axis=0)).all()
+    assert "Nothing of that kind happened." in page_of(digits.path, out=tmp_path / "page.html").text
+    metrics, config = (copy / "metrics.csv").read_text(), (copy / "config.ini").read_text()
+    for command, seconds in (("simulate", 0.5), ("train", 10), ("train", 0.5)):
+        (copy / "config.ini").write_text(config.replace("# ecl simulate", f"# ecl {command}", 1))
+        lines = metrics.splitlines()
+        for k in range(1 + 4 * 3 + 2, len(lines), 4):  # node 2 stands still before its fourth evaluation
+            time_s, rest = lines[k].split(",", 1)
+            lines[k] = f"{float(time_s) + seconds:.6f},{rest}"
+        (copy / "metrics.csv").write_text("\n".join(lines) + "\n")
+        page = page_of(copy, out=tmp_path / "page.html")
+        told = f"from {times[2, 2]:.3g} s to {times[3, 2] + seconds:.3g} s; its usual time"
+        found = re.findall(r"node (\d) made no evaluation (from \S+ s to \S+ s; its usual time)", page.text)
+        assert set(found) == (set() if (command, seconds) == ("train", 0.5) else {("2", told)})
+
+
+def test_garbled_lines_of_events_are_left_out(copy, tmp_path):
+    """Several hosts append to the file: on some disks lines get torn, or holes."""
+    lines = ["time_s,node,event,peer", "0.02,0,silent,3", "0.04,0,ba0.041,1,silent,3", "x,0,died,2", "0.05,0,died",
+             "0.05,0,died,25", "\0\0\0\0", "\xff", "0.06,0,back,3", ""]
+    (copy / "events.csv").write_bytes("\n".join(lines).encode("latin-1"))
+    page = page_of(copy, out=tmp_path / "page.html")
+    assert "events.csv: 6 of 8 lines garbled, and left out here" in page.text
+    assert "node 0 heard nothing from node 3 from 0.02 s to 0.06 s" in page.text and "died at" not in page.text
+
+
+def test_without_the_tools_defaults_nothing_is_said_of_them(digits, monkeypatch, tmp_path):
+    assert re.search(r"\d+ options as by default", page_of(digits.path, out=tmp_path / "page.html").text)
+    tool = tmp_path / "ecl"
+    tool.write_text("#!/bin/sh\necho 'lr = 7'\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("ECL_TOOL", str(tool))
+    page = page_of(digits.path, out=tmp_path / "page.html")
+    assert "by default" not in page.text and not any(kind == "option" for kind, _ in page.rows)
+    config = (digits.path / "config.ini").read_text().splitlines()
+    assert f"{len({line.split(' = ')[0] for line in config if line[:1] != '#' and ' = ' in line})} options" in page.text
+    assert "partition classes:3" in page.text
 
 
 def damaged(run):
@@ -313,12 +448,20 @@ def test_by_the_package_and_by_the_run(digits, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/a.html\n"), done.stderr
     path = digits.report(tmp_path / "b.html")
     made = re.compile(r"ecl report, [-\d: ]+")
-    assert made.sub("", path.read_text()) == made.sub("", (tmp_path / "a.html").read_text())
+    pages = [path, tmp_path / "a.html", ecl.report(digits, tmp_path / "c.html"), ecl.report(digits)]
+    assert pages[3] == digits.path / "report.html"
+    assert len({made.sub("", page.read_text()) for page in pages}) == 1
+
+
+def test_several_without_a_place_are_here(digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ecl.report([digits, digits.path])
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_watch_renews_until_the_run_ends(copy, tmp_path):
     summary, metrics = (copy / "summary.json").read_text(), (copy / "metrics.csv").read_text()
-    set_status(copy, "running")
+    set_status(copy, "running", pid=os.getpid())
     lines = metrics.splitlines(keepends=True)
     (copy / "metrics.csv").write_text("".join(lines[:5]))
     out = tmp_path / "page.html"
@@ -329,25 +472,44 @@ def test_watch_renews_until_the_run_ends(copy, tmp_path):
             time.sleep(0.02)
         assert holds()
 
-    lock = os.open(copy, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # as a run does
     process = subprocess.Popen([TOOL, "report", copy, "--out", out, "--watch"], stdout=subprocess.PIPE, text=True)
     try:
         wait_for(out.exists)
         page = Page(out.read_text())
         assert page.verdicts == ["running"] and page.refresh == "5" and "1 evaluation." in page.text
-        (copy / "metrics.csv").write_text("".join(lines[:9]))
-        wait_for(lambda: "2 evaluations." in Page(out.read_text()).text)
         (copy / "metrics.csv").write_text(metrics)
         (copy / "summary.json").write_text(summary)
         set_status(copy, "finished", summary=True)
-        os.close(lock)
         assert process.communicate(timeout=HANGS_S)[0] == f"{out}\n" and process.returncode == 0
     finally:
         process.kill()
     page = Page(out.read_text())
     assert page.verdicts == ["finished"] and page.refresh is None
     assert list(tmp_path.glob("*.tmp")) == []
+
+
+def test_watch_draws_every_five_seconds_and_at_the_end(copy, tmp_path, monkeypatch):
+    """On a clock of its own: the run renews status.json every second, and ends after 12.5."""
+    summary, clock, drawn = (copy / "summary.json").read_text(), [0.0], []
+    steps = json.loads((copy / "status.json").read_text())["step"]
+    set_status(copy, "running")
+    lock = os.open(copy, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def sleep(seconds):
+        clock[0] += seconds
+        set_status(copy, "running" if clock[0] < 12.5 else "converged", summary=True, step=int(clock[0]))
+        if clock[0] == 12.5:
+            (copy / "summary.json").write_text(summary)
+            os.close(lock)
+
+    def write_page(runs, out):
+        drawn.append((clock[0], runs[0].state, runs[0].status["step"]))
+
+    monkeypatch.setattr(_command, "time", types.SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(_command, "write_page", write_page)
+    assert _command.main([str(copy), "--watch", "--out", str(tmp_path / "page.html")]) == 0
+    assert drawn == [(0, "running", steps), (5, "running", 5), (10, "running", 10), (12.5, "converged", 12)]
 
 
 def test_many_nodes(tmp_path):
@@ -376,8 +538,19 @@ def test_sites_and_numbers_to_predict(tmp_path):
         assert cells[1] == site["train_samples"] and site["rmse_consensus"] in cells
 
 
-def test_what_a_run_leaves_for_it(digits):
-    """nodes.csv: who holds what. edges.csv: what each node has read, edge by edge."""
+def test_samples_of_several_labels_are_counted_once(tmp_path):
+    rows = [f"{n % 7},{n % 5},{int(n % 7 > 3)},{int(n % 7 > 2)}" for n in range(100)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,warm,dear", *rows]) + "\n")
+    run = ecl.simulate(nodes=2, dataset="csv:label=warm|dear", data=tmp_path / "rows.csv", test=tmp_path / "rows.csv",
+                       loss="logistic", model="linear", epochs=2, out=tmp_path / "run")
+    text = ecl.report(run.path, tmp_path / "page.html").read_text()
+    bars = text[text.index("Bars: "): text.index("<h2>Training")]
+    assert re.findall(r'<text x="[\d.]+" y="[\d.]+">(\d+)</text>', bars) == ["50", "50"]
+
+
+def test_what_a_run_leaves_for_it(tmp_path):
+    """nodes.csv: who holds what. edges.csv: what each node has read in training, edge by edge."""
+    digits = ecl.simulate(nodes=4, partition="classes:3", epochs=6, node_speed="1:3", settle=0, out=tmp_path / "run")
     held, edges, last = table(digits.path / "nodes.csv"), table(digits.path / "edges.csv"), digits.metrics[-4:]
     assert sum(int(row["train_samples"]) for row in held) == digits.summary["train_samples"]
     for row in held:

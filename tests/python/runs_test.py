@@ -214,6 +214,8 @@ def test_rows_that_do_not_fit_are_named(patients, tmp_path):
         run.predict([{"age": 1, "color": "red", "dose": 2}])
     with pytest.raises(ecl.Error, match="array of 2 x 2, and the model takes rows x 3: age, colour, dose"):
         run.predict(np.zeros((2, 2)))
+    with pytest.raises(ecl.Error, match=r"rows are an array, .* not 'new.csv'; those of a file: ecl.tool\('predict'"):
+        run.predict("new.csv")
     with pytest.raises(ecl.Error, match="row 2, column 'dose': 'much' is no number"):
         run.predict([rows[0], {**rows[1], "dose": "much"}])
     with pytest.raises(ecl.Error, match="row 1, column 'dose': the value is infinite, or no float holds it"):
@@ -347,6 +349,18 @@ def test_any_command_of_the_tool(capfd):
     assert ecl.tool("topology", "ring", "-n", 4) == 0
     out, _ = capfd.readouterr()
     assert out == tool("topology", "ring", "-n", 4)
+
+
+def test_what_works_by_itself_does_so_after_mpi_was_started(digits):
+    """Open MPI tells a process without a launcher that it is rank 0: that it is launched it is not."""
+    done = subprocess.run([sys.executable, "-B", "-c", f"""
+import subprocess, ecl
+ecl.rank()
+ecl.tool("evaluate", {str(digits.path)!r})
+subprocess.run([{TOOL!r}, "evaluate", {str(digits.path)!r}], check=True)
+subprocess.run([{sys.executable!r}, "-m", "ecl", "evaluate", {str(digits.path)!r}], check=True)
+"""], capture_output=True, text=True, timeout=HANGS_S)
+    assert (done.returncode, done.stdout) == (0, 3 * tool("evaluate", digits.path)), done.stderr
 
 
 def ranks(tmp_path, script, count=2):

@@ -325,7 +325,7 @@ def test_rates_may_begin_at_0(device):
 
 @pytest.mark.parametrize("change, what", [
     (lambda model: model[4].bias.requires_grad_(False), r"4.bias was frozen \(requires_grad=False\)"),
-    (lambda model: model.double(), r"0.weight became torch.float64; ecl works in float32"),
+    (lambda model: model.double(), r"0.weight became torch.float64, and ecl works in float32,"),
     (lambda model: model[4].weight.__setattr__("data", model[4].weight.new_zeros(4, 9)),
      r"4.weight changed its shape from \(4, 144\) to \(4, 9\)"),
     (lambda model: model[4].bias.__setattr__("data", model[4].bias.new_zeros(4)),
@@ -393,6 +393,36 @@ def test_models_that_do_not_fit_are_refused(rank, device):
     frozen[0].weight.data += rank == 1
     with pytest.raises(ecl.Error, match="rank 1 on .* frozen"):
         ecl.torch.Consensus(frozen)
+
+
+@pytest.mark.parametrize("given", [
+    lambda model: model.parameters(),
+    lambda model: [{"params": model[0].parameters(), "lr": 0.1}],
+    lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
+])
+def test_the_model_itself_is_wanted(given, device):
+    with pytest.raises(ecl.Error, match=r"takes the model itself, a torch.nn.Module, not a \w+: .*one learning rate"):
+        ecl.torch.Consensus(given(cnn(device)), lr=0.1)
+
+
+def test_an_optimizer_is_a_text(device):
+    with pytest.raises(ecl.Error, match="optimizer is a text, 'sgd', 'adam' or 'adamw'"):
+        ecl.torch.Consensus(cnn(device), optimizer=torch.optim.AdamW)
+
+
+def test_steps_before_any_gradient_are_noticed(rank, device, recwarn):
+    model = cnn(device)
+    optimizer = ecl.torch.Consensus(model, lr=0.1)
+    optimizer.zero_grad()
+    with pytest.warns(UserWarning, match=r"step\(\) without gradients: loss.backward\(\) belongs between zero_grad"):
+        optimizer.step()
+    optimizer.zero_grad()
+    (0 * sum(p.sum() for p in model.parameters())).backward()
+    optimizer.step()  # gradients may be 0
+    optimizer.zero_grad()
+    optimizer.step()  # without a batch, after others
+    assert not recwarn.list
+    optimizer.close()
 
 
 def test_frozen_parameters_stay(rank, device):

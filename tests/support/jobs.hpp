@@ -1,10 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <sys/types.h>
+#include <thread>
 #include <vector>
 
+#include "ecl/base/host.hpp"
 #include "tests/support/command.hpp"
 
 /// What mpirun started, and how to end it hard.
@@ -37,12 +40,15 @@ inline std::vector<std::string> contained(std::vector<std::string> command, cons
 }
 
 /// kill -9 of launcher and ranks, as when the machine is taken away. The launcher is stopped meanwhile: its death alone
-/// would tell ranks that are not yet killed to write a checkpoint, that of a rank would tell the launcher.
+/// would tell ranks that are not yet killed to write a checkpoint, that of a rank would tell the launcher. It returns
+/// when the ranks are gone: a signal is not there at once.
 inline void kill_job(const Process& launcher) {
   const std::vector<pid_t> ranks = ranks_of(launcher.id());
   launcher.signal(SIGSTOP);
   for (const pid_t rank : ranks) kill(rank, SIGKILL);
   launcher.signal(SIGKILL);
+  for (const pid_t rank : ranks)
+    while (process_started(rank) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
 }  // namespace ecl::test

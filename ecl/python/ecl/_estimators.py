@@ -254,8 +254,10 @@ def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
     """The rows as floats, and the names of their columns, if they have any."""
     names = [str(name) for name in rows.columns] if hasattr(rows, "columns") else []
     values = np.asarray(rows)
-    if values.ndim != 2 or values.size == 0:
+    if values.ndim != 2:
         raise mistake(f"X is of shape {values.shape}; fit() wants rows x columns")
+    if values.size == 0:
+        raise mistake(f"X is of shape {values.shape}; every rank wants a row, and a column, at least")
     try:
         with np.errstate(over="ignore"):
             values = values.astype("<f4")

@@ -78,6 +78,9 @@ class Predictor:
     def _by_order(self, rows: np.ndarray) -> np.ndarray:
         if rows.ndim == 1 and rows.size == 0:
             rows = rows.reshape(0, self.width)
+        if rows.ndim == 0:
+            raise mistake(f"rows are an array, a DataFrame or a list of dicts, not {str(rows)!r}; those of a file: "
+                          f"ecl.tool('predict', run.path, '--data', file, '--out', predictions)")
         if rows.ndim != 2 or rows.shape[1] != self.width:
             named = f": {', '.join(self.inputs[:8])}{', ...' if self.width > 8 else ''}" if self.inputs else ""
             raise mistake(f"the rows are an array of {' x '.join(map(str, rows.shape))}, and the model takes rows x "

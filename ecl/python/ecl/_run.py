@@ -229,7 +229,10 @@ class Run:
         jinja2 (Debian: python3-jinja2)."""
         from ecl._report import report
 
-        return report(self.path, out or self.path / "report.html")
+        return report(self.path, out)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __repr__(self) -> str:
         return f"<ecl.Run '{self.path}': {', '.join(f'{name} {value}' for name, value in self._facts())}>"

@@ -11,7 +11,6 @@ from typing import Any, Iterator, List, Mapping, Optional
 from ecl._library import Error, init, lib, must, size
 
 _USAGE = 2
-_RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")  # what a launcher tells each rank
 
 
 def mistake(what: str) -> Error:
@@ -37,13 +36,21 @@ def call(arguments: List[str], silent: bool) -> int:
         from ecl._report._command import main
 
         return main(arguments[1:])
-    launched = any(variable in os.environ for variable in _RANK) or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
-    if launched or texts[:1] in ([b"train"], [b"doctor"]):
+    if _launched() or texts[:1] in ([b"train"], [b"doctor"]):
         init()  # libecl would, too, but not end what it began
     code = lib.ecl_tool(len(texts), (ctypes.c_char_p * len(texts))(*texts), int(silent))
     if code != 0 and lib.ecl_error():
         must(code)
     return code
+
+
+def _launched() -> bool:
+    """As libecl's mpi::launched()."""
+    if "OMPI_COMM_WORLD_RANK" in os.environ:
+        return True
+    if os.environ.get("OMPI_MCA_ess") == "singleton":  # a process without a launcher, or one that it started
+        return False
+    return "PMIX_RANK" in os.environ or "PMI_RANK" in os.environ or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
 
 
 def options_of(keywords: Mapping[str, Any]) -> List[str]:

@@ -1,6 +1,7 @@
 """Consensus as a torch.optim.Optimizer over the parameters of a module."""
 
 import threading
+import warnings
 import zlib
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -48,6 +49,12 @@ class Consensus(torch.optim.Optimizer):
         options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, weight_decay, clip_norm, comm,
                  momentum, measure_steps, progress, ...
         """
+        if not isinstance(model, torch.nn.Module):
+            raise ecl.Error(f"Consensus takes the model itself, a torch.nn.Module, not a {type(model).__name__}: "
+                            "ecl.torch.Consensus(model, lr=...); all its parameters have one learning rate")
+        if not isinstance(optimizer, str):
+            raise ecl.Error("optimizer is a text, 'sgd', 'adam' or 'adamw', and its numbers are options of Consensus: "
+                            "optimizer='adamw', lr=0.001, weight_decay=0.01")
         self._model = model
         self._named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         _refuse(self._named)
@@ -60,6 +67,7 @@ class Consensus(torch.optim.Optimizer):
         self._gradients = self._memory.views(self._memory.gradient)
         self._places = [p.data_ptr() for p in parameters]
         self._thread = threading.get_ident()
+        self._had_gradient, self._zeroed = False, self._memory.gradient._version
         self.consensus = ecl._consensus.Consensus(self._memory.x, lr=lr, optimizer=_text(optimizer, betas, eps),
                                                   same=_layout(model) + options.pop("same", ""), **options)
         self._first_lr = self.consensus.lr
@@ -75,6 +83,7 @@ class Consensus(torch.optim.Optimizer):
         an inplace operation"."""
         self._require_in_place()
         self._memory.gradient.zero_()
+        self._zeroed = self._memory.gradient._version
         for (_, p), gradient in zip(self._named, self._gradients):
             p.grad = gradient.detach()
         with self._memory.changing():
@@ -91,10 +100,16 @@ class Consensus(torch.optim.Optimizer):
         self._gather()
         if self._constants:
             self._refuse_changed_buffers()
+        written = self._memory.gradient._version != self._zeroed  # by backward(), if only with zeros
         lr = float(self.param_groups[0]["lr"]) or 1e-6 * self._first_lr
         if lr != self.consensus.lr:
             self.consensus.lr = lr
         gradient = self._memory.gradient_array((lambda: None) if self._helped else self.consensus.exchange)
+        if not self._had_gradient:
+            self._had_gradient = written
+            if not written:
+                warnings.warn("step() without gradients: loss.backward() belongs between zero_grad() and step()",
+                              stacklevel=3)
         with self._memory.changing():
             self.consensus.step(gradient)
         return loss
@@ -202,7 +217,7 @@ class Consensus(torch.optim.Optimizer):
         elif p.device != gradient.device:
             what = f"was moved from {gradient.device} to {p.device}"
         elif p.dtype != torch.float32:
-            what = f"became {p.dtype}; ecl works in float32"
+            what = f"became {p.dtype}, and ecl works in float32,"
         elif p.shape != gradient.shape:
             what = f"changed its shape from {tuple(gradient.shape)} to {tuple(p.shape)}"
         else:

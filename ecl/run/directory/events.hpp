@@ -14,9 +14,9 @@ struct Event {
   NodeId peer;       ///< of whom
 };
 
-/// Makes events.csv in the directory of a run, without a line: of a run that is resumed, too, which begins with all its
-/// nodes. Throws Error (io).
-void begin_events(const std::string& directory);
+/// Makes events.csv in the directory of a run. Of one that is resumed it keeps what happened in the first `seconds` of
+/// training, which the run goes on from. Throws Error (io).
+void begin_events(const std::string& directory, double seconds);
 /// Adds a line to it, in one piece. Where the host has no such file nothing is written: whoever calls has said it on
 /// standard error, too.
 void note_event(const std::string& directory, const Event& event);

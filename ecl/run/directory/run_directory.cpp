@@ -213,10 +213,10 @@ void RunDirectory::write_model(const Experiment& experiment, const std::vector<d
   write_parameters(path("model"), model_name(experiment.spec), x, experiment.model->slices());
 }
 
-void RunDirectory::begin(const Experiment& experiment, const std::vector<std::string>& hosts) const {
+void RunDirectory::begin(const Experiment& experiment, const std::vector<std::string>& hosts, double seconds) const {
   if (directory_.empty()) return;
   write_atomically(path("nodes.csv"), nodes_csv(experiment, hosts));
-  begin_events(directory_);
+  begin_events(directory_, seconds);
   std::error_code ignored;
   for (const char* of_the_end : {"summary.json", "edges.csv", "sites.csv", "confusion.csv"})  // before it was resumed
     fs::remove(path(of_the_end), ignored);
@@ -281,7 +281,7 @@ StartedRun started_run(const std::string& directory, const std::string& command)
 std::optional<std::string> resume_command(const Experiment& experiment) {
   const Spec& spec = experiment.spec;
   const std::string command = command_of(spec.command);
-  const std::string arguments = "ecl " + command + " --resume " + spec.out;
+  const std::string arguments = "ecl " + command + " --resume " + shell_quoted(spec.out);
   if (spec.out.empty() || command == "replay") return std::nullopt;
   return command == "train" ? "mpirun -n " + std::to_string(experiment.nodes()) + " " + arguments : arguments;
 }

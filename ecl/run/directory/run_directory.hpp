@@ -36,8 +36,9 @@ class RunDirectory {
   /// Replaces status.json, for people and scripts that look at a run from outside. Throws Error (io).
   void write_status(const Status& status, const Experiment& experiment) const;
   /// Before the first step: writes nodes.csv, and model/model.json, with which the models of a checkpoint can be used.
-  /// Models that a resumed run ended with before are removed. `hosts`: of the nodes. Throws Error (io).
-  void begin(const Experiment& experiment, const std::vector<std::string>& hosts) const;
+  /// Models that a resumed run ended with before are removed. `hosts`: of the nodes. `seconds`: of training up to the
+  /// checkpoint that it goes on from; 0 for a new one. Throws Error (io).
+  void begin(const Experiment& experiment, const std::vector<std::string>& hosts, double seconds) const;
   /// Writes the nodes' average model into model/. Throws Error (io).
   void write_model(const Experiment& experiment, const std::vector<double>& mean) const;
   /// Writes the model, summary.json and the last status.json.

@@ -13,7 +13,8 @@ namespace ecl {
 
 RunLock::RunLock(const std::string& directory) {
   if (directory.empty()) return;
-  file_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  file_ =
+      open((directory + "/config.ini").c_str(), O_RDWR | O_CLOEXEC);  // a file: NFS does not tell of locked directories
   constexpr int kLooks = 50;
   for (int looks = 0; file_ >= 0 && flock(file_, LOCK_EX | LOCK_NB) != 0; ++looks) {
     if (errno != EWOULDBLOCK) return;

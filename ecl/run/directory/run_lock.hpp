@@ -4,8 +4,9 @@
 
 namespace ecl {
 
-/// While it lives, no other process trains in `directory`. The system ends it with the process, however that ends;
-/// where a file system knows no locks, it does nothing.
+/// While it lives, no other process trains in `directory`, which has a config.ini: on no host, where the file system
+/// tells all hosts of locks on files, as NFS does. The system ends it with the process, however that ends; where a file
+/// system knows no locks, it does nothing.
 class RunLock {
  public:
   /// Waits five seconds for another process to be done: ranks whose mpirun was killed still write their checkpoint.

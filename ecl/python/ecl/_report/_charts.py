@@ -156,8 +156,10 @@ def _band(band: Band, x_axis: _Axis, y_axis: _Axis) -> str:
     return f'<path class="band s{band.style}" d="M{"L".join(there + back)}Z"/>'
 
 
-def class_bars(counts: Dict[int, List[int]], names: Sequence[str], hosts: Dict[int, str]) -> Markup:
-    """A row for each node, a column for each class: the bar's height is the number of samples."""
+def class_bars(counts: Dict[int, List[int]], names: Sequence[str], hosts: Dict[int, str],
+               samples: Dict[int, int]) -> Markup:
+    """A row for each node, a column for each class: the bar's height is the number of samples. `samples`: of all
+    classes; a sample may be of several, or of none."""
     left, row, top = 120, 26, 22
     cell = min(60.0, 560 / len(names))
     most = max((max(of_node) for of_node in counts.values()), default=1) or 1
@@ -177,7 +179,7 @@ def class_bars(counts: Dict[int, List[int]], names: Sequence[str], hosts: Dict[i
                 parts.append(f'<rect class="bar" x="{left + (c + 0.1) * cell:.1f}" y="{base - height:.1f}" '
                              f'width="{0.8 * cell:.1f}" height="{height:.1f}"><title>node {node}, {escape(names[c])}: '
                              f"{count:,}</title></rect>")
-        parts.append(f'<text x="{left + cell * len(names) + 10:.1f}" y="{base - 4}">{sum(of_node):,}</text>')
+        parts.append(f'<text x="{left + cell * len(names) + 10:.1f}" y="{base - 4}">{samples[node]:,}</text>')
     return _svg(left + cell * len(names) + 80, top + row * len(counts) + 4, parts, "samples of each class by node")
 
 

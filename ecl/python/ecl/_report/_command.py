@@ -4,13 +4,13 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any, List, NoReturn
+from typing import List, NoReturn
 
 from ecl._library import Error
-from ecl._report._page import write_page
-from ecl._report._reading import read
+from ecl._report._page import RENEWED_S, write_page
+from ecl._report._reading import goes_on, read
 
-_LOOKS_S = 0.5  # of --watch, between two looks at the files
+_LOOKS_S = 0.5  # of --watch, between two looks whether runs go on
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,7 +54,6 @@ def main(arguments: List[str]) -> int:
 def _write(paths: List[str], out: Path, watch: bool) -> None:
     said = False
     while True:
-        before = _signature(paths)
         runs = [read(path) for path in paths]
         write_page(runs, out)
         if not said:
@@ -62,14 +61,6 @@ def _write(paths: List[str], out: Path, watch: bool) -> None:
             said = True
         if not watch or not any(run.state == "running" for run in runs):
             return
-        while _signature(paths) == before:
+        drawn = time.monotonic()
+        while time.monotonic() - drawn < RENEWED_S and any(map(goes_on, paths)):
             time.sleep(_LOOKS_S)
-            if not any(read(path).state == "running" for path in paths):
-                break
-
-
-def _signature(paths: List[str]) -> List[Any]:
-    """Changes with the files that a run renews."""
-    names = ("status.json", "metrics.csv", "summary.json", "events.csv")
-    files = [Path(path) / name for path in paths for name in names]
-    return [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]

@@ -24,8 +24,9 @@ def first(rows: Optional[np.ndarray], column: str) -> Optional[float]:
     return float(values[0]) if len(values) and np.isfinite(values[0]) else None
 
 
-def total(rows: Optional[np.ndarray], column: str) -> Optional[float]:
-    return None if rows is None else float(rows[column].sum())
+def total(run: Reading, column: str) -> Optional[int]:
+    """Over all nodes, of those that died as far as is known."""
+    return sum(int(row[column]) for row in run.latest.values()) if run.evaluations else None
 
 
 def of_finite(what: Callable[[np.ndarray], float], values: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from ecl._report import _charts, _views, _words
 from ecl._report._reading import Reading
 from ecl._tool import mistake
 
-RENEWED_S = 5  # how often a page of a run that goes on loads itself again
+RENEWED_S = 5  # how often the page of a run that goes on is written anew (--watch), and loads itself again
 
 
 def write_page(runs: Sequence[Reading], out: Path) -> Path:

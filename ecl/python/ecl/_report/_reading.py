@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import os
+import re
 import shlex
 import socket
 import time
@@ -15,6 +16,7 @@ import numpy as np
 from ecl._run import _table
 from ecl._tool import mistake
 
+_OLD_S = 10  # status.json is renewed about every second
 ENDED = ("converged", "finished", "diverged", "preempted", "partial")
 
 
@@ -51,7 +53,7 @@ class Event(NamedTuple):
 class Reading(NamedTuple):
     path: Path
     name: str
-    state: str  # a verdict, running, silent (it runs on another host, or does not) or killed
+    state: str  # a verdict, running, silent (on another host, where it may have ended) or killed
     command: str  # "ecl train ..."
     nodes: int
     config: Dict[str, List[str]]  # as written
@@ -75,6 +77,17 @@ class Reading(NamedTuple):
         return self.evaluations[-1] if self.evaluations else None
 
     @property
+    @property
+    def latest(self) -> Dict[int, np.void]:
+        """Each node's last row: one that died has none in the evaluations after."""
+        found: Dict[int, np.void] = {}
+        for rows in reversed(self.evaluations):
+            for row in rows:
+                found.setdefault(int(row["node"]), row)
+            if len(found) == self.nodes:
+                break
+        return found
+
     def lost(self) -> List[int]:
         """Nodes that died."""
         if self.summary:
@@ -86,6 +99,11 @@ class Reading(NamedTuple):
         words = _words(self.command)
         return words[1] if len(words) > 1 else "train"
 
+
+    @property
+    def virtual(self) -> bool:
+        """Its seconds are the simulator's."""
+        return self.subcommand == "simulate"
 
 def read(path: Union[str, Path]) -> Reading:
     """Raises Error where there is no run, or a file of it is no such file."""
@@ -100,6 +118,15 @@ def read(path: Union[str, Path]) -> Reading:
         raise mistake(f"'{path}': a file of the run is damaged, or not ecl's: {error}") from None
     except OSError as error:
         raise mistake(f"'{path}': {error.filename}: {error.strerror}") from None
+
+
+def goes_on(path: Union[str, Path]) -> bool:
+    """Whether the run trains, by its small files; False, too, where read() has something to say."""
+    path = Path(path)
+    try:
+        return _state(path, _json(path / "status.json"), _json(path / "summary.json")) == "running"
+    except (OSError, ValueError):
+        return False
 
 
 def _read(path: Path) -> Reading:
@@ -122,32 +149,43 @@ def _read(path: Path) -> Reading:
                    edges=[Edge(int(r["from"]), int(r["to"]), int(r["messages_taken"]), float(r["age_mean"]),
                                int(r["age_oldest"]), int(r["messages_refused"]))
                           for r in _rows(path / "edges.csv")] if state in ENDED else [],
-                   events=[Event(float(r["time_s"]), int(r["node"]), r["event"], int(r["peer"]))
-                           for r in _rows(path / "events.csv")],
+                   events=_events(path / "events.csv", nodes, notes),
                    confusion=_lines(path / "confusion.csv") if state in ENDED else [], notes=notes)
 
 
 def _state(path: Path, status: Dict[str, Any], summary: Dict[str, Any]) -> str:
-    """The run's processes lock its directory; a lock is seen on their host, and elsewhere where the disk tells it."""
+    """As of `ecl top`: a run whose status.json says nothing of its end goes on as long as the process that keeps it is
+    there. Of another host's processes nothing is to be seen from here: it goes on as long as it renews the file."""
     written = status.get("state", "running")
-    if _locked(path):
-        return "running" if written == "running" else written
     if written in ENDED:
         return written
     if summary.get("verdict") in ENDED and _age(path / "summary.json") <= _age(path / "status.json"):
         return summary["verdict"]
-    here = status.get("host", socket.gethostname()) == socket.gethostname()
-    return "killed" if here else "silent"
+    if not status:  # it reads its data, or ended before it trained
+        return "running" if _locked(path) else "killed"
+    if status["host"] == socket.gethostname():
+        return "running" if _is_there(status["pid"]) else "killed"
+    return "running" if _age(path / "status.json") <= _OLD_S else "silent"
+
+
+def _is_there(pid: int) -> bool:
+    """A process of this host, that does not merely wait to be collected."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return text[text.rfind(")") + 1 :].split()[:1] not in ([], ["Z"], ["X"])  # a name may hold anything
 
 
 def _locked(path: Path) -> bool:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    """A run's processes lock its config.ini, where the disk knows locks."""
+    handle = os.open(path / "config.ini", os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
     except BlockingIOError:
         return True
-    except OSError:  # a disk without locks
+    except OSError:
         return False
     finally:
         os.close(handle)
@@ -205,6 +243,18 @@ def _evaluations(path: Path, notes: List[str]) -> List[np.ndarray]:
     if text and not text.endswith("\n"):
         notes.append("the last line of metrics.csv is torn and left out")
     table = _table(path)
+def _events(path: Path, nodes: int, notes: List[str]) -> List[Event]:
+    """Several hosts may append to it: not every disk that they share keeps their lines apart."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = text.split("\n")[1:-1]
+    found = [re.fullmatch(r"(\d+\.?\d*),(\d+),(silent|back|refused|died),(\d+)", line) for line in lines]
+    events = [Event(float(line[1]), int(line[2]), line[3], int(line[4])) for line in found if line]
+    events = [event for event in events if max(event.node, event.peer) < nodes]
+    if len(events) < len(lines):
+        notes.append(f"events.csv: {len(lines) - len(events)} of {len(lines)} lines garbled, and left out here")
+    return events
+
+
     for name in ("time_s", "node", "step", "epoch", "consensus_error", "bytes_sent"):
         if len(table) and name not in table.dtype.names:
             raise ValueError(f"metrics.csv has no column {name}")

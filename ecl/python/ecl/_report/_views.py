@@ -18,6 +18,7 @@ _MOST_MOMENTS = 400  # evaluations of a node on the time line
 _MOST_LINES = 64  # nodes with a line, a place on the map or a row of bars each
 _MOST_CLASSES = 24  # of a confusion matrix that is printed whole
 _STALL = 5  # times a node's usual time between two evaluations
+_STALL_S = 1  # at least, by a real clock: less may be the operating system's
 
 
 def data(run: Reading) -> Optional[Dict[str, Any]]:
@@ -29,13 +30,15 @@ def data(run: Reading) -> Optional[Dict[str, Any]]:
     counts = {r.node: r.classes for r in shown}
     hosts = {r.node: r.host for r in shown}
     trains = [r.train_samples for r in run.held]
-    return {"picture": _charts.class_bars(counts, names, hosts) if names else None,
+    samples = {r.node: r.train_samples for r in shown}
+    return {"picture": _charts.class_bars(counts, names, hosts, samples) if names else None,
             "left_out": len(run.held) - len(shown), "train": sum(trains), "least": min(trains), "most": max(trains)}
 
 
 def curves(runs: Sequence[Reading]) -> List[Dict[str, Any]]:
     """Pictures of what changes in training, each over epochs, seconds and bytes."""
     runs = [run for run in runs if run.evaluations]
+    axes = {**dict(X_AXES), "seconds": "seconds of training" + _clocks(runs)}
     classes = any(np.isfinite(column_of(run.last, "accuracy")).any() for run in runs)
     pictures = []
     for column, label, worst, average, limits in (
@@ -54,10 +57,18 @@ def curves(runs: Sequence[Reading]) -> List[Dict[str, Any]]:
             except ValueError:
                 pass
         views = {name: _view(runs, name, x_label, column, label, worst, average, limits, level)
-                 for name, x_label in X_AXES}
+                 for name, x_label in axes.items()}
         pictures.append({"name": column, "label": label.split(",")[0], "views": views,
                          "legend": _legend(runs, column, worst, average)})
     return pictures
+
+
+def _clocks(runs: Sequence[Reading]) -> str:
+    """Whose seconds they are."""
+    virtual = [run.virtual for run in runs]
+    if any(virtual) and not all(virtual):
+        return ": virtual of the simulated runs, real of the others"
+    return ", virtual" if any(virtual) else ""
 
 
 def _legend(runs: Sequence[Reading], column: str, worst: Any, average: Optional[str]) -> List[Tuple[int, str]]:
@@ -74,7 +85,7 @@ def _view(runs: Sequence[Reading], x_name: str, x_label: str, column: str, label
     drawn: List[Line] = []
     bands: List[Band] = []
     for k, run in enumerate(runs):
-        x = np.array([_x_of(rows, x_name) for rows in run.evaluations])
+        x = _x_of(run, x_name)
         values = [column_of(rows, column) for rows in run.evaluations]
         middle = root_mean_square if column == "consensus_error" else np.mean
         mean = np.array([of_finite(middle, v) for v in values])
@@ -101,17 +112,22 @@ def _view(runs: Sequence[Reading], x_name: str, x_label: str, column: str, label
 def _node_lines(run: Reading, x_name: str, column: str) -> List[Line]:
     """Of each node by its own clock."""
     points: Dict[int, List[Tuple[float, float]]] = {}
-    for rows in run.evaluations:
+    for x_of_all, rows in zip(_x_of(run, x_name), run.evaluations):
         for row, value in zip(rows, column_of(rows, column)):
-            x = row["time_s"] if x_name == "seconds" else _x_of(rows, x_name)
+            x = row["time_s"] if x_name == "seconds" else x_of_all
             points.setdefault(int(row["node"]), []).append((x, value))
     return [Line(*np.array(of_node).T, None, f"node {node}") for node, of_node in points.items()]
 
 
-def _x_of(rows: np.ndarray, name: str) -> float:
-    if name == "bytes":
-        return rows["bytes_sent"].sum() / 1e6
-    return float(rows["epoch" if name == "epochs" else "time_s"].mean())
+def _x_of(run: Reading, name: str) -> np.ndarray:
+    """Of each evaluation; what a node had sent before it died counts on."""
+    if name != "bytes":
+        return np.array([rows["epoch" if name == "epochs" else "time_s"].mean() for rows in run.evaluations])
+    sent, sums = np.zeros(run.nodes), []
+    for rows in run.evaluations:
+        sent[rows["node"]] = rows["bytes_sent"]
+        sums.append(sent.sum() / 1e6)
+    return np.array(sums)
 
 
 def _wants_logarithm(column: str, drawn: Sequence[Line]) -> bool:
@@ -129,7 +145,8 @@ def graph_map(run: Reading) -> Optional[Dict[str, Any]]:
     lists = _neighbours(run)
     if lists is None:
         return {"picture": None, "edges": [], "ages": False, "left_out": 0}
-    sent = {int(row["node"]): (row["bytes_sent"], row["messages_sent"]) for row in run.last} if run.evaluations else {}
+    latest = run.latest
+    sent = {node: (row["bytes_sent"], row["messages_sent"]) for node, row in latest.items()}
     heard = {(edge.source, edge.to): edge for edge in run.edges}
     ways: Dict[Tuple[int, int], Way] = {}
     table = []
@@ -138,12 +155,13 @@ def graph_map(run: Reading) -> Optional[Dict[str, Any]]:
     for i, j in pairs:
         size, messages = (v / degree[i] for v in sent.get(i, (0, 0)))
         edge = heard.get((i, j))
-        told = f"{in_bytes(size)} in {messages:,.0f} messages"
+        told = f"{in_bytes(size)} in {messages:,.0f} messages sent"
         if edge:
-            told += f", {edge.taken:,} read, {edge.age_mean:.3g} steps old on average, {edge.age_oldest} at most"
+            told += (f"; in training {edge.taken:,} read, {edge.age_mean:.3g} steps old on average, "
+                     f"{edge.age_oldest} at most")
         ways[i, j] = Way(size / 1e6, edge.age_mean if edge and edge.taken else None, told)
         table.append((i, j, in_bytes(size), f"{messages:,.0f}", edge))
-    told = {int(row["node"]): f"node {row['node']}: {row['step']} steps" for row in run.last} if run.evaluations else {}
+    told = {node: f"node {node}: {row['step']} steps" for node, row in latest.items()}
     drawn = _charts.graph(run.nodes, ways, run.lost, told) if run.nodes <= _MOST_LINES else None
     return {"picture": drawn, "edges": table[:_MOST_ROWS], "left_out": max(0, len(table) - _MOST_ROWS),
             "ages": bool(run.edges)}
@@ -163,7 +181,7 @@ def table(run: Reading) -> Optional[Dict[str, Any]]:
     """A row for each node, at its latest evaluation."""
     if not run.evaluations:
         return None
-    latest = {int(row["node"]): row for rows in run.evaluations[-2:] for row in rows}
+    latest = run.latest
     sites, held = {int(r["node"]): r for r in run.sites}, {r.node: r for r in run.held}
     lost = run.lost
     columns: List[Tuple[str, Callable[[int, Any], str]]] = [
@@ -224,15 +242,19 @@ def time_line(run: Reading) -> Optional[Dict[str, Any]]:
     told: List[str] = []
     died = {event.peer: event.time_s for event in run.events if event.event == "died"}
     last_whole = min(died.values(), default=math.inf)  # after a death nobody evaluates until the end
+    last_step = run.status.get("steps")  # after which all wait for the slowest
+    least_s = 0 if run.virtual else _STALL_S
+    latest = run.latest
     for node, at in times.items():
         stops = died.get(node, at[-1])
         spans.append(Span(node, 0, stops, "trains", f"node {node}: {len(at)} evaluations"))
         moments += [Moment(node, t, "evaluated", f"node {node} evaluated at {t:.3g} s")
                     for t in at[::1 + len(at) // _MOST_MOMENTS]]
-        gaps = np.diff([0.0, *(t for t in at if t <= last_whole)])
+        paced = at[:-1] if latest[node]["step"] == last_step else at
+        gaps = np.diff([0.0, *(t for t in paced if t <= last_whole)])
         usual = float(np.median(gaps)) if len(gaps) > 2 else math.inf
         for k, gap in enumerate(gaps):
-            if gap > _STALL * usual:
+            if gap > max(_STALL * usual, least_s):
                 told.append(f"node {node} made no evaluation from {at[k] - gap:.3g} s to {at[k]:.3g} s; its usual time "
                             f"between two is {usual:.2g} s")
                 spans.append(Span(node, at[k] - gap, at[k], "stall", told[-1]))

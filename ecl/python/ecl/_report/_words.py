@@ -90,10 +90,14 @@ def figures(run: Reading) -> List[Figure]:
         error = float(np.sqrt(np.mean(last["consensus_error"] ** 2)))
     add("consensus_error", "consensus error", error, short,
         f"agreed below {run.config.get('consensus-error', ['?'])[0]}")
-    add("seconds", "time of training" + (", virtual" if run.subcommand == "simulate" else ""),
-        summary.get("seconds", run.status.get("seconds")), duration)
-    add("bytes_sent", "sent by all nodes", summary.get("bytes_sent", total(last, "bytes_sent")), in_bytes,
-        f"{summary['messages_sent']:,} messages" if summary.get("messages_sent") else "")
+    add("seconds", "time of training", summary.get("seconds", run.status.get("seconds")),
+        lambda value: duration(value) + (" virtual" if run.virtual else ""))
+    of_all = not run.lost  # a summary knows the survivors alone
+    sent, messages = (summary[key] if of_all and key in summary else total(run, key)
+                      for key in ("bytes_sent", "messages_sent"))
+    told = f"{messages:,} messages" if messages else ""
+    add("bytes_sent", "sent by all nodes", sent, in_bytes,
+        told if of_all else f"{told}; of those that died, until their last evaluation")
     add("distance_to_optimum", "distance to the optimum", summary.get("distance_to_optimum"), short)
     return found
 
@@ -132,9 +136,11 @@ def _ranges(numbers: Iterable[str]) -> str:
     return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
 
 
-def options(run: Reading) -> Tuple[List[Tuple[str, str, str]], List[Tuple[str, str]]]:
-    """Those that are not as by default (name, value, default), and the others."""
+def options(run: Reading) -> Tuple[Optional[List[Tuple[str, str, str]]], List[Tuple[str, str]]]:
+    """Those that are not as by default (name, value, default), and the others. None: the defaults are not known."""
     default = _defaults("simulate" if run.subcommand == "simulate" else "train")
+    if not default:
+        return None, [(name, ", ".join(values)) for name, values in run.config.items()]
     differs, usual = [], []
     for name, values in run.config.items():
         value, before = ", ".join(values), ", ".join(default.get(name, []))
@@ -146,10 +152,10 @@ def options(run: Reading) -> Tuple[List[Tuple[str, str, str]], List[Tuple[str, s
 
 
 def _defaults(command: str) -> Dict[str, List[str]]:
-    """What this version of the tool does where nobody says."""
+    """What this version of the tool does where nobody says; empty where it does not tell."""
     try:
         words = [str(find("ECL_TOOL", "ecl")), command, "--print-config"]
         shown = subprocess.run(words, capture_output=True, text=True)
-        return options_in(shown.stdout)
+        return options_in(shown.stdout) if shown.returncode == 0 else {}
     except (ImportError, OSError):
         return {}
