@@ -228,11 +228,34 @@ def test_mistakes_are_named(rank):
     consensus = ecl.Consensus(np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="the gradient has 4 values, x has 3"):
         consensus.step(np.zeros(4, np.float32))
+    with pytest.raises(TypeError, match=r"x is worked on in place .*: x\[...\] = values"):
+        consensus.x = np.zeros(3, np.float32)
     with pytest.raises(ecl.Error, match="a learning rate is above 0"):
         consensus.lr = 0
     with pytest.raises(ecl.Error, match="the state is damaged, or none of an ecl node"):
         consensus.load(b"something else")
     consensus.close()
+
+
+def test_gradients_are_of_the_shape_of_x():
+    """Or one of the two is flat. In memory's order a transposed one would be another gradient."""
+    x = np.zeros((2, 3), np.float32)
+    consensus = ecl.Consensus(x, solver="local", lr=1)
+    gradient = np.arange(6, dtype=np.float32).reshape(2, 3)
+    consensus.step(gradient)
+    consensus.step(gradient.ravel())
+    np.testing.assert_array_equal(x, -2 * gradient)
+    with pytest.raises(ValueError, match=r"the gradient is of shape \(3, 2\), x of \(2, 3\)"):
+        consensus.step(gradient.T)
+    consensus.x *= 0.5
+    np.testing.assert_array_equal(x, -gradient)
+    consensus.close()
+
+
+def test_all_names_are_imported_and_the_programs_torch_stays():
+    names = {"torch": "the program's own"}
+    exec("from ecl import *", names)
+    assert names["torch"] == "the program's own" and names["Consensus"] is ecl.Consensus
 
 
 def test_topology_tells_the_neighbours(size):

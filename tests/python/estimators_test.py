@@ -77,6 +77,19 @@ def test_two_classes_may_be_truths(rank):
     assert classifier.score(*(EVERYONE[0], EVERYONE[1] % 2 == 0)) > 0.6
 
 
+def test_the_rate_is_the_optimizers_where_none_is_given(rank):
+    for given, rate in (({}, 0.05), ({"optimizer": "adam"}, 0.001)):
+        default, same = (ecl.Classifier(**OPTIONS, **given, **lr).fit(*shard(rank)) for lr in ({}, {"lr": rate}))
+        np.testing.assert_array_equal(default.predict_proba(EVERYONE[0]), same.predict_proba(EVERYONE[0]))
+
+
+def test_a_cell_that_is_no_number_is_named_by_its_place(rank):
+    """Where columns have no names."""
+    classifier = ecl.Classifier(**OPTIONS).fit(*shard(rank))
+    with pytest.raises(ecl.Error, match="row 1, column 10: 'much' is no number"):
+        classifier.predict(np.array([["1"] * 9 + ["much"]]))
+
+
 def test_a_pickled_classifier_predicts_the_same(rank):
     classifier = ecl.Classifier(**OPTIONS).fit(*shard(rank))
     again = pickle.loads(pickle.dumps(classifier))

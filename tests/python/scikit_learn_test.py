@@ -23,7 +23,7 @@ def test_clone_has_the_same_parameters():
     assert second.get_params() == first.get_params() and second is not first
     with pytest.raises(ecl.Error, match="not fitted yet"):
         second.predict(X)
-    assert second.set_params(lr=0.2).lr == 0.2 and first.lr == 0.05
+    assert second.set_params(lr=0.2).lr == 0.2 and first.lr is None
     assert is_classifier(first) and is_regressor(ecl.Regressor())
 
 

@@ -143,12 +143,12 @@ def test_resumed_it_goes_on_bit_for_bit(adam, rank, device):
 
 
 def test_gradients_count_wherever_they_are(rank, device):
-    """None, replaced or accumulated: as in torch.optim.SGD, where rates and ranks are one."""
+    """None, replaced, accumulated, in other memory: as in torch.optim.SGD, where rates and ranks are one."""
     ours, theirs = cnn(device), cnn(device)
     optimizer = ecl.torch.Consensus(ours, solver="local", lr=0.1)
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.1)
     data = batches(rank, device)
-    for step in range(6):
+    for step in range(8):
         parts = [next(data), next(data)]
         for model, one in ((ours, optimizer), (theirs, sgd)):
             one.zero_grad()
@@ -160,10 +160,32 @@ def test_gradients_count_wherever_they_are(rank, device):
                 model[4].bias.grad = None
             if step == 4:
                 model[4].weight.grad = torch.ones_like(model[4].weight)
+            if step in (5, 6):
+                model[4].weight.grad.data = model[4].weight.grad.data * (torch.arange(144) % 2).to(device)
             one.step()
         np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-5, atol=1e-7)
     assert optimizer.step(lambda: 7) == 7
     optimizer.close()
+
+
+def test_zero_grad_within_a_gradient_is_noticed(rank, device):
+    """Where it moves the parameters that the forward pass has kept; else gradients are right."""
+    x, y = next(batches(rank, device))
+    for options in ({"mode": "lock-step"}, {"solver": "local"}):
+        model = cnn(device)
+        optimizer = ecl.torch.Consensus(model, lr=0.1, **options)
+        train(optimizer, model, itertools.islice(batches(rank, device), 2))
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        if "mode" in options:
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                loss.backward()
+        else:
+            loss.backward()
+            found = [p.grad.clone() for p in model.parameters()]
+            right = torch.autograd.grad(nn.functional.cross_entropy(model(x), y), list(model.parameters()))
+            assert all(map(torch.equal, found, right))
+        optimizer.close()
 
 
 @pytest.mark.parametrize("ours, theirs", [
@@ -279,9 +301,25 @@ def test_schedulers_set_the_rate(device):
         optimizer.step()
         scheduler.step()
     assert model.weight.item() == -0.875
-    optimizer.param_groups[0]["lr"] = 0.0
+    optimizer.param_groups[0]["lr"] = -0.5
     with pytest.raises(ecl.Error, match="a learning rate is above 0"):
         optimizer.step()
+    optimizer.close()
+
+
+def test_rates_may_begin_at_0(device):
+    model = nn.Linear(1, 1, bias=False).to(device)
+    model.weight.data.zero_()
+    optimizer = ecl.torch.Consensus(model, solver="local", lr=0.5)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, step / 10))
+    for step in range(12):
+        optimizer.zero_grad()
+        model.weight.sum().backward()
+        optimizer.step()
+        scheduler.step()
+        if step == 0:
+            assert model.weight.item() == pytest.approx(-0.5e-6)
+    assert model.weight.item() == pytest.approx(-0.5 * (4.5 + 2))
     optimizer.close()
 
 
@@ -299,8 +337,26 @@ def test_parameters_that_change_are_named(change, what, device):
     optimizer = ecl.torch.Consensus(model, solver="local")
     optimizer.zero_grad()
     change(model)
-    with pytest.raises(ecl.Error, match=f"parameter {what}.* after the Consensus was made"):
-        optimizer.step()
+    for call in (optimizer.step, optimizer.zero_grad)[:1 if "frozen" in what else 2]:
+        with pytest.raises(ecl.Error, match=f"parameter {what}.* after the Consensus was made"):
+            call()
+    optimizer.close()
+
+
+def test_memory_stays_when_pytorch_takes_another(device):
+    """model.share_memory(), which a tensor on its way to another process does, too."""
+    if device.type == "cuda":
+        pytest.skip("is shared as it is")
+    torch.manual_seed(1)
+    model = nn.Linear(2000, 2000)  # so large that what is freed is no longer there to be read
+    optimizer = ecl.torch.Consensus(model, solver="local")
+    x = optimizer.consensus.x
+    assert x.ctypes.data % 64 == 0
+    before = x.copy()
+    model.share_memory()
+    np.testing.assert_array_equal(x, before)
+    with pytest.raises(ecl.Error, match="weight was replaced, or given other memory"):
+        optimizer.zero_grad()
     optimizer.close()
 
 
@@ -324,6 +380,12 @@ def test_models_that_do_not_fit_are_refused(rank, device):
         ecl.torch.Consensus(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)))
     with pytest.raises(ecl.Error, match="rank 1 on .* was given 'same=parameters .* where rank 0 has 'same=par"):
         ecl.torch.Consensus(nn.Sequential(nn.Linear(2, 2) if rank == 1 else nn.Linear(5, 1)))
+    table = cnn(device)
+    table.register_buffer("table", torch.zeros(2 + (rank == 1)))
+    with pytest.raises(ecl.Error, match="rank 1 on .* was given 'same=parameters .* where rank 0 has 'same=par"):
+        ecl.torch.Consensus(table)
+    with pytest.raises(ecl.Error, match="rank 1 on .* was given 'same=parameters .*, data B' where rank 0"):
+        ecl.torch.Consensus(cnn(device), same=", data " + "AB"[rank == 1])
     with pytest.raises(ecl.Error, match="rank 1 on .* starts from other values than rank 0"):
         ecl.torch.Consensus(cnn(device, seed=1 + (rank == 1)))
     frozen = cnn(device)
@@ -384,3 +446,41 @@ def test_running_statistics_are_averaged_on_demand(rank, size, device):
     torch.testing.assert_close(model[0].running_mean.cpu(), 0.1 * (torch.tensor([0.0, 0, 2]) + (size - 1) / 2))
     assert model[0].num_batches_tracked == 1
     optimizer.close()
+
+
+def test_buffers_that_a_forward_pass_changes_are_refused_or_averaged(rank, device):
+    def spectral():
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.utils.spectral_norm(nn.Linear(3, 2))).to(device)
+        model.register_buffer("constant", torch.tensor([1.5, -torch.inf], device=device))
+        model.register_buffer("number", torch.tensor(7, device=device))
+        return model
+
+    def step(model, optimizer):
+        optimizer.zero_grad()
+        model(torch.eye(3, device=device) + rank).square().sum().backward()
+        optimizer.step()
+
+    model = spectral()
+    optimizer = ecl.torch.Consensus(model)
+    with pytest.raises(ecl.Error, match="buffer 0.weight_[uv] has changed since the Consensus was made"):
+        step(model, optimizer)
+    optimizer.close()
+
+    model = spectral()
+    optimizer = ecl.torch.Consensus(model, buffers="mean", lr=0.01, mode="lock-step")
+    for _ in range(5):
+        step(model, optimizer)
+    mine = gathered(optimizer, model[0].weight_u.detach().cpu().numpy())
+    optimizer.settle()
+    np.testing.assert_allclose(model[0].weight_u.cpu(), np.mean(mine, axis=0), rtol=1e-5)
+    assert model.constant.tolist() == [1.5, -np.inf] and model.number == 7
+    optimizer.close()
+
+    model = spectral().eval()  # its forward pass leaves them as they are
+    optimizer = ecl.torch.Consensus(model)
+    step(model, optimizer)
+    optimizer.close()
+    model.register_buffer("long", torch.zeros(2, dtype=torch.float64))
+    with pytest.raises(ecl.Error, match="buffer long is torch.float64; buffers='mean' averages in float32"):
+        ecl.torch.Consensus(model, buffers="mean")

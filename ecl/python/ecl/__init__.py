@@ -39,8 +39,9 @@ from ecl._run import Run, simulate, train
 from ecl._tool import tool
 
 __version__ = version()
-__all__ = ["Classifier", "Consensus", "Diverged", "Error", "RankLost", "Regressor", "Run", "mpi", "rank", "report",
-           "simulate", "size", "tool", "topology", "torch", "train", "version"]
+# Without what __getattr__ imports: `from ecl import *` is to leave the program's own `torch` alone.
+__all__ = ["Consensus", "Diverged", "Error", "RankLost", "Run", "mpi", "rank", "simulate", "size", "tool", "topology",
+           "train", "version"]
 
 
 def __getattr__(name: str) -> Any:

@@ -39,7 +39,8 @@ class Consensus:
         solver:      the algorithm, with its parameters, as "ecl:theta=0.5", "dpsgd"
         mode:        "async": nobody waits; "lock-step": each round needs the neighbours' messages of the one before
         lr:          learning rate, 0.05, or 0.001 under adam; start with the largest, as it sets how firmly the edges
-                     couple
+                     couple. Solver ecl's momentum is an average of gradients, which leaves steps as long as lr says;
+                     momentum= of others is PyTorch's: steps of lr / (1 - momentum) in the long run
         local_steps: K, steps of a round
         exchanges:   R, exchanges after each round; "usual": the solver's own number; "auto", "auto:PERCENT": as many,
                      from 2 to 16, as the links carry in PERCENT (25) of the time of the round's steps
@@ -63,7 +64,7 @@ class Consensus:
             options["lr"] = lr
         texts = [f"{key}={_text(value)}".encode() for key, value in options.items()]
         init()
-        self.x = x
+        self._x = x
         self.consensus_error = float(options["consensus_error"])
         self._node = ctypes.c_void_p()
         handle = -1 if comm is None else comm.py2f()
@@ -73,8 +74,19 @@ class Consensus:
         self._lr = self._figure("lr")
 
     @property
+    def x(self) -> np.ndarray:
+        """The array that it was made with."""
+        return self._x
+
+    @x.setter
+    def x(self, value: np.ndarray) -> None:
+        if value is not self._x:  # which it is after x *= 0.9
+            raise TypeError("x is worked on in place and stays the array that the Consensus was made with; write into "
+                            "it: x[...] = values")
+
+    @property
     def lr(self) -> float:
-        """The learning rate of the next step; set it to change it."""
+        """The learning rate of the next step; set it to change it. With schedule= the rate before the schedule."""
         return self._lr
 
     @lr.setter
@@ -87,11 +99,14 @@ class Consensus:
         must(lib.ecl_begin(self._handle()))
 
     def step(self, gradient: np.ndarray) -> None:
-        """One step along minus `gradient`: float32, as many values as x. Raises Diverged, and makes no step, if it
-        holds an infinity or a NaN."""
+        """One step along minus `gradient`: float32, of x's shape, or one of the two flat. Raises Diverged, and makes no
+        step, if it holds an infinity or a NaN."""
         gradient = np.ascontiguousarray(gradient, np.float32)
         if gradient.size != self.x.size:
             raise ValueError(f"the gradient has {gradient.size} values, x has {self.x.size}")
+        if gradient.shape != self.x.shape and 1 not in (gradient.ndim, self.x.ndim):
+            raise ValueError(f"the gradient is of shape {gradient.shape}, x of {self.x.shape}; give one of x's shape, "
+                             "or a flat one")
         must(lib.ecl_step(self._handle(), gradient.ctypes.data))
 
     def exchange(self) -> None:
@@ -119,7 +134,8 @@ class Consensus:
         must(lib.ecl_average(self._handle(), _floats(values), values.size))
 
     def save(self) -> bytes:
-        """x and all else that load() needs to go on from here. In lock step all ranks save after the same step."""
+        """x and all else that load() needs to go on from here. In lock step all ranks save after the same step, and it
+        does what the next begin() would: waits for the neighbours, and moves x."""
         state, size = ctypes.c_void_p(), ctypes.c_size_t()
         must(lib.ecl_save(self._handle(), ctypes.byref(state), ctypes.byref(size)))
         return (ctypes.c_char * size.value).from_address(state.value).raw  # string_at() takes 2 GiB at most

@@ -156,13 +156,13 @@ class Classifier(ClassifierMixin, _Estimator):
     """
 
     def __init__(self, *, model: str = "softmax", solver: str = "ecl", topology: str = "ring", mode: str = "async",
-                 epochs: float = 0, batch: int = 32, lr: float = 0.05, local_steps: int = 0, seed: int = 1,
+                 epochs: float = 0, batch: int = 32, lr: Optional[float] = None, local_steps: int = 0, seed: int = 1,
                  **options: Any) -> None:
         """
         model:       softmax, mlp:64, mlp:256,128; ecl.tool("list") names all
         solver:      the algorithm, topology: the graph, mode: async or lock-step
         epochs:      passes over all rows; 0: 10, or for few rows as many as make 800 steps, at most 200
-        batch:       rows of a step; lr: learning rate
+        batch:       rows of a step; lr: learning rate; None: ecl.train's own, 0.05, or 0.001 under optimizer="adam"
         local_steps: steps between two exchanges; 0: 8, or as few as make 200 exchanges
         options:     all others of ecl.train(): class_weights="balanced", momentum, weight_decay, lr_schedule, out, ...;
                      quiet=False shows the progress; standardise=False takes the features as they are, "own" scales them
@@ -218,8 +218,8 @@ class Regressor(RegressorMixin, _Estimator):
     """ + _Estimator.__doc__
 
     def __init__(self, *, model: str = "linear", loss: str = "mse", solver: str = "ecl", topology: str = "ring",
-                 mode: str = "async", epochs: float = 0, batch: int = 32, lr: float = 0.05, local_steps: int = 0,
-                 seed: int = 1, **options: Any) -> None:
+                 mode: str = "async", epochs: float = 0, batch: int = 32, lr: Optional[float] = None,
+                 local_steps: int = 0, seed: int = 1, **options: Any) -> None:
         """
         model: linear, mlp:64, ...; loss: mse, mae, huber. The others as Classifier's.
         """

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from typing import Any, Callable, ContextManager, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import numpy as np
 import torch
@@ -17,24 +17,36 @@ class Memory:
 
     def __init__(self, parameters: List[torch.nn.Parameter]) -> None:
         self.parameters = parameters
-        count, device = sum(p.numel() for p in parameters), parameters[0].device
-        self.flat = torch.empty(count, dtype=torch.float32, device=device)
+        self.allocate(sum(p.numel() for p in parameters), parameters[0].device)
         self.gradient = torch.zeros_like(self.flat)
         for p, view, gradient in zip(parameters, self.views(self.flat), self.views(self.gradient)):
             view.copy_(p.detach())
             p.data, p.grad = view, gradient
-        self.x = self.array()
+        self._stamps = [p.detach().view(-1)[:0] for p in parameters]  # share the parameters' versions
+
+    def allocate(self, count: int, device: torch.device) -> None:
+        """x owns what flat shows: PyTorch may give flat other memory, as share_memory() does, and free its own."""
+        room = np.empty(count + 15, np.float32)
+        first = -room.ctypes.data % 64 // room.itemsize
+        self.x = room[first:first + count]
+        self.flat = torch.from_numpy(self.x)
 
     def views(self, flat: torch.Tensor) -> List[torch.Tensor]:
         parts = flat.split([p.numel() for p in self.parameters])
         return [part.view(p.shape) for part, p in zip(parts, self.parameters)]
 
-    def array(self) -> np.ndarray:
-        return self.flat.numpy()
-
-    def changing(self) -> ContextManager[Any]:
-        """Around whatever lets ecl read or write x."""
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Around whatever lets ecl read or write x. Where that moves the parameters PyTorch is told, so that backward()
+        refuses what a forward pass has kept of them; where x stays, as without neighbours, all is as it was."""
+        some = self.x[::self.x.size // 4096 | 1]
+        before = some.copy()
+        try:
+            yield
+        finally:
+            if not np.array_equal(some, before):
+                for stamp in self._stamps:
+                    stamp.zero_()
 
     def gradient_array(self, meanwhile: Callable[[], Any]) -> np.ndarray:
         """The gradients, once they are computed; until then it calls `meanwhile`."""
@@ -49,14 +61,18 @@ class StagedMemory(Memory):
     makes them, since they may be clipped or unscaled in between.
     """
 
-    def array(self) -> np.ndarray:
-        on_gpu = self.flat.is_cuda
-        self._x = torch.empty(self.flat.shape, dtype=torch.float32, pin_memory=on_gpu)
-        self._g = torch.empty_like(self._x, pin_memory=on_gpu)
+    def __init__(self, parameters: List[torch.nn.Parameter]) -> None:
+        super().__init__(parameters)
         self._x.copy_(self.flat)
-        self._done = [torch.cuda.Event()] if on_gpu else []
         self._versions = self._versions_now()
-        return self._x.numpy()
+
+    def allocate(self, count: int, device: torch.device) -> None:
+        self.flat = torch.empty(count, dtype=torch.float32, device=device)
+        on_gpu = self.flat.is_cuda
+        self._x = torch.empty(count, dtype=torch.float32, pin_memory=on_gpu)
+        self._g = torch.empty_like(self._x, pin_memory=on_gpu)
+        self._done = [torch.cuda.Event()] if on_gpu else []
+        self.x = self._x.numpy()
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
@@ -64,7 +80,8 @@ class StagedMemory(Memory):
         if self._versions_now() != self._versions:  # by the caller: load_state_dict(), clamp_(), ...
             self._x.copy_(self.flat)
         try:
-            yield
+            with super().changing():
+                yield
         finally:
             self._copy(self.flat, self._x)
             self._versions = self._versions_now()

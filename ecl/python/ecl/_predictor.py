@@ -106,7 +106,8 @@ class Predictor:
                 with np.errstate(over="ignore"):
                     found[row] = np.nan if str(cell).strip() in _MISSING else float(cell)
             except (TypeError, ValueError):
-                raise mistake(f"row {row + 1}, column '{self.inputs[i]}': '{cell}' is no number") from None
+                column = f"'{self.inputs[i]}'" if self.inputs else i + 1
+                raise mistake(f"row {row + 1}, column {column}: '{cell}' is no number") from None
         return found
 
     def _levels(self, i: int, cells: np.ndarray) -> np.ndarray:

@@ -26,9 +26,10 @@ class Consensus(torch.optim.Optimizer):
 
     The parameters become views of one flat array, their gradients of another: float32, on the CPU or on one CUDA
     device. ecl works, and exchanges, on the host.
-    Learning rate schedulers work: the lr of param_groups[0] is read at every step. Making one, settle, average,
-    load_state_dict and close are collective, and under adam also the last of the first 16 steps, which all ranks make
-    before any other of these: all ranks call them, in the same order.
+    Learning rate schedulers work: the lr of param_groups[0] is read at every step. A rate of 0, as a warm-up has it at
+    its start, is taken for a millionth of the first.
+    Making one, settle, average, load_state_dict and close are collective, and under adam also the last of the first 16
+    steps, which all ranks make before any other of these: all ranks call them, in the same order.
     """
 
     def __init__(self, model: torch.nn.Module, *, lr: Optional[float] = None, optimizer: str = "sgd",
@@ -37,12 +38,14 @@ class Consensus(torch.optim.Optimizer):
         """
         model:   its parameters that require a gradient are trained; first values alike on all ranks (checked). Frozen
                  ones stay as they are
-        lr:      learning rate, 0.05, or 0.001 under adam; start with the largest
+        lr:      learning rate, 0.05, or 0.001 under adam; give the largest. Solver ecl's momentum is an average, which
+                 leaves steps as long as lr says: those of SGD(lr=0.1, momentum=0.9) are as long as with lr=1
         optimizer, betas, eps: "sgd"; "adam" or "adamw", with the numbers of torch.optim.Adam, (0.9, 0.999) and 1e-8 if
                  not given. Solver ecl has a momentum of its own (solver="ecl:beta=0.95"): betas=(None, 0.999) there.
                  The first 16 steps measure gradients, and leave the parameters as they are (ecl.Consensus)
-        buffers: running means and variances of normalisation layers: "refuse" them, or "mean": they are each rank's own
-                 until settle(), which averages them
+        buffers: of floats, that a forward pass changes, as running means and spectral_norm's vectors: "refuse" them
+                 (normalisation layers' here; others at the first step, if they have changed by then and are part of the
+                 state_dict), or "mean": each rank's own until settle(), which averages buffers of floats, in float32
         options: those of ecl.Consensus: topology, solver, mode, local_steps, exchanges, weight_decay, clip_norm, comm,
                  momentum, measure_steps, progress, ...
         """
@@ -58,38 +61,47 @@ class Consensus(torch.optim.Optimizer):
         owners = {p: (module._parameters, key) for module in model.modules() for key, p in module._parameters.items()}
         self._owners = [owners[p] for _, p in self._named]
         self._buffers = _running_statistics(model, buffers)
+        self._constants = {} if buffers == "mean" else {name: b.clone() for name, b in _kept_floats(model).items()}
         parameters = [p for _, p in self._named]
         self._memory = memory_of(parameters)
-        self._gradients = [p.grad for p in parameters]
+        self._gradients = self._memory.views(self._memory.gradient)
         self._places = [p.data_ptr() for p in parameters]
         self._thread = threading.get_ident()
         self._had_gradient, self._zeroed = False, self._memory.gradient._version
         self.consensus = ecl._consensus.Consensus(self._memory.x, lr=lr, optimizer=_text(optimizer, betas, eps),
-                                                  same=_layout(model), **options)
+                                                  same=_layout(model) + options.pop("same", ""), **options)
+        self._first_lr = self.consensus.lr
         self._helped = options.get("progress") == "thread"
         self._hooks = [] if self._helped else [p.register_hook(self._meanwhile) for p in parameters]
         super().__init__(parameters, {"lr": self.consensus.lr})
 
     def zero_grad(self, set_to_none: bool = False) -> None:
-        """Before a gradient is taken: zeroes the last one, and moves the parameters to where the next is wanted. In
-        lock step it waits for the neighbours. `set_to_none` makes no difference: gradients stay where they are."""
+        """Before the forward pass: zeroes the last gradient, and moves the parameters to where the next is wanted. In
+        lock step it waits for the neighbours. `set_to_none` makes no difference: gradients stay where they are.
+
+        Between a forward pass and its backward() it may move what the pass has kept: backward() then says "modified by
+        an inplace operation"."""
+        self._require_in_place()
         self._memory.gradient.zero_()
         self._zeroed = self._memory.gradient._version
         for (_, p), gradient in zip(self._named, self._gradients):
-            p.grad = gradient
+            p.grad = gradient.detach()
         with self._memory.changing():
             self.consensus.begin()
 
     def step(self, closure: Optional[Callable[[], Any]] = None) -> Any:
         """One step along minus the gradients. Raises ecl.Diverged, and makes no step, if one holds an infinity or a
-        NaN. Returns what `closure`, which may compute them, returns."""
+        NaN. Returns what `closure`, which may compute them, returns. A gradient of None counts as 0: weight decay,
+        momentum and the neighbours go on moving that parameter, which torch.optim would leave alone."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         self._gather()
+        if self._constants:
+            self._refuse_changed_buffers()
         written = self._memory.gradient._version != self._zeroed  # by backward(), if only with zeros
-        lr = float(self.param_groups[0]["lr"])
+        lr = float(self.param_groups[0]["lr"]) or 1e-6 * self._first_lr
         if lr != self.consensus.lr:
             self.consensus.lr = lr
         gradient = self._memory.gradient_array((lambda: None) if self._helped else self.consensus.exchange)
@@ -127,7 +139,8 @@ class Consensus(torch.optim.Optimizer):
 
     def state_dict(self) -> Dict[str, Any]:
         """All that load_state_dict() needs to go on from here, the parameters included. In lock step all ranks save
-        after the same step."""
+        after the same step, and it does what the next zero_grad() would: waits for the neighbours, and moves the
+        parameters."""
         self._require_same_parameters()
         with self._memory.changing():
             saved = torch.frombuffer(bytearray(self.consensus.save()), dtype=torch.uint8)
@@ -159,20 +172,36 @@ class Consensus(torch.optim.Optimizer):
             hook.remove()
         self._hooks = []
 
-    def _gather(self) -> None:
-        """Gradients are where they belong, unless somebody put others in their place."""
+    def _require_in_place(self) -> None:
         for (name, p), (owner, key), place, gradient in zip(self._named, self._owners, self._places, self._gradients):
-            if owner.get(key) is not p or p.data_ptr() != place or not p.requires_grad or p.shape != gradient.shape:
+            if owner.get(key) is not p or p.data_ptr() != place or p.shape != gradient.shape:
                 self._explain(name, owner.get(key), gradient)
-            if p.grad is gradient:
-                continue
+
+    def _gather(self) -> None:
+        """Gradients are where they belong, unless somebody put others, or p.grad.data, in their place."""
+        self._require_in_place()
+        for (name, p), gradient in zip(self._named, self._gradients):
+            if not p.requires_grad:
+                self._explain(name, p, gradient)
             if p.grad is None:
                 gradient.zero_()
             elif p.grad.is_sparse:
                 raise ecl.Error(f"parameter {name} has a sparse gradient; make the layer with sparse=False")
+            elif p.grad.is_set_to(gradient):
+                continue
             else:
                 gradient.copy_(p.grad.detach())
-            p.grad = gradient
+            p.grad = gradient.detach()
+
+    def _refuse_changed_buffers(self) -> None:
+        """At the first step: a forward pass that changes them has done it by then."""
+        before, self._constants = self._constants, {}
+        for name, now in _kept_floats(self._model).items():
+            if name in before and not torch.equal(now, before[name]):
+                raise ecl.Error(f"buffer {name} has changed since the Consensus was made; buffers are not exchanged, "
+                                "and would differ from rank to rank. If the forward pass changes it use "
+                                "buffers='mean': settle() then averages them; if you did, do it before the Consensus "
+                                "is made")
 
     def _require_same_parameters(self) -> None:
         self._gather()
@@ -219,6 +248,12 @@ def _refuse(named: List[Tuple[str, torch.nn.Parameter]]) -> None:
             raise ecl.Error(f"parameter {name} is {p.dtype}; ecl works in float32: model.float() first")
 
 
+def _kept_floats(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
+    """Buffers of floats that the state_dict has: what it leaves out is computed from the rest."""
+    kept = model.state_dict()
+    return {name: b.detach() for name, b in model.named_buffers() if b.is_floating_point() and name in kept}
+
+
 def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tensor]:
     """The buffers that settle() averages."""
     if buffers not in ("refuse", "mean"):
@@ -230,14 +265,19 @@ def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tens
             f"layer {name} ({type(layer).__name__}) keeps running means of this rank's own data, which differ from the "
             "other ranks' and are not exchanged; use torch.nn.GroupNorm, or buffers='mean': settle() then averages them"
         )
-    return [b for b in model.buffers() if buffers == "mean" and b.is_floating_point()]
+    averaged = {name: b for name, b in model.named_buffers() if buffers == "mean" and b.is_floating_point()}
+    for name, b in averaged.items():
+        if b.dtype == torch.float64:
+            raise ecl.Error(f"buffer {name} is {b.dtype}; buffers='mean' averages in float32: model.float() first")
+    return list(averaged.values())
 
 
 def _layout(model: torch.nn.Module) -> str:
-    """What must be alike on all ranks besides the trained values: names and shapes of parameters, frozen values."""
+    """What must be alike on all ranks besides the trained values: names and shapes, frozen values."""
     text, frozen = "", 0
     for name, p in model.named_parameters():
         text += f"{name}{tuple(p.shape)}{'' if p.requires_grad else '='} "
         if not p.requires_grad:
             frozen = zlib.crc32(p.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes(), frozen)
+    text += " ".join(f"{name}{tuple(b.shape)}" for name, b in model.named_buffers())
     return f"parameters {zlib.crc32(text.encode()):08x}, frozen values {frozen:08x}"

@@ -56,6 +56,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--mode", default="async", help="lock-step: the same result each time")
     args = parser.parse_args()
     torch.set_num_threads(1)  # the ranks share the cores
 
@@ -65,7 +66,7 @@ def main():
 
     torch.manual_seed(1)
     model = Net()
-    optimizer = ecl.torch.Consensus(model, lr=args.lr, topology="ring")  # <-- for torch.optim.SGD
+    optimizer = ecl.torch.Consensus(model, lr=args.lr, mode=args.mode)  # <-- for torch.optim.SGD
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=args.epochs * -(-len(y) // args.batch))
     for epoch in range(args.epochs):
         for rows in torch.randperm(len(y)).split(args.batch):

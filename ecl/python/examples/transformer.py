@@ -79,7 +79,7 @@ def loss(model, x, y):
 
 
 def held_out_loss(model, text):
-    pieces = text[: len(text) // CONTEXT * CONTEXT + 1]
+    pieces = text[: (len(text) - 1) // CONTEXT * CONTEXT + 1]
     with torch.no_grad():
         return loss(model, pieces[:-1].view(-1, CONTEXT), pieces[1:].view(-1, CONTEXT)).item()
 
@@ -89,6 +89,7 @@ def main():
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--lr", type=float, default=0.02)
     parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--mode", default="async", help="lock-step: the same result each time")
     args = parser.parse_args()
     torch.set_num_threads(1)  # the ranks share the cores
 
@@ -99,7 +100,7 @@ def main():
     torch.manual_seed(1)
     model = Transformer()
     optimizer = ecl.torch.Consensus(model, lr=args.lr, optimizer="adamw", weight_decay=0.01, clip_norm=1.0,
-                                    solver="local" if args.alone else "ecl")
+                                    mode=args.mode, solver="local" if args.alone else "ecl")
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=args.steps)
     for step in range(args.steps):
         optimizer.zero_grad()
