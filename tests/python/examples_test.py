@@ -4,11 +4,13 @@ depends on it."""
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ecl
@@ -79,13 +81,26 @@ def test_cnn(tmp_path):
     assert re.findall(r"site (\d) has seen classes ([\d, ]+):", printed).count(("1", "2, 3, 4")) == 1
 
 
+def write_languages(root):
+    """Texts in the places that the example reads, always the same: each of words of its own."""
+    random = np.random.default_rng(1)
+    for place in ("solvers/a.cpp", "ecl/python/ecl/a.py", "README.md", "CMakeLists.txt"):
+        words = ["".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"), random.integers(2, 6))) for _ in range(20)]
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text(" ".join(random.choice(words, 4000)))
+
+
 @needs_torch
 def test_transformer(tmp_path):
     """Together the sites foretell all texts better than each alone does on average, and nearly alike."""
-    together, alone = (numbers(r"mean ([\d.]+)", output(tmp_path, "transformer.py", "--steps", 100, *how, ranks=4))
+    write_languages(tmp_path)
+    example = tmp_path / "ecl/python/examples/transformer.py"  # which looks for texts from there
+    example.parent.mkdir(parents=True)
+    shutil.copy(EXAMPLES / example.name, example)
+    together, alone = (numbers(r"mean ([\d.]+)", output(tmp_path, example, "--steps", 60, *how, ranks=4))
                        for how in (["--mode", "lock-step"], ["--alone"]))
     assert len(together) == len(alone) == 4
-    assert max(together) < sum(alone) / 4 - 0.05 and max(together) - min(together) < 0.02, (together, alone)
+    assert max(together) < min(alone) - 0.1 and max(together) - min(together) < 0.02, (together, alone)
 
 
 @needs_torch
