@@ -155,7 +155,7 @@ Exit run(const Arguments& arguments, const Complain& complain) {
   const std::string& command = arguments[0];
   const Arguments rest(arguments.begin() + 1, arguments.end());
   std::string command_line = "ecl";
-  for (const std::string& argument : arguments) command_line += " " + ecl::shell_quoted(argument);
+  for (const std::string& argument : arguments) (command_line += ' ') += ecl::shell_quoted(argument);
   if (command == "train") return train(rest, command_line, complain);
   if (command == "simulate") return simulate(rest, command_line);
   if (command == "doctor") return doctor(rest);
