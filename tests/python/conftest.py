@@ -11,6 +11,7 @@ LAUNCHED = any(variable in os.environ for variable in ("OMPI_COMM_WORLD_RANK", "
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "ignore:this Consensus ends without settle")  # as most tests' do
     if not LAUNCHED:
         return
     import ecl

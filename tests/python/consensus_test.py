@@ -189,6 +189,25 @@ def test_models_that_do_not_agree_are_warned_of(rank):
     consensus.close()
 
 
+def test_a_consensus_that_ends_before_it_settles_is_warned_of(rank, recwarn):
+    def made(*last):
+        consensus = ecl.Consensus(np.zeros(100, np.float32), lr=0.1)
+        train(consensus, 5, rank)
+        for call in last:
+            getattr(consensus, call)()
+        return consensus
+
+    for last in [("settle",), ("average",), ("save",), ("average", "settle")]:
+        made(*last).close()
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"this Consensus ends without settle\(\) after its last step: each rank's"):
+        made().close()
+    other = made("average")
+    train(other, 1, rank)
+    with pytest.warns(UserWarning, match="ends without settle"):
+        other.close()
+
+
 def test_a_gradient_that_is_no_number_makes_no_step():
     x = np.zeros(3, np.float32)
     consensus = ecl.Consensus(x, solver="local", lr=0.5)

@@ -76,6 +76,17 @@ train(c, 10**9)
     assert err.count("Traceback") == 1
 
 
+def test_a_program_that_ends_before_it_settles_is_warned_of(tmp_path):
+    code, _, err = run(tmp_path, """
+train(consensus(), 20)
+done = consensus()
+train(done, 20)
+done.settle()
+""")
+    assert code == 0
+    assert err.count("UserWarning: this Consensus ends without settle() after its last step") == 4, err
+
+
 def test_a_gradient_that_is_no_number_ends_the_job(tmp_path):
     code, _, err = run(tmp_path, """
 c = consensus()

@@ -304,6 +304,9 @@ def test_schedulers_set_the_rate(device):
     optimizer.param_groups[0]["lr"] = -0.5
     with pytest.raises(ecl.Error, match="a learning rate is above 0"):
         optimizer.step()
+    optimizer.param_groups[0].update(lr=0.1, weight_decay=0)
+    with pytest.raises(ecl.Error, match="'weight_decay'. would change nothing: of a Consensus only lr can be set"):
+        optimizer.step()
     optimizer.close()
 
 

@@ -1,5 +1,6 @@
 """Consensus: one rank's part in a training run, over an array of floats."""
 
+import atexit
 import ctypes
 import warnings
 from typing import Any, Dict, List, Optional, Union
@@ -67,9 +68,13 @@ class Consensus:
         self._x = x
         self.consensus_error = float(options["consensus_error"])
         self._node = ctypes.c_void_p()
+        self._agreed = True  # the ranks' models, or what has become of them is saved
         handle = -1 if comm is None else comm.py2f()
         must(lib.ecl_open(handle, (ctypes.c_char_p * (len(texts) + 1))(*texts), _floats(x), x.size,
                           ctypes.byref(self._node)))
+        if not _open:
+            atexit.unregister(_warn_at_exit)
+            atexit.register(_warn_at_exit)  # goes before init()'s, which waits for the others
         _open.append(self)
         self._lr = self._figure("lr")
 
@@ -108,6 +113,7 @@ class Consensus:
             raise ValueError(f"the gradient is of shape {gradient.shape}, x of {self.x.shape}; give one of x's shape, "
                              "or a flat one")
         must(lib.ecl_step(self._handle(), gradient.ctypes.data))
+        self._agreed = False
 
     def exchange(self) -> None:
         """Now and then within a long gradient: moves messages, and answers faster neighbours. Leaves x alone. With
@@ -120,6 +126,7 @@ class Consensus:
         the ranks of |x - mean| / |mean|; warns where it is above consensus_error."""
         error = ctypes.c_double()
         must(lib.ecl_settle(self._handle(), ctypes.byref(error)))
+        self._agreed = True
         if not error.value <= self.consensus_error:
             warnings.warn(f"the ranks' models differ by {error.value:.2g} of their norm (consensus_error="
                           f"{self.consensus_error:g}): settle for longer (settle=, settle_s=), or end with a smaller "
@@ -132,12 +139,14 @@ class Consensus:
         values = self.x if values is None else values
         _require_floats(values, "values")
         must(lib.ecl_average(self._handle(), _floats(values), values.size))
+        self._agreed |= values is self.x
 
     def save(self) -> bytes:
         """x and all else that load() needs to go on from here. In lock step all ranks save after the same step, and it
         does what the next begin() would: waits for the neighbours, and moves x."""
         state, size = ctypes.c_void_p(), ctypes.c_size_t()
         must(lib.ecl_save(self._handle(), ctypes.byref(state), ctypes.byref(size)))
+        self._agreed = True
         return (ctypes.c_char * size.value).from_address(state.value).raw  # string_at() takes 2 GiB at most
 
     def load(self, state: bytes) -> None:
@@ -151,11 +160,18 @@ class Consensus:
         return {name: self._figure(name) for name in FIGURES}
 
     def close(self) -> None:
-        """Waits until all ranks close theirs. The end of the program does it, too."""
+        """Waits until all ranks close theirs. The end of the program does it, too. Both warn of steps after which
+        nobody called settle(), average() or save(): the ranks' models then differ."""
         if self in _open:
+            self._warn_unless_agreed(stacklevel=3)
             must(lib.ecl_close(self._handle()))
             _open.remove(self)
         self._node = None
+
+    def _warn_unless_agreed(self, stacklevel: int) -> None:
+        if not self._agreed and lib.ecl_size() > 1:
+            warnings.warn("this Consensus ends without settle() after its last step: each rank's model is its own, and "
+                          "the others' differ", stacklevel=stacklevel)
 
     def _figure(self, name: str) -> float:
         value = ctypes.c_double()
@@ -166,6 +182,11 @@ class Consensus:
         if self._node is None:
             raise Error("this Consensus is closed; make another one to train on")
         return self._node
+
+
+def _warn_at_exit() -> None:
+    for consensus in _open:
+        consensus._warn_unless_agreed(stacklevel=2)
 
 
 def _floats(values: np.ndarray) -> Any:

@@ -101,6 +101,7 @@ class Consensus(torch.optim.Optimizer):
         if self._constants:
             self._refuse_changed_buffers()
         written = self._memory.gradient._version != self._zeroed  # by backward(), if only with zeros
+        self._refuse_other_settings()
         lr = float(self.param_groups[0]["lr"]) or 1e-6 * self._first_lr
         if lr != self.consensus.lr:
             self.consensus.lr = lr
@@ -192,6 +193,12 @@ class Consensus(torch.optim.Optimizer):
             else:
                 gradient.copy_(p.grad.detach())
             p.grad = gradient.detach()
+
+    def _refuse_other_settings(self) -> None:
+        for name in ("weight_decay", "momentum", "betas", "eps"):
+            if name in self.param_groups[0]:
+                raise ecl.Error(f"param_groups[0]['{name}'] would change nothing: of a Consensus only lr can be set "
+                                f"between steps; give {name} when it is made")
 
     def _refuse_changed_buffers(self) -> None:
         """At the first step: a forward pass that changes them has done it by then."""
