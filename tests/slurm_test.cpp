@@ -21,9 +21,9 @@ const std::string kQuick = kTraining + "--steps 100", kSeconds = kTraining + "--
 const std::string kEndless = kTraining + "--steps 1000000000 --eval-every 0";
 const std::string kMinute = kTraining + "--steps 1000 --eval-every 0 --node-speed 0:1000";  // about
 
-/// Waits until `holds`, at most two minutes: Slurm looks at its clock every half minute.
+/// Waits until `holds`, at most five minutes: Slurm looks at its clock every half minute, and machines are busy.
 bool eventually(const std::function<bool()>& holds) {
-  return Process({"sleep", "1000"}).wait_until([&] { return usleep(50'000), holds(); }, 120);
+  return Process({"sleep", "1000"}).wait_until([&] { return usleep(50'000), holds(); }, 300);
 }
 
 /// `name` in a line of words name=value.
