@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/support/command.hpp"
 #include "tests/support/run_directory.hpp"
@@ -36,8 +37,11 @@ std::string value_of(const std::string& name, const std::string& line) {
 std::string told(const std::string& name, const std::string& job) {
   return value_of(name, run({"scontrol", "show", "job", "-o", job}).out);
 }
+/// Not so SIGNALING and others that come in between. Empty: Slurm has forgotten the job.
 bool is_over(const std::string& job_state) {
-  return job_state != "PENDING" && job_state != "RUNNING" && job_state != "COMPLETING";
+  static const std::set<std::string> kEnds = {"",          "COMPLETED", "FAILED",        "TIMEOUT",  "CANCELLED",
+                                              "PREEMPTED", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"};
+  return kEnds.contains(job_state);
 }
 std::string state_of_node(const std::string& host) {
   return value_of("State", run({"scontrol", "show", "node", "-o", host}).out);
