@@ -20,7 +20,7 @@ inline bool is_hub(const SolverSetup& setup, const std::string& solver) {
   const Graph& graph = setup.graph;
   const int leaves = graph.size() - 1;
   const bool star = graph.degree(0) == leaves && graph.edge_count() == static_cast<std::size_t>(leaves);
-  if (!star || graph.directed()) throw Error("solver " + solver + " needs a server: use --topology star");
+  if (!star || graph.directed()) throw Error("solver " + solver + " needs a server: use topology star");
   return setup.node == 0;
 }
 

@@ -47,7 +47,7 @@ TEST(Federated, NeedsAStar) {
         Simulation simulation(spec);
         ADD_FAILURE() << solver << " accepted " << topology;
       } catch (const Error& error) {
-        EXPECT_EQ(error.what(), std::string("solver ") + solver + " needs a server: use --topology star");
+        EXPECT_EQ(error.what(), std::string("solver ") + solver + " needs a server: use topology star");
       }
     }
 }

@@ -110,7 +110,7 @@ TEST(RankFaults, WhereTheJobEndsWithARankTheCheckpointIsNamed) {
   ASSERT_FALSE(outcome.timed_out);
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_EQ(count(outcome.err, "ecl: node 1 has died, and the run ends with it"), 1u) << outcome.err;
-  EXPECT_EQ(count(outcome.err, "go on with ecl train --resume " + job.out()), 1u) << outcome.err;
+  EXPECT_EQ(count(outcome.err, " ecl train --resume " + job.out()), 1u) << outcome.err;
   EXPECT_EQ(count(read_file(job.out() + "/events.csv"), ",0,died,1\n"), 1u);
 }
 

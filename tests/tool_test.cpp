@@ -71,7 +71,7 @@ const std::vector<Mistake> kOfTheSimulator = {
     {"torus_of_seven", "--topology torus --nodes 7", {"topology torus", "7 nodes", "6 or 8"}},
     {"graph_in_pieces", "--topology file:{}/pieces.txt --nodes 4", {"pieces.txt", "in pieces", "connected"}},
     {"no_such_graph", "--topology file:{}/nosuch", {"topology file", "nosuch", "edge list"}},
-    {"server_on_a_ring", "--solver fedavg --mode lock-step", {"solver fedavg needs a server", "--topology star"}},
+    {"server_on_a_ring", "--solver fedavg --mode lock-step", {"solver fedavg needs a server: use topology star"}},
     {"nodes_against_placement", "--placement edge:4 --devices 8 --nodes 5", {"--placement edge:4", "4 nodes, not 5"}},
     {"more_nodes_than_samples", "--nodes 2000", {"2000 nodes", "1438 samples", "at most 1438"}},
     {"few_classes_for_few", "--nodes 2 --partition classes:2", {"2 nodes", "K = 2", "K = 5"}},

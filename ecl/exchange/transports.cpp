@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "ecl/base/check.hpp"
+#include "ecl/base/text_lines.hpp"
 #include "ecl/exchange/mailbox_channel.hpp"
 #include "ecl/exchange/message_channel.hpp"
 #include "ecl/mpi/error.hpp"
@@ -36,10 +37,10 @@ class Maker {
     if (exchange == Exchange::automatic) {
       automatic(all, within, between);
     } else if (exchange == Exchange::shared) {
-      if (any(between)) throw Error("--exchange shared: some edges lead to other hosts; use --exchange auto");
-      if (!share(within)) throw Error("--exchange shared: this MPI shares no memory; use --exchange auto");
+      if (any(between)) throw Error("exchange shared: some edges lead to other hosts; use exchange auto");
+      if (!share(within)) throw Error("exchange shared: this MPI shares no memory; use exchange auto");
     } else if (exchange == Exchange::window) {
-      if (!put(all)) throw Error("--exchange window: this MPI makes no window here; use --exchange auto");
+      if (!put(all)) throw Error("exchange window: this MPI makes no window here; use exchange auto");
     } else {
       send(all, "");
     }
@@ -133,7 +134,7 @@ Exchange exchange_named(const std::string& name) {
   if (name == "shared") return Exchange::shared;
   if (name == "window") return Exchange::window;
   if (name == "messages") return Exchange::messages;
-  throw Error("--exchange " + name + ": auto, shared, window or messages is expected");
+  throw Error("unknown exchange " + quoted(name) + " (known: auto, shared, window, messages)");
 }
 
 Transports make_transports(const mpi::Comm& comm, const Graph& graph, std::size_t message_floats, Mode mode,

@@ -53,7 +53,7 @@ void require_shared_memory(const Comm& here, std::size_t bytes) {
       throw ecl::Error("the ranks of this host need " + std::to_string(static_cast<long>(needed / 1e6) + 1) +
                            " MB of shared memory for their mailboxes, " + memory.directory + " has " +
                            std::to_string(static_cast<long>(memory.free_bytes / 1e6)) +
-                           " MB; enlarge it (docker: --shm-size), use fewer ranks or --exchange messages",
+                           " MB; enlarge it (docker: --shm-size), use fewer ranks or exchange messages",
                        Exit::io);
   });
 }

@@ -10,7 +10,7 @@ namespace ecl {
 
 Schedule Schedule::parse(std::string_view text) {
   const Choice choice = Choice::parse(text);
-  Params params("--lr-schedule " + choice.name, choice.arguments);
+  Params params("learning rate schedule " + choice.name, choice.arguments);
   Schedule schedule;
   if (choice.name == "cosine") {
     schedule.shape_ = Shape::cosine;
@@ -22,7 +22,7 @@ Schedule Schedule::parse(std::string_view text) {
     schedule.shape_ = Shape::linear;
     schedule.at_ = params.number("from", 0, 0, 1, "fraction of the steps after which the rate falls, to 0");
   } else if (choice.name != "constant") {
-    throw Error("--lr-schedule: unknown schedule '" + choice.name +
+    throw Error("unknown learning rate schedule '" + choice.name +
                 "' (known: constant, cosine, linear:FROM, step:AT,FACTOR)");
   }
   params.finish();

@@ -45,7 +45,8 @@ void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec
     const std::uint64_t checkpoint = spec.out.empty() ? 0 : Checkpoints(spec.out, "").latest();
     line += checkpoint == 0 ? "; there is no checkpoint to go on from"
                             : "; the last checkpoint is " + spec.out + "/checkpoints/" + std::to_string(checkpoint) +
-                                  ": go on with ecl train --resume " + shell_quoted(spec.out);
+                                  ": go on with mpirun -n " + std::to_string(comm.size()) + " ecl train --resume " +
+                                  shell_quoted(spec.out);
     std::cerr << line + "\n" << std::flush;
   }
   comm.abort(static_cast<int>(Exit::rank_lost));
@@ -88,7 +89,7 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::vector<No
   const std::string metrics = directory.path("metrics.csv");
   Recorder(metrics, whole_rows(metrics, experiment.nodes())).write(summary.rows);
   for (std::size_t s = 0; s < models.size(); ++s) write_node_model(experiment, summary.rows[s].node, models[s]);
-  directory.finish(summary, experiment, mean, 0);
+  directory.finish(summary, experiment, mean, Checkpoints(spec.out, "").latest());
 }
 
 }  // namespace ecl

@@ -41,7 +41,7 @@ std::optional<ExportOptions> read_export_options(const std::vector<std::string>&
   }
   if (wanted.run.empty()) throw Error("ecl export needs the directory of a run, as in ecl export runs/a --format onnx");
   if (wanted.listed()) return std::nullopt;
-  if (wanted.format.empty()) throw Error("ecl export needs --format onnx, or npz");
+  if (wanted.format.empty()) throw Error("ecl export needs --format onnx, npz or safetensors");
   return wanted;
 }
 

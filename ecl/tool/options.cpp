@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <ostream>
+#include <set>
 #include <sstream>
 
 #include "ecl/base/check.hpp"
@@ -143,7 +144,8 @@ Group call_options(const std::string& command, Spec& spec) {
   group.add_options()
     ("out", field(spec.out), "directory for config.ini, metrics.csv, summary.json, model/; must be new")
     ("resume", po::value<std::string>(),
-     "DIR: go on with the run in DIR that was stopped or killed, as it was started: no other options")
+     "DIR: go on with the run in DIR that was stopped or killed, as it was started: no other options but --quiet, "
+     "--verbose, --trace (train: --exchange, --stall-warn-s)")
     ("config", po::value<std::string>(),
      "FILE: options as KEY=VALUE lines (a run's config.ini); the command line wins")
     ("print-config", "print all options as they would be used, and stop")
@@ -265,11 +267,13 @@ void read_config(const std::string& path, const Options& options, const std::str
   });
 }
 
+/// Beside --resume: they change nothing of what is trained.
+const std::set<std::string> kOfTheCall = {"resume", "quiet", "verbose", "exchange", "trace", "stall-warn-s"};
+
 /// A run goes on as it was started, or it would be another one.
 void refuse_beside_resume(const po::variables_map& values) {
   for (const auto& [name, value] : values)
-    if (!value.defaulted() && name != "resume" && name != "quiet" && name != "verbose" && name != "exchange" &&
-        name != "trace")
+    if (!value.defaulted() && !kOfTheCall.contains(name))
       throw Error("--resume goes on with the options that the run was started with; leave out --" + name);
 }
 

@@ -156,7 +156,7 @@ Lines table(const Json& status, std::size_t most, bool over) {
 }
 
 Lines lines_of(const std::string& run, const Look& look, std::size_t most_nodes) {
-  if (look.status.is_null()) return {run + ": the run has not begun to train; it reads its data, or it ended before"};
+  if (look.status.is_null()) return {run + ": the run has not begun to train, or it ended before"};
   const Json& status = look.status;
   try {
     const bool over = is_over(look);

@@ -57,7 +57,7 @@ inline const std::vector<Mistake>& mistakes() {
       {"unknown_partition", "--partition clases:2", {"unknown partition 'clases'", "did you mean 'classes'?", "iid"}},
       {"trace_directory", "--trace {}", {"--trace /", "that is a directory", "trace.json"}},
       {"unknown_mode", "--mode lockstep", {"--mode", "'lockstep'", "async, lock-step"}},
-      {"unknown_schedule", "--lr-schedule cosin", {"--lr-schedule", "'cosin'", "constant, cosine, linear"}},
+      {"unknown_schedule", "--lr-schedule cosin", {"learning rate schedule", "'cosin'", "constant, cosine, linear"}},
       {"unknown_set_key", "--set thta=1", {"solver ecl", "'thta'", "did you mean 'theta'?", "theta, alpha_scale"}},
       {"set_key_of_none", "--solver local --set x=1", {"solver local", "'x'"}},
       {"set_out_of_range", "--set theta=7", {"solver ecl", "theta = 7", "0.01 .. 1"}},

@@ -26,7 +26,8 @@ class Consensus:
         error = consensus.settle()               # until all ranks agree
 
     Making one, settle, average, load and close are collective: all ranks call them, in the same order. So is under adam
-    the last of the first measure_steps steps: all ranks make it before any calls another of these.
+    (but with solvers dpsgd, fedavg and local) the last of the first measure_steps steps: all ranks make it before any
+    calls another of these.
     """
 
     def __init__(self, x: np.ndarray, *, topology: str = "ring", solver: str = "ecl", mode: str = "async",
@@ -46,9 +47,10 @@ class Consensus:
         exchanges:   R, exchanges after each round; "usual": the solver's own number; "auto", "auto:PERCENT": as many,
                      from 2 to 16, as the links carry in PERCENT (25) of the time of the round's steps
         optimizer:   "sgd", "adam", "adamw", as "adam:beta2=0.99,eps=1e-6", of the gradient with the neighbours'
-                     corrections, so that all ranks come to rest at the same optimum. Under adam the first
-                     measure_steps=16 calls of step() leave x as it is: ecl sees how large gradients are, and at the
-                     last of these calls waits for all ranks, which agree on it
+                     corrections, so that all ranks come to rest at the same optimum. Under adam, but with
+                     solvers dpsgd, fedavg and local, which have none, the first measure_steps=16 calls of step() leave
+                     x as it is: ecl sees how large gradients are, and at the last of these calls waits for all ranks,
+                     which agree on it
         weight_decay: lambda of lambda/2 |x|^2, part of each rank's loss; under "adamw" decoupled from the gradient
         clip_norm:   longest gradient (L2 norm), with the neighbours' corrections; 0: any
         comm:        a communicator of mpi4py; without it all ranks

@@ -163,7 +163,7 @@ class Classifier(ClassifierMixin, _Estimator):
         solver:      the algorithm, topology: the graph, mode: async or lock-step
         epochs:      passes over all rows; 0: 10, or for few rows as many as make 800 steps, at most 200
         batch:       rows of a step; lr: learning rate; None: ecl.train's own, 0.05, or 0.001 under optimizer="adam"
-        local_steps: steps between two exchanges; 0: 8, or as few as make 200 exchanges
+        local_steps: steps of a round; 0: 8, or as few as make 200 rounds
         options:     all others of ecl.train(): class_weights="balanced", momentum, weight_decay, lr_schedule, out, ...;
                      quiet=False shows the progress; standardise=False takes the features as they are, "own" scales them
                      by each rank's rows

@@ -28,8 +28,9 @@ class Consensus(torch.optim.Optimizer):
     device. ecl works, and exchanges, on the host.
     Learning rate schedulers work: the lr of param_groups[0] is read at every step. A rate of 0, as a warm-up has it at
     its start, is taken for a millionth of the first.
-    Making one, settle, average, load_state_dict and close are collective, and under adam also the last of the first 16
-    steps, which all ranks make before any other of these: all ranks call them, in the same order.
+    Making one, settle, average, load_state_dict and close are collective, and under adam (but with
+    solvers dpsgd, fedavg and local) also the last of the first 16 steps, which all ranks make before any other of
+    these: all ranks call them, in the same order.
     """
 
     def __init__(self, model: torch.nn.Module, *, lr: Optional[float] = None, optimizer: str = "sgd",
@@ -42,7 +43,8 @@ class Consensus(torch.optim.Optimizer):
                  leaves steps as long as lr says: those of SGD(lr=0.1, momentum=0.9) are as long as with lr=1
         optimizer, betas, eps: "sgd"; "adam" or "adamw", with the numbers of torch.optim.Adam, (0.9, 0.999) and 1e-8 if
                  not given. Solver ecl has a momentum of its own (solver="ecl:beta=0.95"): betas=(None, 0.999) there.
-                 The first 16 steps measure gradients, and leave the parameters as they are (ecl.Consensus)
+                 The first 16 steps measure gradients, and leave the parameters as they are, but with solvers dpsgd,
+                 fedavg and local (ecl.Consensus)
         buffers: of floats, that a forward pass changes, as running means and spectral_norm's vectors: "refuse" them
                  (normalisation layers' here; others at the first step, if they have changed by then and are part of the
                  state_dict), or "mean": each rank's own until settle(), which averages buffers of floats, in float32

@@ -134,9 +134,10 @@ static Status last_status(const Summary& summary, NodeId nodes, std::uint64_t ch
                 .nodes = std::vector<Standing>(nodes),
                 .lost = summary.nodes_lost,
                 .rows = summary.rows};
+  const double clock = summary.wall_seconds > 0 ? summary.seconds / summary.wall_seconds : 1;  // of a simulated second
   for (const MetricsRow& row : summary.rows)
     status.nodes[row.node] = {.step = row.step,
-                              .steps_per_s = row.time_s > 0 ? static_cast<double>(row.step) / row.time_s : 0,
+                              .steps_per_s = row.time_s > 0 ? static_cast<double>(row.step) / row.time_s * clock : 0,
                               .heard_s = summary.seconds};
   return status;
 }
@@ -242,7 +243,9 @@ StartedRun begun_run(const std::string& directory) {
   StartedRun run;
   run.config_path = directory + "/config.ini";
   std::error_code error;
-  if (!fs::is_directory(directory, error)) throw Error(directory + ": there is no such directory; is the path right?");
+  if (!fs::is_directory(directory, error))
+    throw Error(directory +
+                ": there is no such directory (a run makes it once it has read its data); is the path right?");
   if (!fs::exists(run.config_path, error))
     throw Error(directory + ": no run was begun there (it has no config.ini); start one with --out " + directory);
   std::istringstream lines(text_of(run.config_path));
