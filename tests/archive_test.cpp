@@ -249,6 +249,18 @@ TEST(Checkpoints, TheLatestMovesAndTheLastTwoStay) {
   }
 }
 
+TEST(Checkpoints, ThoseInBetweenGoWhereTheyAreKnownNotToBeWhole) {
+  const Scratch scratch;
+  const Checkpoints checkpoints(scratch.path().string(), "run\n");
+  const Archive empty;
+  for (std::uint64_t number = 1; number <= 6; ++number) checkpoints.save(number, "node-0", empty);
+  checkpoints.publish(2);
+  checkpoints.follow(4);
+  EXPECT_EQ(checkpoints.whole(), (std::vector<std::uint64_t>{2, 3, 4}));
+  checkpoints.publish(6);
+  EXPECT_EQ(checkpoints.whole(), (std::vector<std::uint64_t>{4, 6}));
+}
+
 TEST(Checkpoints, AreDueAtTheEndsOfRounds) {
   const CheckpointTimes times(10.5, 4);
   std::vector<std::uint64_t> due;

@@ -20,6 +20,7 @@
 #include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
+#include "ecl/termination/stop_agreement.hpp"
 #include "support/files.hpp"
 #include "support/simulated.hpp"
 #include "support/world.hpp"
@@ -448,6 +449,18 @@ class NeedsLockStep final : public Solver {
   void drop(int) override {}
   void archive(Archive&) override {}
 };
+
+/// A rank that diverged, say, looks no further, while the others agree that a signal ends the run.
+TEST(Ranks, AStopThatOneRankHasNotHeardOfEndsInGoodOrder) {
+  StopAgreement stop(world());
+  const auto rank = static_cast<std::uint64_t>(world().rank());
+  if (rank > 0) stop.announce({rank, 2 * rank, 3 * rank});
+  stop.finish({7, 8, 9});
+  ASSERT_EQ(stop.reached(), world().size() > 1);
+  for (std::uint64_t other = 0; other < stop.statements().size(); ++other)
+    EXPECT_EQ(stop.statements()[other], other == 0 ? (StopAgreement::Statement{7, 8, 9})
+                                                   : (StopAgreement::Statement{other, 2 * other, 3 * other}));
+}
 
 TEST(Ranks, ALockStepSolverIsRefusedInAsynchronousMode) {
   const Graph graph = make_graph(Choice::parse("ring"), 4, 1);

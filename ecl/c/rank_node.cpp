@@ -47,6 +47,16 @@ NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> s
   return options;
 }
 
+/// A state without its checksum, which is right.
+std::string_view checked_content(std::string_view state) {
+  std::uint32_t sum = 0;
+  const std::string_view content = state.substr(0, state.size() - std::min(state.size(), sizeof sum));
+  if (state.size() > sizeof sum) std::copy_n(state.end() - sizeof sum, sizeof sum, reinterpret_cast<char*>(&sum));
+  if (state.size() <= sizeof sum || checksum(std::as_bytes(std::span(content))) != sum)
+    throw Error("the state is damaged, or none of an ecl node: its checksum is not that of its content", Exit::io);
+  return content;
+}
+
 }  // namespace
 
 RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings, Vec x)
@@ -245,11 +255,13 @@ void RankNode::begin() {
   if (has_trained()) return;
   guarded([&] {
     poke();
-    if (measuring_ || optimizer_->begun()) return;
-    if (!options_.rule.overlap) finish_exchanges();
-    wait_until_ready();
-    optimizer_->begin(x_);
-    begun_s_ = now();
+    if (measuring_) return;
+    if (!optimizer_->begun()) {
+      if (!options_.rule.overlap) finish_exchanges();
+      wait_until_ready();
+      optimizer_->begin(x_);
+    }
+    begun_s_ = now();  // within a round, too: what the caller did between its steps is no part of them
   });
 }
 
@@ -385,7 +397,7 @@ void RankNode::average(Vec values) {
 /// What a state belongs to.
 std::string RankNode::fingerprint() const {
   const StepRule& rule = options_.rule;
-  std::string text = "ecl node 2";
+  std::string text = "ecl node 3";
   const auto add = [&text](const char* key, auto value) { text += std::string("\n") + key + "=" + value; };
   add("rank", std::to_string(comm_.rank()));
   add("size", std::to_string(comm_.size()));
@@ -414,40 +426,58 @@ const std::string& RankNode::save() {
     });
   Archive archive;
   std::string name = fingerprint();
+  std::uint64_t steps_made = steps();
   Floats x(x_.begin(), x_.end());
   archive.reserve(4 * std::as_bytes(x_).size());
-  archive(name, x, options_.rule.learning_rate, *budget_, first_, *optimizer_);
+  archive(name, steps_made, x, options_.rule.learning_rate, *budget_, first_, *optimizer_);
   const std::uint32_t sum = checksum(std::as_bytes(std::span(archive.bytes())));
   state_ = archive.bytes();
   state_.append(reinterpret_cast<const char*>(&sum), sizeof sum);
   return state_;
 }
 
+/// All ranks find that their states fit before any takes its own up: a mistake leaves every node as it was.
 void RankNode::load(std::string_view state) {
+  std::optional<Archive> archive;
+  std::uint64_t saved_steps = 0;
   comm_.together([&] {
     if (optimizer_->rounds() > 0 || steps() > 0)
       throw Error("a state is loaded before the first step; this run has made " + std::to_string(steps()) +
                   ": open a new one");
-    std::uint32_t sum = 0;
-    const std::string_view content = state.substr(0, state.size() - std::min(state.size(), sizeof sum));
-    if (state.size() > sizeof sum) std::copy_n(state.end() - sizeof sum, sizeof sum, reinterpret_cast<char*>(&sum));
-    if (state.size() <= sizeof sum || checksum(std::as_bytes(std::span(content))) != sum)
-      throw Error("the state is damaged, or none of an ecl node: its checksum is not that of its content", Exit::io);
-    Archive archive(std::string(content), "the state");
-    std::string name;
-    archive(name);
-    const auto theirs = split(name, '\n'), ours = split(fingerprint(), '\n');
-    for (std::size_t l = 0; l < ours.size(); ++l)
-      if (l >= theirs.size() || theirs[l] != ours[l])
-        throw Error("the state is of another run: '" + (l < theirs.size() ? theirs[l] : "") + "' there, '" + ours[l] +
-                    "' here; open the run as it was opened");
+    archive.emplace(std::string(checked_content(state)), "the state");
+    require_own(*archive);
+    (*archive)(saved_steps);
+  });
+  require_saved_together(saved_steps);
+  comm_.together([&] {
     Floats x(x_.size());
-    archive(x, options_.rule.learning_rate, *budget_, first_, *optimizer_);
-    archive.finish();
+    try {
+      (*archive)(x, options_.rule.learning_rate, *budget_, first_, *optimizer_);
+      archive->finish();
+    } catch (const Error& error) {
+      throw Error(error.what(), Exit::internal);  // half of it is taken up
+    }
     std::copy(x.begin(), x.end(), x_.begin());
   });
   optimizer_->set_learning_rate(options_.rule.learning_rate);
-  const auto theirs = comm_.gather_all(std::to_string(steps()));
+  measuring_ = steps() < static_cast<std::uint64_t>(options_.measure_steps);
+  optimizer_->restart_port(x_);
+  budget_->restart_port();
+}
+
+void RankNode::require_own(Archive& archive) const {
+  std::string name;
+  archive(name);
+  const auto theirs = split(name, '\n'), ours = split(fingerprint(), '\n');
+  for (std::size_t l = 0; l < ours.size(); ++l)
+    if (l >= theirs.size() || theirs[l] != ours[l])
+      throw Error("the state is of another run: '" + (l < theirs.size() ? theirs[l] : "") + "' there, '" + ours[l] +
+                  "' here; open the run as it was opened");
+}
+
+/// Collective. In lock step after the same step; under adam all in the steps that measure, or none.
+void RankNode::require_saved_together(std::uint64_t saved_steps) const {
+  const auto theirs = comm_.gather_all(std::to_string(saved_steps));
   const auto measures = [&](const std::string& text) {
     return std::stoull(text) < static_cast<std::uint64_t>(options_.measure_steps);
   };
@@ -459,9 +489,6 @@ void RankNode::load(std::string_view state) {
                              : "; the first measure_steps=" + std::to_string(options_.measure_steps) +
                                    " only measure gradients: all ranks are saved in them, or none"));
   }
-  measuring_ = steps() < static_cast<std::uint64_t>(options_.measure_steps);
-  optimizer_->restart_port(x_);
-  budget_->restart_port();
 }
 
 double RankNode::figure(std::string_view name) const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "ecl/base/archive.hpp"
 #include "ecl/c/node_options.hpp"
 #include "ecl/contracts/graph.hpp"
 #include "ecl/exchange/mpi_port.hpp"
@@ -79,6 +80,8 @@ class RankNode {
   void answer();
   double agree();
   std::string fingerprint() const;
+  void require_own(Archive& state) const;
+  void require_saved_together(std::uint64_t saved_steps) const;
 
   /// That the caller has made; and those that a rank which made so many has trained.
   std::uint64_t steps() const { return first_.count() + optimizer_->steps(); }

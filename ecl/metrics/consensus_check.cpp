@@ -35,10 +35,12 @@ std::optional<ConsensusCheck::Result> ConsensusCheck::poke() {
 void ConsensusCheck::finish(CVec x) {
   const auto most = static_cast<std::uint64_t>(counts_.max(static_cast<double>(begun_)));
   ECL_CHECK(most - begun_ <= 1);
+  const auto complete = [this] {
+    while (running() && !poke()) comm_.poke();
+  };
+  complete();  // all have begun that one
   if (begun_ < most) begin(x, 0);
-  while (running() && !poke()) {
-    if (running()) comm_.poke();
-  }
+  complete();
 }
 
 }  // namespace ecl

@@ -48,7 +48,7 @@ bool StopAgreement::reached() {
 }
 
 void StopAgreement::finish(const Statement& mine) {
-  if (comm_.max(announced_ ? 1 : 0) == 0) return;
+  if (counts_.max(announced_ ? 1 : 0) == 0) return;
   if (!announced_) announce(mine);
   comm_.wait(gathering_);
   reached();

@@ -21,7 +21,7 @@ class StopAgreement {
   using Statement = std::array<std::uint64_t, 3>;
 
   /// Collective.
-  explicit StopAgreement(const mpi::Comm& comm) : comm_(comm.duplicate()) {}
+  explicit StopAgreement(const mpi::Comm& comm) : comm_(comm.duplicate()), counts_(comm.duplicate()) {}
 
   /// Call it once; and, unless heard(), only while the others cannot have left yet.
   void announce(const Statement& mine);
@@ -37,6 +37,7 @@ class StopAgreement {
 
  private:
   mpi::Comm comm_;
+  mpi::Comm counts_;  ///< for finish(): on comm_ those who have announced gather already
   bool announced_ = false, heard_ = false, reached_ = false;
   struct Announcement {
     Statement statement;

@@ -98,6 +98,23 @@ def test_saved_and_loaded_goes_on_bit_for_bit(optimizer, saved_at, rank):
         consensus.close()
 
 
+def test_a_state_that_one_rank_cannot_load_leaves_all_as_they_were(rank):
+    whole, saved, other = (ecl.Consensus(np.zeros(100, np.float32), mode="lock-step", lr=0.1) for _ in range(3))
+    train(whole, 12, rank)
+    train(saved, 3, rank)
+    early = saved.save()
+    train(saved, 3, rank)
+    state = saved.save()
+    with pytest.raises(ecl.Error, match="the state is damaged"):
+        other.load(state[:-1] + bytes([state[-1] ^ 1]) if rank == 2 else state)
+    with pytest.raises(ecl.Error, match="rank 1 on .* loads a state of step 3, rank 0 one of step 6"):
+        other.load(early if rank == 1 else state)
+    train(other, 12, rank)
+    np.testing.assert_array_equal(other.x, whole.x)
+    for consensus in (whole, saved, other):
+        consensus.close()
+
+
 def test_ranks_may_take_unlike_numbers_of_steps(rank):
     x = np.zeros(100, np.float32)
     consensus = ecl.Consensus(x, lr=0.1)

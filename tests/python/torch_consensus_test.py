@@ -451,6 +451,35 @@ def test_running_statistics_are_averaged_on_demand(rank, size, device):
     optimizer.close()
 
 
+def test_a_buffer_that_a_forward_pass_replaces_is_averaged(rank, size, device):
+    class Scaled(nn.Linear):
+        def forward(self, x):
+            self.scale = 0.5 * self.scale + 0.5 * x.detach().max()
+            return super().forward(x) / self.scale
+
+    torch.manual_seed(1)
+    model = Scaled(3, 1).to(device)
+    model.register_buffer("scale", torch.tensor(1.0, device=device))
+    optimizer = ecl.torch.Consensus(model, buffers="mean", lr=0.01)
+    optimizer.zero_grad()
+    model(torch.ones(1, 3, device=device) + 2 * rank).sum().backward()
+    optimizer.step()
+    assert model.scale == 1 + rank
+    optimizer.settle()
+    assert model.scale == 1 + (size - 1) / 2
+    optimizer.close()
+
+
+def test_a_buffer_that_holds_a_nan_is_left_alone(device):
+    model = cnn(device)
+    model.register_buffer("missing", torch.tensor([torch.nan, torch.inf, 1], device=device))
+    optimizer = ecl.torch.Consensus(model)
+    optimizer.zero_grad()
+    model(torch.ones(1, 1, 8, 8, device=device)).sum().backward()
+    optimizer.step()
+    optimizer.close()
+
+
 def test_buffers_that_a_forward_pass_changes_are_refused_or_averaged(rank, device):
     def spectral():
         torch.manual_seed(1)

@@ -124,8 +124,9 @@ class Consensus(torch.optim.Optimizer):
         with self._memory.changing():
             error = self.consensus.settle()
         self._remove_hooks()
-        for buffer in self._buffers:
-            values = buffer.detach().to("cpu", torch.float32).contiguous().numpy().copy()
+        now = dict(self._model.named_buffers())  # a forward pass may have put others in their place
+        for buffer in (now[name].detach() for name in self._buffers):
+            values = buffer.to("cpu", torch.float32).contiguous().numpy().copy()
             self.consensus.average(values)
             buffer.copy_(torch.from_numpy(values))
         return error
@@ -206,7 +207,7 @@ class Consensus(torch.optim.Optimizer):
         """At the first step: a forward pass that changes them has done it by then."""
         before, self._constants = self._constants, {}
         for name, now in _kept_floats(self._model).items():
-            if name in before and not torch.equal(now, before[name]):
+            if name in before and not _same(now, before[name]):
                 raise ecl.Error(f"buffer {name} has changed since the Consensus was made; buffers are not exchanged, "
                                 "and would differ from rank to rank. If the forward pass changes it use "
                                 "buffers='mean': settle() then averages them; if you did, do it before the Consensus "
@@ -257,14 +258,18 @@ def _refuse(named: List[Tuple[str, torch.nn.Parameter]]) -> None:
             raise ecl.Error(f"parameter {name} is {p.dtype}; ecl works in float32: model.float() first")
 
 
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+
+
 def _kept_floats(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
     """Buffers of floats that the state_dict has: what it leaves out is computed from the rest."""
     kept = model.state_dict()
     return {name: b.detach() for name, b in model.named_buffers() if b.is_floating_point() and name in kept}
 
 
-def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tensor]:
-    """The buffers that settle() averages."""
+def _running_statistics(model: torch.nn.Module, buffers: str) -> List[str]:
+    """Names of the buffers that settle() averages."""
     if buffers not in ("refuse", "mean"):
         raise ecl.Error(f"buffers={buffers!r} is none of 'refuse', 'mean'")
     layers = [(name, m) for name, m in model.named_modules() if getattr(m, "running_mean", None) is not None]
@@ -278,7 +283,7 @@ def _running_statistics(model: torch.nn.Module, buffers: str) -> List[torch.Tens
     for name, b in averaged.items():
         if b.dtype == torch.float64:
             raise ecl.Error(f"buffer {name} is {b.dtype}; buffers='mean' averages in float32: model.float() first")
-    return list(averaged.values())
+    return list(averaged)
 
 
 def _layout(model: torch.nn.Module) -> str:

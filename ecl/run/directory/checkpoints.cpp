@@ -79,6 +79,12 @@ std::uint64_t Checkpoints::before(std::uint64_t number) const {
 void Checkpoints::publish(std::uint64_t number) const {
   const std::uint64_t last = latest();
   write_atomically(folder_ + "/latest", std::to_string(number) + "\n");
+  remove([last, number](std::uint64_t other) { return other < number && other != last; });
+}
+
+void Checkpoints::follow(std::uint64_t number) const {
+  const std::uint64_t last = latest();
+  write_atomically(folder_ + "/latest", std::to_string(number) + "\n");
   remove([last](std::uint64_t other) { return other < last; });
 }
 

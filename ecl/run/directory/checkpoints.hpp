@@ -39,8 +39,11 @@ class Checkpoints {
   /// The newest one before `number`; 0 if there is none.
   std::uint64_t before(std::uint64_t number) const;
   LastTwo last_two() const;
-  /// All files of `number` are on disk: it becomes the latest. The one before stays, older ones go. Throws Error (io).
+  /// All files of `number` are on disk: it becomes the latest. The one before stays, older ones go, as do those in
+  /// between, which will never be whole. Throws Error (io).
   void publish(std::uint64_t number) const;
+  /// The same where another host says so, maybe not of each: those in between stay.
+  void follow(std::uint64_t number) const;
   /// The run goes on from `number`, or from the beginning if that is 0: it becomes the latest, and what a run that was
   /// killed left beyond it is removed. Throws Error (io).
   void go_on_from(std::uint64_t number) const;

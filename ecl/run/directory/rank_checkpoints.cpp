@@ -70,7 +70,7 @@ void RankCheckpoints::follow() {
   latest_->poke();
   if (!keeps_ || latest_->heard() <= published_ || error_) return;
   try {
-    files_.publish(latest_->heard());
+    files_.follow(latest_->heard());
     published_ = latest_->heard();
   } catch (const Error& error) {
     error_ = error;
@@ -102,20 +102,28 @@ void RankCheckpoints::save(std::uint64_t number, std::uint64_t stood, std::uint6
   }
 }
 
-/// Rank 0: makes checkpoints that are whole the latest, one after the other.
+/// Rank 0: makes checkpoints that are whole the latest, one after the other. One that is not when a later one is never
+/// will be: before a stop signal fast ranks were beyond it, and slow ones never came to it.
 void RankCheckpoints::publish(std::uint64_t rows) {
-  while (comm_.rank() == 0 && !waiting_.empty() && saved_.complete(waiting_.front().number) &&
-         rows >= waiting_.front().rows && !error_) {
-    try {
-      recorder_->sync();
-      files_.publish(waiting_.front().number);
-      published_ = waiting_.front().number;
-      latest_->announce(published_);
-      on_published_();
-    } catch (const Error& error) {
-      error_ = error;
-    }
-    waiting_.pop_front();
+  if (comm_.rank() != 0) return;
+  const auto ready = [&](const Waiting& one) { return saved_.complete(one.number) && rows >= one.rows; };
+  while (!error_) {
+    const auto next = std::find_if(waiting_.begin(), waiting_.end(), ready);
+    if (next == waiting_.end()) return;
+    publish_one(next->number);
+    waiting_.erase(waiting_.begin(), next + 1);
+  }
+}
+
+void RankCheckpoints::publish_one(std::uint64_t number) {
+  try {
+    recorder_->sync();
+    files_.publish(number);
+    published_ = number;
+    latest_->announce(published_);
+    on_published_();
+  } catch (const Error& error) {
+    error_ = error;
   }
 }
 

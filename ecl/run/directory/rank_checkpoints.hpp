@@ -77,6 +77,7 @@ class RankCheckpoints {
   void archive(Archive& archive, std::uint64_t complete);
   void save(std::uint64_t number, std::uint64_t stood, std::uint64_t complete, bool durable);
   void publish(std::uint64_t rows);
+  void publish_one(std::uint64_t number);
   void follow();
 
   mpi::Comm comm_;
