@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <optional>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/files.hpp"
@@ -217,6 +218,18 @@ TEST_F(ArchiveFile, AFailedWriteLeavesTheOldOne) {
   EXPECT_EQ(test::read_file(path_), content);
   EXPECT_EQ(test::contents(scratch_.path()), std::set<std::string>{"state"});
   EXPECT_THROW(write_atomically((scratch_ / "no/such/folder").string(), "x"), Error);
+}
+
+TEST(AtomicFile, FollowsLinksAndReplacesNothingButFiles) {
+  const Scratch scratch;
+  const std::string link = (scratch / "link").string(), pipe = (scratch / "pipe").string();
+  std::filesystem::create_symlink("target", link);
+  write_atomically(link, "x");
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(test::read_file(scratch / "target"), "x");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THROW(write_atomically(pipe, "x"), Error);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
 }
 
 TEST(Checkpoints, TheLatestMovesAndTheLastTwoStay) {

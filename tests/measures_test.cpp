@@ -124,6 +124,10 @@ TEST(Measures, OfNumbersAreInTheLabelsUnit) {
   EXPECT_NEAR(measures.mae(), 2, 1e-12);
   EXPECT_NEAR(measures.baseline_rmse(), std::sqrt(32.0 / 3), 1e-12);
   EXPECT_NEAR(measures.r2(), 1 - 20.0 / 32, 1e-12);
+  RegressionMeasures equal({.mean = 10, .deviation = 4});
+  for (int n = 0; n < 1500; ++n) equal.add(0, 0.7f, 0.1);
+  EXPECT_TRUE(std::isnan(equal.r2())) << equal.r2() << ": there is nothing to explain";
+  EXPECT_EQ(equal.baseline_rmse(), 0);
 }
 
 TEST(Measures, AucIsTheShareOfPairsInTheRightOrder) {

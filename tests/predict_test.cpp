@@ -48,6 +48,13 @@ TEST_F(Predict, EvaluatesAsTheRunDid) {
   }
 }
 
+TEST_F(Predict, SaysThatTheRunsFilesHaveChanged) {
+  const std::string directory = trained("--dataset csv:label=outcome,group=site --data " + path("train.csv"));
+  EXPECT_EQ(run(tool("evaluate " + directory)).err, "");
+  write_table("train.csv", 350);
+  EXPECT_NE(run(tool("evaluate " + directory)).err.find("to train on now: they have changed"), std::string::npos);
+}
+
 TEST_F(Predict, GivesTheBitsOfTheRunsOwnEvaluation) {
   Predictor predictor(read_model(trained(tables() + " --model mlp:8") + "/model"));
   DatasetRequest request{path("train.csv"), 3, 1};
@@ -237,6 +244,16 @@ TEST_F(Predict, SparseRowsAndArrays) {
   EXPECT_EQ(predicted(from_arrays, "arrays"), predicted(from_arrays, "arrays/features.npy"));
 }
 
+TEST_F(Predict, SparseRowsOfAModelThatScales) {
+  write_sparse_rows("rows.svm");
+  const std::string directory = trained("--dataset libsvm:standardise=1 --data " + path("rows.svm"));
+  write_file(scratch_ / "few.svm", "+1 1:0.5 29:1\n-1 3:1\n");
+  EXPECT_EQ(evaluated(directory, path("few.svm"))["samples"], 2);
+  EXPECT_EQ(evaluated(directory, path("rows.svm"))["samples"], 200);
+  fs::copy_file(path("rows.svm"), path("rows.svm.t"));
+  expect_error("simulate --quiet --dataset libsvm:test=0.5 --data " + path("rows.svm"), "leave out test=");
+}
+
 TEST_F(Predict, NumbersInTheLabelsOwnUnit) {
   const auto rows = [&](int count) {
     std::string text = "x,y,price\n";
@@ -365,7 +382,18 @@ TEST_F(Predict, TablesWithoutAHeaderAreReadByPosition) {
   EXPECT_EQ(Json::parse(read_file(directory + "/model/model.json"))["features"].size(), 0u);
   EXPECT_EQ(evaluated(directory, path("rows.csv"))["accuracy"], summary_of(directory)["test_accuracy_consensus"]);
   write_file(scratch_ / "one.csv", "0.5,red\n");
+  EXPECT_EQ(count(predicted(directory, "one.csv"), "\n"), 2u) << "0.5 is no name";
+  write_file(scratch_ / "one.csv", "half,red\n");
   expect_error("predict " + directory + " --data " + path("one.csv"), "perhaps the first row was taken for one", 5);
+  expect_error("evaluate " + directory + " --data " + path("one.csv"), "no column '3', the label");
+  write_file(scratch_ / "named.csv", "size,colour\n0.5,red\n0.25,black\n");
+  const Outcome named = run(tool("predict " + directory + " --data " + path("named.csv")));
+  EXPECT_EQ(count(named.out, "\n"), 3u);
+  EXPECT_EQ(count(named.err, "the first line was taken for the names of columns: 'size' ..."), 1u) << named.err;
+  write_file(scratch_ / "gap.csv", "-,red\n0.25,black\n");
+  EXPECT_EQ(count(run(tool("predict " + directory + " --data " + path("gap.csv"))).err, "names of columns"), 1u);
+  write_file(scratch_ / "gap.csv", "None,1\n0.25,2\n");
+  expect_error("predict " + directory + " --data " + path("gap.csv"), "gap.csv:1:1: 'None' is not a number", 5);
 }
 
 TEST_F(Predict, NamesakesAreRefused) {
@@ -375,6 +403,36 @@ TEST_F(Predict, NamesakesAreRefused) {
   const std::string directory = trained(tables());
   write_file(scratch_ / "rows.csv", "weight,weight,\"blood, mg\"\n1,2,3\n");
   expect_error("predict " + directory + " --data " + path("rows.csv"), "two columns 'weight'");
+}
+
+TEST_F(Predict, LongCodesOfTestRowsAreNotMisread) {
+  std::string train = "code,y\n", test = "code,y\n";
+  for (int n = 0; n < 60; ++n) train += n % 3 == 0 ? "100000001,a\n" : n % 3 == 1 ? "100000002,b\n" : "X1,a\n";
+  for (int n = 0; n < 10; ++n) test += "100000001,a\n100000002,b\n";
+  write_file(scratch_ / "codes.csv", train), write_file(scratch_ / "numbers.csv", test);
+  const std::string files = " --data " + path("codes.csv") + " --test " + path("numbers.csv");
+  expect_error(
+      "simulate --quiet --nodes 2 --dataset csv:label=y,categorical=auto" + files,
+      "ecl: test rows of '" + path("codes.csv") + "': column 'code' holds numbers of more digits than features keep");
+  EXPECT_EQ(summary_of(trained("--dataset csv:label=y,categorical=code" + files))["test_accuracy_consensus"], 100);
+}
+
+TEST_F(Predict, RowsOfNothingButTabsCount) {
+  std::string rows = "x\ty\tkind\n";
+  for (int n = 0; n < 60; ++n)
+    rows += number(noise() + n % 2) + "\t" + number(noise()) + (n % 2 ? "\ta\n" : "\tb, c\n");
+  write_file(scratch_ / "rows.tsv", rows);
+  const auto lines = [&](const std::string& missing) {
+    const std::string directory =
+        trained("--dataset csv:label=kind,missing=" + missing + " --data " + path("rows.tsv"), missing);
+    write_file(scratch_ / "new.tsv", "x\ty\n1\t2\n\t\n\n4\t5\n");
+    return lines_of(predicted(directory, "new.tsv"));
+  };
+  EXPECT_EQ(lines("mean").size(), 4u);
+  const auto dropped = lines("drop");
+  ASSERT_EQ(dropped.size(), 4u);
+  EXPECT_EQ(dropped[0], "row,prediction,probability of a,\"probability of b, c\"");
+  EXPECT_EQ(dropped[2], "2,,,") << "as many cells as the header";
 }
 
 TEST_F(Predict, LongCodesAreLevelsOfTheirOwn) {

@@ -478,6 +478,12 @@ TEST_F(Tables, LibsvmFromZeroAndOfRankings) {
   EXPECT_HAS(says("", "1 9223372036854775807:1\n"), "is outside 1 .. 1000000");
 }
 
+TEST_F(Tables, FilesOfOtherEncodingsAreNamed) {
+  EXPECT_HAS(error_of([&] { table("\xFF\xFEx\0,\0y\0\n\0"); }), "'t' is UTF-16; iconv -f utf-16 -t utf-8");
+  EXPECT_HAS(error_of([&] { table("x,y\r1,2\r3,4\r"); }), "t:1:4: a carriage return within a line");
+  EXPECT_EQ(cells_of("x,y\r\n1,2\r\n"), "[1][2]\n");
+}
+
 // ---- the tool
 
 TEST_F(Tables, TheRunSaysWhatItLeftOutAndFilledIn) {

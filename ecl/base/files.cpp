@@ -49,8 +49,23 @@ void sync_folder_of(const std::string& path) {
 
 }  // namespace
 
+/// Where a file is to appear: where a link points to.
+static std::string replaceable(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status))
+    throw Error(path + " is no regular file, and would be replaced by one; name another");
+  fs::path target = path;
+  constexpr int kMostLinks = 40;  // as the kernel follows
+  for (int link = 0; link < kMostLinks && fs::is_symlink(target, error); ++link)
+    target = target.parent_path() / fs::read_symlink(target, error);
+  return target.string();
+}
+
 AtomicFile::AtomicFile(const std::string& path)
-    : path_(path), temporary_(path + ".tmp"), handle_(open_or_fail(temporary_, O_WRONLY | O_CREAT | O_TRUNC)) {}
+    : path_(replaceable(path)),
+      temporary_(path_ + ".tmp"),
+      handle_(open_or_fail(temporary_, O_WRONLY | O_CREAT | O_TRUNC)) {}
 
 AtomicFile::~AtomicFile() {
   if (handle_ >= 0) close(handle_);

@@ -18,12 +18,6 @@ constexpr std::string_view kBlanks = " \t\r";                // next_word's defa
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // of some spreadsheets
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return text.substr(0, 0);
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
-
 /// The whole of `text` as a number; std::from_chars knows no plus sign, which LIBSVM files write.
 template <class Number>
 std::optional<Number> parse(std::string_view text) {
@@ -38,12 +32,18 @@ std::optional<Number> parse(std::string_view text) {
 
 TextLines::TextLines(std::string path, std::span<const std::uint8_t> content)
     : path_(std::move(path)), rest_(reinterpret_cast<const char*>(content.data()), content.size()) {
-  if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
+  skip_mark();
 }
 
 TextLines::TextLines(std::string path, std::unique_ptr<ByteStream> stream)
     : path_(std::move(path)), stream_(std::move(stream)), buffer_(kChunk) {
   while (rest_.size() < kByteOrderMark.size() && read_on()) continue;
+  skip_mark();
+}
+
+void TextLines::skip_mark() {
+  if (rest_.starts_with("\xFF\xFE") || rest_.starts_with("\xFE\xFF"))
+    throw Error("'" + path_ + "' is UTF-16; iconv -f utf-16 -t utf-8 turns such files into what is read", Exit::io);
   if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
 }
 
@@ -72,7 +72,9 @@ bool TextLines::next() {
     rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
     ++number_;
     if (line_.ends_with('\r')) line_.remove_suffix(1);
-    if (!trimmed(line_).empty()) return true;
+    if (const std::size_t at = line_.find('\r'); number_ == 1 && at != std::string_view::npos)
+      fail(line_.substr(at, 1), "a carriage return within a line; where it ends all lines, tr '\\r' '\\n' mends that");
+    if (line_.find_first_not_of(blanks_) != std::string_view::npos) return true;
   }
 }
 
@@ -89,7 +91,7 @@ std::vector<std::string_view> TextLines::ahead(std::size_t most) {
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (!trimmed(line).empty()) lines.push_back(line);
+    if (line.find_first_not_of(blanks_) != std::string_view::npos) lines.push_back(line);
   }
   return lines;
 }

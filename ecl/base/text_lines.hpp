@@ -25,6 +25,8 @@ class TextLines {
   /// Goes to the next line that is not blank; false at the end. Call once before the first line. Views of the line
   /// before are no longer good.
   bool next();
+  /// From the next line on one of tabs alone is not blank: its cells are empty.
+  void tabs_separate() { blanks_ = " \r"; }
   /// Up to `most` of the lines that follow line(), those that are not blank, without their ends; fewer where they are
   /// megabytes long. Views of the line taken before are no longer good, line() itself is. Call after next().
   std::vector<std::string_view> ahead(std::size_t most);
@@ -47,11 +49,13 @@ class TextLines {
 
  private:
   bool read_on(bool keep_line = false);
+  void skip_mark();
 
   std::string path_;
   std::unique_ptr<ByteStream> stream_;
   std::vector<char> buffer_;  ///< of the stream
   std::string_view rest_, line_;
+  std::string_view blanks_ = " \t\r";
   std::size_t number_ = 0;
 };
 

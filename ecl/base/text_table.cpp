@@ -103,6 +103,7 @@ void TextTable::read_first_lines(std::span<const std::string> expected) {
   constexpr std::size_t kLookedAt = 100;
   const auto ahead = lines_.ahead(kLookedAt);
   separator_ = separator_of(lines_.line(), ahead.empty() ? "" : ahead[0]);
+  if (separator_ == '\t') lines_.tabs_separate();
   split();
   columns_ = cells_.size();
   for (const std::string_view cell : cells_) lines_.require_utf8(cell);
@@ -163,6 +164,11 @@ void TextTable::add_attribute(std::string_view rest) {
   if (const auto bad = cut_cells(rest.substr(open + 1, close - open - 1), ',', "\"'", levels); !bad.empty())
     lines_.fail(bad, "a quote is not closed on its line");
   for (const std::string_view level : levels) declared.levels.push_back(level_name(level));
+}
+
+void TextTable::take_header_for_row() {
+  header_.clear();
+  at_first_row_ = true;
 }
 
 /// A line that holds a row.

@@ -35,9 +35,8 @@ constexpr int kTakesNumbers = -2;
 
 /// Whether a row can be predicted; throws Error where it is not to be left out in silence. `number`: from 1.
 bool fits(const ecl_predictor& predictor, const float* row, std::size_t number) {
-  const bool table = !predictor.model.trained().schema.inputs.empty();
   const bool bytes = !predictor.model.trained().channels.empty();
-  const Missing missing = table ? predictor.model.trained().schema.missing : Missing::refuse;
+  const Missing missing = !bytes ? predictor.model.trained().schema.missing : Missing::refuse;
   for (std::size_t input = 0; input < predictor.width(); ++input) {
     const auto fail = [&](const char* what) {
       return Error("row " + std::to_string(number) + ", " + predictor.column(input) + ": " + what);

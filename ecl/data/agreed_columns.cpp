@@ -41,6 +41,15 @@ std::string too_many(const std::string& column) {
          " different values in all, too many to make a feature of each; leave it out with ignore=" + column;
 }
 
+constexpr float kExact = 1 << 24;  ///< whole numbers that a float holds go up to there
+
+Error too_long(const std::string& place, const std::string& column) {
+  return Error(place + ": column '" + column +
+               "' holds numbers of more digits than features keep, and text in other training rows; name it: "
+               "categorical=" +
+               column);
+}
+
 /// The values of column c, numbers, as levels. Throws Error, which does not tell them, for too many.
 std::vector<std::string> levels_of_numbers(const Dataset& data, std::size_t c, const std::string& place) {
   std::set<float> values;
@@ -51,12 +60,8 @@ std::vector<std::string> levels_of_numbers(const Dataset& data, std::size_t c, c
   }
   const std::string& column = data.schema.inputs[c].name;
   if (values.size() > kMostLevels) throw Error(place + ": " + too_many(column));
-  constexpr float kExact = 1 << 24;
   if (!values.empty() && std::max(std::abs(*values.begin()), std::abs(*values.rbegin())) > kExact)
-    throw Error(place + ": column '" + column +
-                "' holds numbers of more digits than features keep, and text at another "
-                "site; name it: categorical=" +
-                column);
+    throw too_long(place, column);
   std::vector<std::string> levels;
   for (const float value : values) levels.push_back(level_name(value));
   return levels;
@@ -96,13 +101,16 @@ void join_levels(std::vector<Column>& columns, const std::string& letters, std::
 class Translation {
  public:
   /// `own`: the half's column, whose cells are numbers of its levels, or values.
-  Translation(const Column& own, const Column& agreed) : agreed_(agreed), by_value_(own.levels.empty()) {
+  /// `place`: of the half, for errors.
+  Translation(const Column& own, const Column& agreed, const std::string& place)
+      : agreed_(agreed), place_(place), by_value_(own.levels.empty()) {
     for (const std::string& level : own.levels) of_level_.push_back(find(level));
   }
   float operator()(float cell) {
     if (std::isnan(cell)) return cell;
     if (agreed_.levels.empty()) return std::numeric_limits<float>::quiet_NaN();  // no training row has the cell
     if (!by_value_) return of_level_[static_cast<std::size_t>(cell)];
+    if (std::abs(cell) > kExact) throw too_long(place_, agreed_.name);
     const auto [found, added] = of_value_.emplace(cell, 0.0f);
     if (added) found->second = find(level_name(cell));
     return found->second;
@@ -115,16 +123,17 @@ class Translation {
   }
 
   const Column& agreed_;
+  const std::string& place_;
   bool by_value_;
   std::vector<float> of_level_;
   std::unordered_map<float, float> of_value_;
 };
 
 void encode_half(Dataset& half, const std::vector<Column>& columns, const std::string& letters,
-                 const std::string& source) {
+                 const std::string& place) {
   const std::size_t features = encoded_size(columns);
-  const std::string what = "'" + source + "' as " + std::to_string(half.size()) + " rows of " +
-                           std::to_string(features) + " numbers, one for each text of a column,";
+  const std::string what = place + " as " + std::to_string(half.size()) + " rows of " + std::to_string(features) +
+                           " numbers, one for each text of a column,";
   const std::string advice = "leave out columns of many texts with ignore=";
   if (half.size() * static_cast<std::uint64_t>(features) > kMostValues)
     throw Error(what + " is too much to keep in memory, at most " + std::to_string(kMostValues) + " values; " + advice,
@@ -132,7 +141,7 @@ void encode_half(Dataset& half, const std::vector<Column>& columns, const std::s
   require_memory(static_cast<double>(half.size()) * static_cast<double>(features) * sizeof(float), what, advice);
   std::vector<std::pair<std::size_t, Translation>> translations;
   for (std::size_t c = 0; c < columns.size(); ++c)
-    if (letters[c] & kCategorical) translations.emplace_back(c, Translation(half.schema.inputs[c], columns[c]));
+    if (letters[c] & kCategorical) translations.emplace_back(c, Translation(half.schema.inputs[c], columns[c], place));
   FloatRows rows{static_cast<int>(features), std::vector<float>(half.size() * features)};
   std::vector<float> cells(columns.size());
   for (std::size_t r = 0; r < half.size(); ++r) {
@@ -205,7 +214,7 @@ void agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const s
     for (TrainTest& data : held)
       for (Dataset* half : {&data.train, &data.test})
         within_memory("'" + data.source + "'", [&] {
-          encode_half(*half, columns, letters, data.source);
+          encode_half(*half, columns, letters, (half == &data.test ? "test rows of '" : "'") + data.source + "'");
           half->schema.inputs = columns, half->schema.features = names;
           return 0;
         });

@@ -217,8 +217,10 @@ double RegressionMeasures::rmse() const { return scale_.deviation * std::sqrt(ra
 double RegressionMeasures::mae() const { return scale_.deviation * ratio(absolute_, weight_); }
 
 double RegressionMeasures::baseline_rmse() const {
-  const double mean = ratio(sum_, weight_);
-  return scale_.deviation * std::sqrt(std::max(0.0, ratio(sum_of_squares_, weight_) - mean * mean));
+  const double mean = ratio(sum_, weight_), square = ratio(sum_of_squares_, weight_);
+  const double variance = square - mean * mean;
+  constexpr double kRounding = 1e-12;  // all labels are equal
+  return variance > kRounding * square ? scale_.deviation * std::sqrt(variance) : 0;
 }
 
 double RegressionMeasures::r2() const {

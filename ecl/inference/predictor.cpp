@@ -36,9 +36,10 @@ void Predictor::require_scale() const {
 
 const float* Predictor::outputs(Dataset samples) {
   require_scale();
-  if (!model_->takes_sparse()) samples.make_dense();
   const Scale& scale = *trained_.scale;
-  if (!scale.mean.empty() || !scale.fill.empty()) samples.scale(scale);
+  const bool scaled = !scale.mean.empty() || !scale.fill.empty();  // what is 0 then is none
+  if (scaled || !model_->takes_sparse()) samples.make_dense();
+  if (scaled) samples.scale(scale);
   return outputs_of_scaled(samples);
 }
 

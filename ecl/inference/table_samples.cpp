@@ -66,6 +66,8 @@ class TableSamples final : public Samples {
 
   std::vector<std::string> notes() const override {
     std::vector<std::string> lines = gap_notes(gaps_, filled_, unlabelled_);
+    if (schema_.features.empty() && !table_.header().empty())
+      lines.push_back("the first line was taken for the names of columns: " + ecl::quoted(table_.header()[0]) + " ...");
     for (const Place& place : places_)
       if (place.unknown > 0)
         lines.push_back(std::to_string(place.unknown) + (place.unknown == 1 ? " cell" : " cells") + " of column " +
@@ -74,6 +76,8 @@ class TableSamples final : public Samples {
   }
 
  private:
+  static bool is_value(const std::string& cell) { return is_missing(cell) || cell_value(cell).has_value(); }
+
   /// The model's columns, by which a header is known as one.
   static std::vector<std::string> names_of(const Schema& schema) {
     std::vector<std::string> names;
@@ -88,10 +92,13 @@ class TableSamples final : public Samples {
     if (named && table_.header().empty())
       throw Error("'" + path() + "' has no header, and the model's columns are found by name: " +
                   ecl::quoted(columns_[0].name) + " and the others");
+    // A header of all names is one, and is told; a row of a gap or two is none.
+    if (!named && !std::ranges::all_of(table_.header(), [](const std::string& name) { return !is_value(name); }))
+      table_.take_header_for_row();
     // Numbered columns: all of them are there, or the features alone, in their order.
-    const bool in_order = !named && table_.columns() == columns_.size();
+    features_alone_ = !named && table_.columns() == columns_.size();
     for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const auto at = in_order ? c : find_column(columns_[c].name, table_.header(), table_.columns());
+      const auto at = features_alone_ ? c : find_column(columns_[c].name, table_.header(), table_.columns());
       if (!at)
         throw Error("'" + path() + "' has no column " + ecl::quoted(columns_[c].name) + ", which the model needs" +
                     suggestion(columns_[c].name, table_.header()));
@@ -107,10 +114,12 @@ class TableSamples final : public Samples {
   /// And the weight, which may be missing.
   void find_label() {
     for (const std::string& label : predictor_.multi_label() ? schema_.classes : std::vector{schema_.label}) {
-      const auto at = find_column(label, table_.header(), table_.columns());
+      const auto at = features_alone_ ? std::nullopt : find_column(label, table_.header(), table_.columns());
       if (!at)
         throw Error("'" + path() + "' has no column " + ecl::quoted(label) +
                     ", the label: there is nothing to compare with; ecl predict needs none");
+      if (std::count(table_.header().begin(), table_.header().end(), label) > 1)
+        throw Error("'" + path() + "' has two columns " + ecl::quoted(label) + ", the label; rename one");
       labels_at_.push_back(*at);
     }
     if (!schema_.weight.empty()) weight_at_ = find_column(schema_.weight, table_.header(), table_.columns());
@@ -179,6 +188,7 @@ class TableSamples final : public Samples {
   std::vector<Column> columns_;
   std::vector<Place> places_;
   std::vector<float> cells_;
+  bool features_alone_ = false;         ///< numbered columns, and nothing else is in the file
   std::vector<std::size_t> labels_at_;  ///< empty where labels are not wanted
   std::optional<std::size_t> weight_at_;
   std::unordered_map<std::string, std::int32_t> numbers_;  ///< of classes

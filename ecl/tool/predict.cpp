@@ -66,13 +66,13 @@ class PredictionTable {
       : predictor_(predictor), classes_(predictor.classes()) {
     if (!path.empty()) file_ = std::make_unique<AtomicFile>(path);
     for (int c = 0; c < classes_; ++c) names_.push_back(csv_cell(predictor.class_name(c)));
+    none_.assign((predictor.multi_label() ? classes_ : 1) + classes_, ',');
     text_ = "row";
     if (predictor.multi_label())
       for (const std::string& name : names_) text_ += ',' + name;
     else
       text_ += ",prediction";
     for (int c = 0; c < classes_; ++c) text_ += ',' + csv_cell("probability of " + predictor.class_name(c));
-    none_.assign(std::ranges::count(text_, ','), ',');
     text_ += '\n';
   }
 
@@ -158,6 +158,10 @@ Measures measure_own_tests(Predictor& predictor, const ModelOptions& use) {
         "files are with --data FILE");
   LocalSites sites;
   const RunData data(spec, spec.nodes, sites, std::nullopt);
+  if (const std::size_t then = predictor.trained().origin.train_samples; then != data.train_samples())
+    std::cerr << "ecl: note: the model of " + use.run + " was trained on " + std::to_string(then) +
+                     " samples, and its files have " + std::to_string(data.train_samples()) +
+                     " to train on now: they have changed, and it may have been trained on what it is tested on here\n";
   Measures measures = predictor.measures(data.own_tests() ? ClassifierMeasures::kBinsBetweenSites
                                                           : ClassifierMeasures::kBins);  // as the run counts
   for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i)

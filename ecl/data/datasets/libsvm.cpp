@@ -179,6 +179,11 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   const std::string path = data.source = find_table(request, "libsvm", endings);
   const std::string test_path = request.test.empty() ? find_test(path) : request.test;
   require_regular(test_path);
+  if (request.test.empty() && !test_path.empty())
+    for (const char* drawn : {"test", "test-by"})
+      if (params.given(drawn))
+        throw Error("'" + test_path + "' lies beside '" + path + "' and is the test set; leave out " + drawn +
+                    "=, or move that file");
 
   LibsvmFile file(path, request, base, kind);
   file.name_groups(groups);
