@@ -232,6 +232,24 @@ INSTANTIATE_TEST_SUITE_P(Checkpoint, Preempted,
                                          Interruption{"AsyncBehind", "async --checkpoint-every 1", SIGUSR1, true}),
                          [](const auto& test) { return test.param.name; });
 
+/// Nobody but the slow ones has steps to make, and rank 0 has begun its last evaluation.
+TEST(CheckpointOverRanks, AStopSignalAfterNodeZeroIsDoneEndsTheRun) {
+  const Scratch scratch;
+  const fs::path out = scratch / "a";
+  Process process(tool_on(4, "train --steps 400 --settle 0 --node-speed 3:10000 --quiet --out " + out.string()));
+  const auto is_done = [&] {
+    const Json status = Json::parse(read_file(out / "status.json"), nullptr, false);
+    return status.is_object() && status["step"] == 400 && status["by_node"].size() == 4;
+  };
+  ASSERT_TRUE(process.wait_until(is_done, 60)) << process.err();
+  process.signal(SIGUSR1);
+  const Outcome outcome = process.wait(60);
+  ASSERT_FALSE(outcome.timed_out) << outcome.err;
+  EXPECT_EQ(outcome.exit_code, 75) << outcome.err;
+  EXPECT_EQ(status_of(out)["state"], "preempted");
+  EXPECT_EQ(latest(out), 1);
+}
+
 /// mpirun that is told to end waits a second before it passes that on, and another one before it kills what is left;
 /// the test makes these five, so that a slow machine does not fail it. mpirun says 1 itself, whatever its ranks say.
 TEST(CheckpointOverRanks, TheLaunchersEndLeavesACheckpoint) {

@@ -114,6 +114,23 @@ TEST(RankFaults, WhereTheJobEndsWithARankTheCheckpointIsNamed) {
   EXPECT_EQ(count(read_file(job.out() + "/events.csv"), ",0,died,1\n"), 1u);
 }
 
+/// Each round needs all of the neighbours' messages: there is no going on.
+TEST(RankFaults, InLockStepTheJobEndsWithARank) {
+  if (!is_open_mpi()) GTEST_SKIP() << "this launcher ends the whole job when a rank dies";
+  Job job({ECL_MPIEXEC, "--enable-recovery"}, "train --mode lock-step --steps 100000000 --eval-every 0 --quiet");
+  if (!job.has_ranks()) GTEST_SKIP() << "the ranks' processes are not to be found";
+  const auto trains = [&] {
+    const Json status = Json::parse(read_file(job.out() + "/status.json"), nullptr, false);
+    return status.is_object() && status["step"] > 10;
+  };
+  ASSERT_TRUE(job.process().wait_until(trains, kLimit_s)) << job.process().err();
+  job.signal(1, SIGKILL);
+  const Outcome outcome = job.process().wait(kLimit_s);
+  ASSERT_FALSE(outcome.timed_out) << outcome.err;
+  EXPECT_EQ(count(outcome.err, "ecl: node 1 has died, and the run ends with it; there is no checkpoint"), 1u)
+      << outcome.err;
+}
+
 TEST(RankFaults, ARankThatThrowsEndsTheJob) {
   const Outcome outcome = run({ECL_MPIEXEC, "-n", "4", ECL_THROWING_RANK});
   EXPECT_FALSE(outcome.timed_out);

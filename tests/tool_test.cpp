@@ -551,6 +551,12 @@ TEST_P(EitherCommand, CallsALossThatGrewAThousandfoldDiverged) {
   expect_has(outcome.out, {"diverged", "smaller --lr"});
 }
 
+TEST_P(EitherCommand, CallsAModelThatTheLastRoundRuinedDiverged) {
+  const Outcome outcome = ecl(std::string(GetParam()) + " --steps 8 --local-steps 8 --lr 1e5 --quiet");
+  EXPECT_EQ(outcome.exit_code, 4) << outcome.out << outcome.err;
+  expect_has(outcome.out, {"diverged", "smaller --lr"});
+}
+
 TEST_P(EitherCommand, SaysOnlyProgressOnStandardError) {
   const Outcome outcome = ecl(std::string(GetParam()) + " --epochs 2");
   expect_ok(outcome);
@@ -622,9 +628,11 @@ TEST(Train, StopsAsFastFarFromItsEnd) {
 void write_programs(const fs::path& at, int step) {
   write_file(at / "ecl",
              "#!/bin/bash\necho \"ecl $*\"\nwhile (($#)); do\n  [[ $1 != --out && $1 != --resume ]] || out=$2\n"
-             "  shift\ndone\nmkdir -p \"$out\"\ntouch \"$out/config.ini\"\nprintf '{\\n  \"step\": " +
+             "  shift\ndone\nmkdir -p \"$out\"\ntouch \"$out/config.ini\"\nprintf '{\\n  \"step\": 7,\\n  \"by_node\": "
+             "[\\n    {\\n      \"node\": 0,\\n"
+             "      \"step\": 0,\\n    },\\n    {\\n      \"step\": " +
                  std::to_string(step) +
-                 ",\\n  \"x\": [{\\n      \"step\": 7\\n}]}' >\"$out/status.json\"\n"
+                 ",\\n    }]}' >\"$out/status.json\"\n"
                  "trap 'sleep 0.1; exit 75' USR1\nkill -USR1 $PPID; kill -USR1 $PPID\n"
                  "while :; do sleep 0.01; done\n");
   write_file(at / "scontrol", "#!/bin/bash\necho \"scontrol $*\"\n");

@@ -145,8 +145,8 @@ class Optimizer {
   void settle(Vec x) {
     ECL_CHECK(local_ == 0);
     catch_up(x);
-    ++settled_;
     begin(x);
+    ++settled_;
     if (receives_before_last_step())
       receive(Taking::settle);
     else if (observer_)

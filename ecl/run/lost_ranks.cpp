@@ -41,7 +41,8 @@ void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec
   if (survivors.leads()) {
     if (now_s) note_event(spec.out, {*now_s, comm.rank(), "died", dead});
     std::string line = "ecl: node " + std::to_string(dead) + " has died, and the run ends with it";
-    if (survivors.can_go_on()) line += " (with mpirun --enable-recovery the others would have finished)";
+    if (survivors.can_go_on() && spec.mode != "lock-step")
+      line += " (with mpirun --enable-recovery the others would have finished)";
     const std::uint64_t checkpoint = spec.out.empty() ? 0 : Checkpoints(spec.out, "").latest();
     line += checkpoint == 0 ? "; there is no checkpoint to go on from"
                             : "; the last checkpoint is " + spec.out + "/checkpoints/" + std::to_string(checkpoint) +
@@ -59,17 +60,16 @@ std::vector<std::span<const std::byte>> last_words_of(const std::vector<Survivor
   return words;
 }
 
-void write_partial(const std::vector<Survivors::Last>& all, const std::vector<NodeId>& lost,
-                   const std::string& exchange, const Experiment& experiment) {
+void write_partial(const std::vector<Survivors::Last>& all, const std::string& exchange, const Experiment& experiment) {
   std::vector<CVec> models;
   for (const Survivors::Last& last : all) models.push_back(last.model);
   const std::vector<double> mean = mean_of(models);
   Summary summary;
   summary.verdict = Verdict::partial;
-  summary.nodes_lost = lost;
   summary.exchange = exchange;
   for (const Survivors::Last& last : all) {
     const FinalReport report = report_in(last);
+    if (report.diverged) summary.verdict = Verdict::diverged;
     summary.rows.push_back(report.row);
     summary.rows.back().consensus_error = relative_distance(last.model, mean);
     summary.seconds = summary.wall_seconds = std::max(summary.seconds, report.trained_s);
@@ -79,6 +79,9 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::vector<No
     summary.gradient_seconds += report.step_s - report.exchange_s;
     summary.gradient_samples += report.samples;
   }
+  for (NodeId node = 0; node < experiment.nodes(); ++node)  // also those that died while the others gathered
+    if (std::ranges::none_of(summary.rows, [node](const MetricsRow& row) { return row.node == node; }))
+      summary.nodes_lost.push_back(node);
   if (!experiment.data.own_tests()) note_average(summary.rows, measure_shares(experiment, mean));
   judge(summary, experiment, mean);
   print(std::cout, std::cerr, summary, experiment);

@@ -22,6 +22,7 @@ namespace ecl {
 struct FinalReport {
   MetricsRow row;
   double cpu_s, memory_bytes, exchange_s, step_s, trained_s, samples;
+  bool diverged;
 };
 
 /// What each node's report has after its FinalReport; empty of a node that died.
@@ -29,7 +30,6 @@ std::vector<std::span<const std::byte>> last_words_of(const std::vector<Survivor
 
 /// On the lowest survivor: prints and writes the results of a run that lost ranks, judged by what the others gathered
 /// (their reports begin with a FinalReport). Throws Error (io).
-void write_partial(const std::vector<Survivors::Last>& all, const std::vector<NodeId>& lost,
-                   const std::string& exchange, const Experiment& experiment);
+void write_partial(const std::vector<Survivors::Last>& all, const std::string& exchange, const Experiment& experiment);
 
 }  // namespace ecl

@@ -23,9 +23,13 @@ NeighbourWatch::NeighbourWatch(const Graph& graph, NodeId node, double stall_war
 }
 
 void NeighbourWatch::look(const Optimizer<MpiPort>& optimizer, double now_s) {
-  if (now_s - looked_s_ < kLookEvery_s) return;
+  if (looked_s_ < 0)  // of a run that is resumed, too
+    for (Edge& edge : edges_) edge.since_s = now_s;
+  else if (now_s - looked_s_ < kLookEvery_s)
+    return;
   looked_s_ = now_s;
-  for (std::size_t e = 0; e < edges_.size(); ++e) look_at(edges_[e], optimizer.heard(static_cast<int>(e)), now_s);
+  for (int e = 0; e < static_cast<int>(edges_.size()); ++e)
+    look_at(edges_[e], optimizer.heard(e), optimizer.arrived(e), now_s);
 }
 
 NeighbourWatch::Silence NeighbourWatch::longest(double now_s) const {
@@ -36,7 +40,7 @@ NeighbourWatch::Silence NeighbourWatch::longest(double now_s) const {
   return found;
 }
 
-void NeighbourWatch::look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, double now_s) {
+void NeighbourWatch::look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, Stamp arrived, double now_s) {
   edge.expected = now.receives && now.step < last_step_;
   std::ostringstream line;
   if (now.refused > 0 && !edge.refused) {
@@ -47,14 +51,14 @@ void NeighbourWatch::look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, d
     note_event(directory_, {now_s, node_, "refused", edge.peer});
     return;
   }
-  if (now.step != edge.heard || !now.receives) {
+  if (now.step != edge.heard || arrived != edge.arrived || !now.receives) {
     if (edge.silent && now.receives) {
       line << "node " << node_ << " hears from node " << edge.peer << " again, after "
            << static_cast<long>(now_s - edge.since_s) << " s";
       say(line);
       note_event(directory_, {now_s, node_, "back", edge.peer});
     }
-    edge.heard = now.step, edge.since_s = now_s, edge.silent = false;
+    edge.heard = now.step, edge.arrived = arrived, edge.since_s = now_s, edge.silent = false;
     return;
   }
   const bool may_be_silent = !now.receives || edge.heard >= last_step_ || stall_warn_s_ == 0;

@@ -33,20 +33,21 @@ class NeighbourWatch {
  private:
   struct Edge {
     NodeId peer;
-    Stamp heard = 0;
+    Stamp heard = 0;    ///< its step, as the newest message taken says
+    Stamp arrived = 0;  ///< number of the newest message, taken or not: within a long round none is
     double since_s = 0;
     bool expected = true;                  ///< it has steps to make, and lives
     bool silent = false, refused = false;  ///< a line was said about it
   };
 
-  void look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, double now_s);
+  void look_at(Edge& edge, const Optimizer<MpiPort>::Heard& now, Stamp arrived, double now_s);
 
   NodeId node_;
   double stall_warn_s_;
   std::uint64_t last_step_;
   std::string directory_;
   std::vector<Edge> edges_;
-  double looked_s_ = 0;
+  double looked_s_ = -1;
 };
 
 }  // namespace ecl

@@ -126,7 +126,8 @@ class RankRun {
     while (!evaluations_.done()) {
       poke();
       if (waiting_since_s_ >= 0) waited_until_s_ = trace_->now();
-      if (!lost_.empty() && (done() || stopping_early_ || diverged_)) return finish_without_lost();
+      if (!lost_.empty() && (done() || stopping_early_ || diverged_ || evaluations_.stopped_early()))
+        return finish_without_lost();
       if (!stopping_early_ && must_end()) stop_early();
       if (advance()) {
         pause.reset();
@@ -419,9 +420,11 @@ class RankRun {
 
   /// A rank has died. The others drop its edges, and with them what it wanted: the algorithm goes on as if the graph
   /// never had it. Collective calls would wait for the dead, so evaluations and checkpoints end here, but for the last
-  /// evaluation. Where that is impossible all end at once.
+  /// evaluation. Where that is impossible all end at once; so in lock step, where each round needs all of the
+  /// neighbours'.
   void lose(int rank) {
-    if (!survivors_.can_go_on()) give_up(comm_, survivors_, experiment_.spec, rank, now());
+    if (!survivors_.can_go_on() || experiment_.mode == Mode::lock_step)
+      give_up(comm_, survivors_, experiment_.spec, rank, now());
     lost_.push_back(rank);
     due_ = false;
     if (survivors_.leads()) {
@@ -445,14 +448,15 @@ class RankRun {
                            node_.optimizer().traffic().exchange_seconds,
                            step_seconds_,
                            trained_s_,
-                           static_cast<double>(steps_done() * node_.batch_size())};
+                           static_cast<double>(steps_done() * node_.batch_size()),
+                           diverged_};
     const auto report = std::as_bytes(std::span(&mine, 1));
     std::vector<std::byte> words(report.begin(), report.end());
     if (trace_) trace_->append_last_words(words);
     const auto all = survivors_.gather(words, node_.x());
     if (!all.empty()) {
       try {
-        write_partial(all, lost_, node_.optimizer().port().exchange(), experiment_);
+        write_partial(all, node_.optimizer().port().exchange(), experiment_);
         if (trace_) finish_trace(experiment_, trace_->of_survivors(last_words_of(all, experiment_.nodes())));
       } catch (const Error& error) {
         std::cerr << std::string("ecl: ") + error.what() + "\n";
@@ -511,9 +515,11 @@ class RankRun {
   /// Another rank ended the run, or this one has to before it has begun its last evaluation.
   bool must_end() const {
     if (!lost_.empty()) return false;
-    return evaluations_.stopped_early() ||
-           (evaluations_.begun() < experiment_.evaluations() &&
-            ((stop_requested() && !checkpoints_.kept()) || diverged_ || cannot_write() || checkpoints_.halted()));
+    // A halt is of all ranks, those too that have begun their last evaluation.
+    if (evaluations_.stopped_early() || checkpoints_.halted() || (checkpoints_.halting() && cannot_write()))
+      return true;
+    return evaluations_.begun() < experiment_.evaluations() &&
+           ((stop_requested() && !checkpoints_.kept()) || diverged_ || cannot_write());
   }
 
   bool cannot_write() const { return write_error_ || checkpoints_.error() || (log_ && log_->failed()); }

@@ -75,7 +75,7 @@ inline const std::vector<Mistake>& mistakes() {
       {"lr_thousands", "--lr 1.000,5", {"--lr: '1.000,5' is not a number; a decimal point is meant: 1000.5"}},
       {"lr_comma_in_config", "--config {}/comma.ini", {"comma.ini: --lr: '0,5' is not a number", "meant: 0.5"}},
       {"set_comma", "--set theta=0,5", {"solver ecl: theta: '0,5' is not a number", "meant: 0.5"}},
-      {"schedule_comma", "--lr-schedule linear:0,5", {"--lr-schedule", "a decimal point is meant: 0.5"}},
+      {"schedule_comma", "--lr-schedule linear:0,5", {"learning rate schedule", "a decimal point is meant: 0.5"}},
       {"epochs_word", "--epochs ten", {"--epochs: 'ten' is not a number"}},
       {"batch_enormous", "--batch 99999999999999999999", {"--batch: '99999999999999999999' is beyond"}},
       {"local_steps_enormous", "--local-steps 9999999999", {"--local-steps: '9999999999' is beyond"}},
