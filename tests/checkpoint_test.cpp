@@ -216,7 +216,8 @@ TEST_P(Preempted, CheckpointsAndIsResumed) {
   EXPECT_EQ(summary_of(stopped)["verdict"], "converged");
   // With four exchanges, asynchronously, how far the slow node is behind when the others are done is chance, and its
   // last steps draw the model to its own data: 92.5 to 96.1 was seen; else 95.8 to 96.1.
-  EXPECT_GT(summary_of(stopped)["test_accuracy_min"], mode == std::string("async") ? 90 : 93);
+  const bool chancy = !lock_step && std::string(mode).find("--exchanges 1") == std::string::npos;
+  EXPECT_GT(summary_of(stopped)["test_accuracy_min"], chancy ? 90 : 93);
   EXPECT_LT(summary_of(stopped)["consensus_error"], 0.1);
   if (!lock_step) return;
   ASSERT_EQ(run(tool_on(4, options + whole.string())).exit_code, 0);

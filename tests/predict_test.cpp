@@ -382,7 +382,9 @@ TEST_F(Predict, TablesWithoutAHeaderAreReadByPosition) {
   EXPECT_EQ(Json::parse(read_file(directory + "/model/model.json"))["features"].size(), 0u);
   EXPECT_EQ(evaluated(directory, path("rows.csv"))["accuracy"], summary_of(directory)["test_accuracy_consensus"]);
   write_file(scratch_ / "one.csv", "0.5,red\n");
-  EXPECT_EQ(count(predicted(directory, "one.csv"), "\n"), 2u) << "0.5 is no name";
+  const Outcome one = run(tool("predict " + directory + " --data " + path("one.csv")));
+  EXPECT_EQ(count(one.out, "\n"), 2u) << "0.5 is no name";
+  EXPECT_EQ(count(one.err, "the first line was taken for a row"), 1u) << one.err;
   write_file(scratch_ / "one.csv", "half,red\n");
   expect_error("predict " + directory + " --data " + path("one.csv"), "perhaps the first row was taken for one", 5);
   expect_error("evaluate " + directory + " --data " + path("one.csv"), "no column '3', the label");

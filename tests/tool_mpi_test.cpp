@@ -84,6 +84,12 @@ TEST_P(RefusedUnderMpirun, InOneLineAndNothingIsWritten) {
 INSTANTIATE_TEST_SUITE_P(ToolMpi, RefusedUnderMpirun, testing::ValuesIn(kCases),
                          [](const auto& test) { return test.param.mistake.name; });
 
+TEST(TrainOverRanks, AModelThatTheLastRoundRuinedHasDivergedOnAllRanks) {
+  const Outcome outcome = run(tool_on(4, "train --steps 8 --local-steps 8 --lr 1e5 --quiet"));
+  EXPECT_EQ(outcome.exit_code, 4) << outcome.err;
+  EXPECT_EQ(count(outcome.out, "diverged: ecl on ring, 4 nodes"), 1u) << outcome.out;
+}
+
 TEST(ToolMpi, RefusesAnOutThatHoldsSomethingAndLeavesItAlone) {
   const Scratch scratch;
   write_file(scratch / "notes.txt", "dear diary");

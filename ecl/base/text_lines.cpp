@@ -71,7 +71,7 @@ bool TextLines::next() {
     line_ = rest_.substr(0, end);
     rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 1);
     ++number_;
-    if (line_.ends_with('\r')) line_.remove_suffix(1);
+    while (line_.ends_with('\r')) line_.remove_suffix(1);
     if (const std::size_t at = line_.find('\r'); number_ == 1 && at != std::string_view::npos)
       fail(line_.substr(at, 1), "a carriage return within a line; where it ends all lines, tr '\\r' '\\n' mends that");
     if (line_.find_first_not_of(blanks_) != std::string_view::npos) return true;
@@ -90,7 +90,7 @@ std::vector<std::string_view> TextLines::ahead(std::size_t most) {
     if (end == std::string_view::npos && stream_) break;  // its end is yet to be read
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    while (line.ends_with('\r')) line.remove_suffix(1);
     if (line.find_first_not_of(blanks_) != std::string_view::npos) lines.push_back(line);
   }
   return lines;

@@ -27,7 +27,9 @@ class TextTable {
   /// number below it says so. Throws Error where there is no line.
   TextTable(std::string path, std::unique_ptr<ByteStream> stream, std::span<const std::string> expected = {});
 
-  /// What looks like a header is a row: the caller knows. Before next().
+  /// The header is a first line that looks like one, not ARFF's.
+  bool guessed_header() const { return !is_arff_ && !header_.empty(); }
+  /// A guessed_header() is a row: the caller knows. Before next().
   void take_header_for_row();
   /// Goes to the next row; false at the end. Call once before the first. Cells of the row before are no longer good.
   /// Throws Error unless it has as many cells as there are columns.

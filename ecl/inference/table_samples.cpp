@@ -66,8 +66,7 @@ class TableSamples final : public Samples {
 
   std::vector<std::string> notes() const override {
     std::vector<std::string> lines = gap_notes(gaps_, filled_, unlabelled_);
-    if (schema_.features.empty() && !table_.header().empty())
-      lines.push_back("the first line was taken for the names of columns: " + ecl::quoted(table_.header()[0]) + " ...");
+    if (!first_line_.empty()) lines.push_back("the first line was taken for " + first_line_);
     for (const Place& place : places_)
       if (place.unknown > 0)
         lines.push_back(std::to_string(place.unknown) + (place.unknown == 1 ? " cell" : " cells") + " of column " +
@@ -92,9 +91,13 @@ class TableSamples final : public Samples {
     if (named && table_.header().empty())
       throw Error("'" + path() + "' has no header, and the model's columns are found by name: " +
                   ecl::quoted(columns_[0].name) + " and the others");
-    // A header of all names is one, and is told; a row of a gap or two is none.
-    if (!named && !std::ranges::all_of(table_.header(), [](const std::string& name) { return !is_value(name); }))
+    // A first line of names alone is a header; one that holds a value is a row. Either is told.
+    if (!named && table_.guessed_header() && std::ranges::any_of(table_.header(), is_value)) {
+      first_line_ = "a row, as the model's columns have no names and it holds a value";
       table_.take_header_for_row();
+    } else if (!named && table_.guessed_header()) {
+      first_line_ = "the names of columns: " + ecl::quoted(table_.header()[0]) + " ...";
+    }
     // Numbered columns: all of them are there, or the features alone, in their order.
     features_alone_ = !named && table_.columns() == columns_.size();
     for (std::size_t c = 0; c < columns_.size(); ++c) {
@@ -188,6 +191,7 @@ class TableSamples final : public Samples {
   std::vector<Column> columns_;
   std::vector<Place> places_;
   std::vector<float> cells_;
+  std::string first_line_;              ///< what it was taken for, where that was not clear
   bool features_alone_ = false;         ///< numbered columns, and nothing else is in the file
   std::vector<std::size_t> labels_at_;  ///< empty where labels are not wanted
   std::optional<std::size_t> weight_at_;

@@ -169,8 +169,8 @@ class Optimizer {
   std::uint64_t settled() const { return settled_; }
   /// Rounds done, those of settle() among them: exchanges with every neighbour.
   std::uint64_t rounds() const { return round_; }
-  /// Number of the newest message on edge e.
-  Stamp arrived(int e) const { return port_.arrived(e); }
+  /// Number of the newest message on edge e; 0 where none comes.
+  Stamp arrived(int e) const { return edges_[e].receives ? port_.arrived(e) : 0; }
   /// While exchanging, number of the message on edge e that the next exchange is to have: the neighbour's first of this
   /// round for this node's second exchange, and so on. 0: none will come, it has made its exchanges of the round.
   Stamp due(int e) const {

@@ -171,6 +171,7 @@ class RankRun {
     if (!experiment_.spec.out.empty())
       summary.edges = edges_csv(sites.gather({edge_lines(experiment_.graph, rank_, optimizer)}));
     if (rank_ == 0) judge(summary, experiment_, evaluations_.mean());
+    if (comm_.max(summary.verdict == Verdict::diverged) > 0) summary.verdict = Verdict::diverged;
     return summary;
   }
 

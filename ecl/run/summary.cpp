@@ -139,20 +139,22 @@ static std::string worse_than_none(const Measures& measures) {
          ": train longer, or try another --lr";
 }
 
-/// What the last round's steps did shows in no batch's loss: a thousand times what no model has, or of 1.
-static bool is_ruined(const Summary& summary) {
+/// What the last round's steps did shows in no batch's loss: a thousand times what no model has, or of 1 an output.
+static bool is_ruined(const Summary& summary, const Experiment& experiment) {
+  constexpr double kGrowth = 1000;
   if (!summary.measures || summary.measures->samples() == 0 || summary.measures->weight() == 0) return false;
-  const RegressionMeasures* numbers = summary.measures->regression();
-  const LabelMeasures* labels = summary.measures->labels();
-  const double none = numbers  ? 1
-                      : labels ? labels->baseline_log_loss()
-                               : summary.measures->classifier()->baseline_log_loss();
-  return !(summary.consensus.loss <= 1000 * std::max(1.0, none));
+  const auto above = [&](double loss) {
+    return !(summary.consensus.loss <= kGrowth * std::max<double>(experiment.model->outputs(), loss));
+  };
+  if (const RegressionMeasures* numbers = summary.measures->regression())
+    return above(1) && !(numbers->r2() >= -kGrowth);
+  if (const LabelMeasures* labels = summary.measures->labels()) return above(labels->baseline_log_loss());
+  return above(summary.measures->classifier()->baseline_log_loss());
 }
 
 void judge(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
   score_consensus(summary, experiment, mean);
-  if (summary.verdict == Verdict::finished && is_ruined(summary)) summary.verdict = Verdict::diverged;
+  if (summary.verdict == Verdict::finished && is_ruined(summary, experiment)) summary.verdict = Verdict::diverged;
   const double error = consensus_error_of(summary.rows), limit = experiment.spec.consensus_error;
   if (summary.verdict == Verdict::finished && error <= limit) summary.verdict = Verdict::converged;
   const Totals totals(summary.rows, experiment);

@@ -219,6 +219,10 @@ def test_a_consensus_that_ends_before_it_settles_is_warned_of(rank, recwarn):
     assert not recwarn.list
     with pytest.warns(UserWarning, match=r"this Consensus ends without settle\(\) after its last step: each rank's"):
         made().close()
+    alone = ecl.Consensus(np.zeros(100, np.float32), solver="local")
+    train(alone, 5, rank)
+    alone.close()
+    assert not recwarn.list
     other = made("average")
     train(other, 1, rank)
     with pytest.warns(UserWarning, match="ends without settle"):

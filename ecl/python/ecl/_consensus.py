@@ -26,8 +26,8 @@ class Consensus:
         error = consensus.settle()               # until all ranks agree
 
     Making one, settle, average, load and close are collective: all ranks call them, in the same order. So is under adam
-    (but with solvers dpsgd, fedavg and local) the last of the first measure_steps steps: all ranks make it before any
-    calls another of these.
+    (except with solvers dpsgd, fedavg and local) the last of the first measure_steps steps: all ranks make it before
+    any calls another of these.
     """
 
     def __init__(self, x: np.ndarray, *, topology: str = "ring", solver: str = "ecl", mode: str = "async",
@@ -47,7 +47,7 @@ class Consensus:
         exchanges:   R, exchanges after each round; "usual": the solver's own number; "auto", "auto:PERCENT": as many,
                      from 2 to 16, as the links carry in PERCENT (25) of the time of the round's steps
         optimizer:   "sgd", "adam", "adamw", as "adam:beta2=0.99,eps=1e-6", of the gradient with the neighbours'
-                     corrections, so that all ranks come to rest at the same optimum. Under adam, but with
+                     corrections, so that all ranks come to rest at the same optimum. Under adam, except with
                      solvers dpsgd, fedavg and local, which have none, the first measure_steps=16 calls of step() leave
                      x as it is: ecl sees how large gradients are, and at the last of these calls waits for all ranks,
                      which agree on it
@@ -72,6 +72,8 @@ class Consensus:
         self._node = ctypes.c_void_p()
         self._agreed = True  # the ranks' models, or what has become of them is saved
         handle = -1 if comm is None else comm.py2f()
+        alone = (lib.ecl_size() if comm is None else comm.Get_size()) == 1
+        self._may_differ = alone or solver.startswith("local")  # as the user wants
         must(lib.ecl_open(handle, (ctypes.c_char_p * (len(texts) + 1))(*texts), _floats(x), x.size,
                           ctypes.byref(self._node)))
         if not _open:
@@ -165,13 +167,14 @@ class Consensus:
         """Waits until all ranks close theirs. The end of the program does it, too. Both warn of steps after which
         nobody called settle(), average() or save(): the ranks' models then differ."""
         if self in _open:
-            self._warn_unless_agreed(stacklevel=3)
             must(lib.ecl_close(self._handle()))
             _open.remove(self)
+            self._node = None
+            self._warn_unless_agreed(stacklevel=3)
         self._node = None
 
     def _warn_unless_agreed(self, stacklevel: int) -> None:
-        if not self._agreed and lib.ecl_size() > 1:
+        if not self._agreed and not self._may_differ:
             warnings.warn("this Consensus ends without settle() after its last step: each rank's model is its own, and "
                           "the others' differ", stacklevel=stacklevel)
 

@@ -28,7 +28,7 @@ class Consensus(torch.optim.Optimizer):
     device. ecl works, and exchanges, on the host.
     Learning rate schedulers work: the lr of param_groups[0] is read at every step. A rate of 0, as a warm-up has it at
     its start, is taken for a millionth of the first.
-    Making one, settle, average, load_state_dict and close are collective, and under adam (but with
+    Making one, settle, average, load_state_dict and close are collective, and under adam (except with
     solvers dpsgd, fedavg and local) also the last of the first 16 steps, which all ranks make before any other of
     these: all ranks call them, in the same order.
     """
@@ -43,7 +43,7 @@ class Consensus(torch.optim.Optimizer):
                  leaves steps as long as lr says: those of SGD(lr=0.1, momentum=0.9) are as long as with lr=1
         optimizer, betas, eps: "sgd"; "adam" or "adamw", with the numbers of torch.optim.Adam, (0.9, 0.999) and 1e-8 if
                  not given. Solver ecl has a momentum of its own (solver="ecl:beta=0.95"): betas=(None, 0.999) there.
-                 The first 16 steps measure gradients, and leave the parameters as they are, but with solvers dpsgd,
+                 The first 16 steps measure gradients, and leave the parameters as they are, except with solvers dpsgd,
                  fedavg and local (ecl.Consensus)
         buffers: of floats, that a forward pass changes, as running means and spectral_norm's vectors: "refuse" them
                  (normalisation layers' here; others at the first step, if they have changed by then and are part of the
@@ -121,10 +121,14 @@ class Consensus(torch.optim.Optimizer):
         """The end of this rank's steps, wherever the others are: waits for them; then all exchange without gradients
         until their models agree. Returns the consensus error; warns where they do not."""
         self._require_same_parameters()
+        now = dict(self._model.named_buffers())  # a forward pass may have put others in their place
+        for name in self._buffers:
+            if now.get(name) is None:
+                raise ecl.Error(f"buffer {name} was removed after the Consensus was made; change the model first, then "
+                                "make the Consensus")
         with self._memory.changing():
             error = self.consensus.settle()
         self._remove_hooks()
-        now = dict(self._model.named_buffers())  # a forward pass may have put others in their place
         for buffer in (now[name].detach() for name in self._buffers):
             values = buffer.to("cpu", torch.float32).contiguous().numpy().copy()
             self.consensus.average(values)

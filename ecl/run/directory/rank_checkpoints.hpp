@@ -55,8 +55,8 @@ class RankCheckpoints {
   /// the next boundary that all can reach), each saves itself there, and when the checkpoint is the latest rank 0 stops
   /// the run. `told`: this rank got the signal. True while this rank must not step.
   bool halts(bool told, const Standing& now);
-  /// A signal has come, and the ranks agree on a checkpoint, or have made it.
-  bool halting() const { return halt_.announced(); }
+  /// After a stop signal this rank has made, or tried to make, its checkpoint, and takes no step any more.
+  bool halting() const { return halted_at_ != 0; }
   /// Another rank got the signal.
   bool heard() const { return heard_; }
   /// The checkpoint that a stop signal asked for is the latest: the run can be stopped. Rank 0.
