@@ -49,9 +49,6 @@ char separator_of(std::string_view first, std::string_view second) {
   return ours.size() == theirs.size() ? ' ' : ',';
 }
 
-/// Could be the name of a column: no value, and not one of the ways to write that there is none.
-bool is_name(std::string_view cell) { return !cell_value(cell) && !is_missing(cell); }
-
 /// The cells of a column in the first rows.
 std::vector<std::string_view> column_of(const std::vector<Cells>& rows, std::size_t column) {
   std::vector<std::string_view> cells;
@@ -220,6 +217,8 @@ std::optional<double> cell_value(std::string_view cell) {
   if (same_letters(cell, "false")) return 0;
   return std::nullopt;
 }
+
+bool is_name(std::string_view cell) { return !cell_value(cell) && !is_missing(cell); }
 
 std::string level_name(float value) {
   char text[64];  // a whole float has 39 digits at most

@@ -73,6 +73,9 @@ bool is_missing(std::string_view cell);
 /// The value of a cell: a number, infinities included, or true and false as 1 and 0; none for other text.
 std::optional<double> cell_value(std::string_view cell);
 
+/// Could be the name of a column: no value, and not one of the ways to write that there is none.
+bool is_name(std::string_view cell);
+
 /// How a level of a categorical column is spelt: a cell with a value by that, so that 1, 1.0 and true are one level;
 /// any other as it is. Values are floats, as features are.
 std::string level_name(std::string_view cell);

@@ -75,8 +75,6 @@ class TableSamples final : public Samples {
   }
 
  private:
-  static bool is_value(const std::string& cell) { return is_missing(cell) || cell_value(cell).has_value(); }
-
   /// The model's columns, by which a header is known as one.
   static std::vector<std::string> names_of(const Schema& schema) {
     std::vector<std::string> names;
@@ -92,7 +90,7 @@ class TableSamples final : public Samples {
       throw Error("'" + path() + "' has no header, and the model's columns are found by name: " +
                   ecl::quoted(columns_[0].name) + " and the others");
     // A first line of names alone is a header; one that holds a value is a row. Either is told.
-    if (!named && table_.guessed_header() && std::ranges::any_of(table_.header(), is_value)) {
+    if (!named && table_.guessed_header() && !std::ranges::all_of(table_.header(), is_name)) {
       first_line_ = "a row, as the model's columns have no names and it holds a value";
       table_.take_header_for_row();
     } else if (!named && table_.guessed_header()) {
