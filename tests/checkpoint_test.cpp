@@ -99,6 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"Async", "--solver ecl --drop 0.1 --tear 0.1 --duplicate 0.1"},
                     Case{"Exchanges", "--exchanges 3 --patience 0.5 --drop 0.1"},
                     Case{"ExchangesAuto", "--exchanges auto --drop 0.1"},
+                    Case{"BusyLinks", "--exchanges 3 --patience 0 --bandwidth-bytes-s 2e6 --drop 0.1"},
                     Case{"Overlap", "--overlap --local-steps 3 --drop 0.1"},
                     Case{"ExchangesLockStep", "--exchanges 3 --mode lock-step"},
                     Case{"LockStep", "--solver dpsgd --momentum 0.9 --mode lock-step --augment crop-flip"},

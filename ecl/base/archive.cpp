@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kMagic =
     "ecl\x89"
     "ckp\n";
-constexpr std::uint32_t kFormat = 3;
+constexpr std::uint32_t kFormat = 4;
 
 struct Header {
   char magic[8];

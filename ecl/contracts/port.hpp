@@ -32,13 +32,14 @@ enum class Mode {
   lock_step  ///< each message is read exactly once, in order: round k needs message k
 };
 
-/// What one node's port has moved so far. Bytes are payload bytes.
+/// What one node's port has moved so far. Bytes are payload bytes. Sent is what was posted: where a link is busy, one
+/// that waits for it and is replaced by a newer one counts, too.
 struct Traffic {
   std::uint64_t bytes_sent = 0;
   std::uint64_t messages_sent = 0;
   std::uint64_t messages_taken = 0;
-  std::uint64_t messages_torn = 0;         ///< arrived damaged, rejected
-  std::uint64_t messages_overwritten = 0;  ///< a newer one, or a loss, kept them from being read
+  std::uint64_t messages_torn = 0;         ///< arrived damaged, rejected: some of those that were overwritten
+  std::uint64_t messages_overwritten = 0;  ///< a newer one, damage or a loss kept them from being read
   double exchange_seconds = 0;             ///< spent in posts, and in takes that yielded a message
 
   Traffic& operator+=(const Traffic& other) {

@@ -54,7 +54,7 @@ void SimNetwork::check_loaded(const Archive& archive) const {
   bool good = true;
   const auto look = [&](std::uint32_t buffer) { good &= buffer == kNoBuffer || buffer < buffers_.size(); };
   for (const Mailbox& box : boxes_) {
-    for (const std::uint32_t buffer : {box.held, box.waiting[0], box.waiting[1], box.outbox}) look(buffer);
+    for (const std::uint32_t buffer : {box.held, box.waiting[0], box.waiting[1], box.outbox, box.sending}) look(buffer);
     good &= box.reader >= 0 && box.reader < graph_.size();
   }
   for (const std::uint32_t buffer : free_) good &= buffer < buffers_.size();
@@ -101,10 +101,14 @@ void SimNetwork::deliver(const Event& event) {
   place = event.buffer;
 }
 
+/// How long a message keeps its link busy.
+double SimNetwork::sending_seconds() const {
+  if (links_.bandwidth_bytes_s == 0) return 0;
+  return static_cast<double>(floats_ * sizeof(float)) / links_.bandwidth_bytes_s;
+}
+
 double SimNetwork::transit_seconds(double exponential) const {
-  double seconds = links_.latency_s;
-  if (links_.bandwidth_bytes_s > 0) seconds += static_cast<double>(floats_ * sizeof(float)) / links_.bandwidth_bytes_s;
-  return seconds * (1 - links_.jitter + links_.jitter * exponential);
+  return (links_.latency_s + sending_seconds()) * (1 - links_.jitter + links_.jitter * exponential);
 }
 
 Arrival SimNetwork::hand_over(Mailbox& box, int e, std::uint32_t& place) {
@@ -113,7 +117,10 @@ Arrival SimNetwork::hand_over(Mailbox& box, int e, std::uint32_t& place) {
   Traffic& traffic = traffic_[box.reader];
   traffic.messages_overwritten += message.number - box.taken - 1;
   box.taken = message.number;
-  if (message.lost) return {};
+  if (message.lost) {
+    ++traffic.messages_overwritten;
+    return {};
+  }
   ++traffic.messages_taken;
   told(TraceEvent::Kind::take, box.reader, e, message.number);
   return {message.number, message.step, message.payload};
@@ -163,17 +170,32 @@ void SimNetwork::post(NodeId i, int e, Stamp step) {
   ++traffic.messages_sent;
   traffic.bytes_sent += floats_ * sizeof(float);
   told(TraceEvent::Kind::post, i, e, message.number);
+  send(at, buffer);
+}
 
+/// The link of mailbox `at` carries one message at a time, lost ones too. While it does, asynchronously, one waits for
+/// it, the newest, as over MPI (MessageChannel); in lock step each waits for its turn.
+void SimNetwork::send(std::size_t at, std::uint32_t buffer) {
+  Mailbox& box = boxes_[at];
+  Buffer& message = buffers_[buffer];
   Random random(links_.seed, Purpose::network, at, message.number);
   const auto exponential = [&] { return -std::log1p(-random.uniform()); };
   message.lost = random.uniform() < links_.drop;
   const bool twice = random.uniform() < links_.duplicate;
-  message.torn = random.uniform() < links_.tear;
-  if (message.lost && mode_ == Mode::async) {
+  message.torn = random.uniform() < links_.tear && !message.lost;
+  if (mode_ == Mode::async && now_ < box.starts_at) {  // in place of the one that waits, which has its event
+    std::swap(message, buffers_[box.sending]);
     release(buffer);
     return;
   }
-  const double arrival_time = now_ + transit_seconds(exponential());
+  box.sending = buffer;
+  box.starts_at = std::max(now_, box.free_at);
+  box.free_at = box.starts_at + sending_seconds();
+  if (mode_ == Mode::async && message.lost && now_ == box.starts_at) {
+    release(buffer);
+    return;
+  }
+  const double arrival_time = box.starts_at + transit_seconds(exponential());
   if (twice) {
     const std::uint32_t copy = acquire();
     buffers_[copy] = buffers_[buffer];

@@ -16,7 +16,7 @@ namespace ecl {
 /// How the simulated links behave. All of it is a function of (seed, edge, message number).
 struct LinkModel {
   double latency_s = 0;
-  double bandwidth_bytes_s = 0;  ///< per directed edge; 0: infinite
+  double bandwidth_bytes_s = 0;  ///< per directed edge, which sends one message at a time; 0: infinite
   double jitter = 0;             ///< a transit takes (1 - jitter + jitter * E) times as long, E exponential with mean 1
   double drop = 0;               ///< probability that a message is lost; in lock step its round goes on without it
   double duplicate = 0;          ///< ... that it arrives a second time, later
@@ -85,8 +85,12 @@ class SimNetwork {
     std::uint32_t waiting[2] = {kNoBuffer, kNoBuffer};  ///< async: [0] is the newest; lock step: by number mod 2
     std::uint32_t outbox = kNoBuffer;                   ///< what the writer is filling
     Stamp posted = 0;
+    std::uint32_t sending = kNoBuffer;  ///< what the link carries, or carries next
+    double starts_at = 0, free_at = 0;  ///< when it begins with that, and can begin with another
 
-    void archive(Archive& archive) { archive(reader, taken, held, waiting, outbox, posted); }
+    void archive(Archive& archive) {
+      archive(reader, taken, held, waiting, outbox, posted, sending, starts_at, free_at);
+    }
   };
 
   void push(const Event& event) {
@@ -98,10 +102,12 @@ class SimNetwork {
   void release(std::uint32_t buffer) {
     if (buffer != kNoBuffer) free_.push_back(buffer);
   }
+  void send(std::size_t at, std::uint32_t buffer);
   void deliver(const Event& event);
   void check_loaded(const Archive& archive) const;
   Arrival hand_over(Mailbox& box, int e, std::uint32_t& place);
   void told(TraceEvent::Kind kind, NodeId i, int e, Stamp number);
+  double sending_seconds() const;
   double transit_seconds(double exponential) const;
 
   const Graph& graph_;
