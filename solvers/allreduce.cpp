@@ -24,6 +24,7 @@ class AllReduce final : public Solver {
 
   std::size_t message_size() const override { return server_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
+  bool own_momentum() const override { return true; }
   bool replies() const override { return server_.hub(); }
   void receive(int, CVec message) override { server_.receive(message); }
 

@@ -12,6 +12,7 @@ class CorrectedGossip : public Solver {
  public:
   std::size_t message_size() const override { return corrections_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
+  bool own_momentum() const override { return true; }
   bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { corrections_.receive(e, message); }
   void descend(Vec, CVec direction, double) override { gradient_.add(direction); }

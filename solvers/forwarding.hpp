@@ -22,6 +22,7 @@ class Forwarding : public Solver {
   void combine(Vec x) override { solver_->combine(x); }
   void descend(Vec x, CVec direction, double step_size) override { solver_->descend(x, direction, step_size); }
   void end_round(Vec x, int steps, double step_size) override { solver_->end_round(x, steps, step_size); }
+  bool own_momentum() const override { return solver_->own_momentum(); }
   bool exchanges_again() const override { return solver_->exchanges_again(); }
   int usual_exchanges() const override { return solver_->usual_exchanges(); }
   void set_exchanges(int exchanges) override { solver_->set_exchanges(exchanges); }

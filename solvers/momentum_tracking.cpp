@@ -44,6 +44,7 @@ class MomentumTracking final : public Solver {
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::lock_step; }
+  bool own_momentum() const override { return true; }
   bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
 

@@ -54,6 +54,7 @@ class RFast final : public Solver {
 
   std::size_t message_size() const override { return mixing_.message_size(); }
   Delivery delivery() const override { return Delivery::cumulative; }
+  bool own_momentum() const override { return true; }
   bool exchanges_again() const override { return true; }
   void receive(int e, CVec message) override { mixing_.receive(e, message); }
   void combine(Vec x) override { mixing_.mix(x); }

@@ -80,12 +80,16 @@ TEST(Federated, AllReduceIsCentralSgdOnThePooledBatch) {
 }
 
 TEST(Federated, AllReduceTakesOneStepOfKGradients) {
-  Spec spec = digits(1, 160);
-  Simulation network(star(spec, "allreduce")), central(star(spec, "local"));  // K = 8 equal gradients: one step
-  for (int round = 1; round <= 20; ++round) {
-    network.run(8), central.run(1);
-    const CVec x = central.nodes()[0].x();
-    ASSERT_LT(relative_distance(network.nodes()[0].x(), {x.begin(), x.end()}), 1e-5) << "round " << round;
+  for (const double momentum : {0.0, 0.9}) {
+    Spec spec = digits(1, 160);
+    spec.momentum = momentum;
+    Simulation network(star(spec, "allreduce")), central(star(spec, "local"));  // K = 8 equal gradients: one step
+    for (int round = 1; round <= 20; ++round) {
+      network.run(8), central.run(1);
+      const CVec x = central.nodes()[0].x();
+      ASSERT_LT(relative_distance(network.nodes()[0].x(), {x.begin(), x.end()}), 1e-5)
+          << "round " << round << ", momentum " << momentum;
+    }
   }
 }
 

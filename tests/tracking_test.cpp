@@ -159,6 +159,24 @@ TEST(Tracking, GradientsOfARoundAreAveraged) {
                  [](const Experiment& e) { return std::make_unique<GradientTrackingReference>(e); });
 }
 
+TEST(Tracking, MomentumCountsOnceARound) {
+  // With full gradients a round of K of them is a round of one.
+  for (const char* solver : {"gradient_tracking", "detag", "rfast", "d2", "extra"}) {
+    Spec one = lock_step(solver, 1), many = lock_step(solver, 4);
+    one.momentum = many.momentum = 0.8;
+    one.learning_rate = many.learning_rate *= 0.2;  // steps as long as without
+    Simulation single(one), several(many);
+    for (int round = 1; round <= 30; ++round) {
+      single.run(1), several.run(4);
+      for (NodeId i = 0; i < single.experiment().nodes(); ++i) {
+        const CVec x = single.nodes()[i].x();
+        ASSERT_LT(relative_distance(several.nodes()[i].x(), {x.begin(), x.end()}), 1e-5)
+            << solver << ", node " << i << ", round " << round;
+      }
+    }
+  }
+}
+
 TEST(Tracking, KGtEqualsThePublishedRecursion) {
   for (const Averaging& averaging : kAveragings)
     for (const int local_steps : {1, 4})

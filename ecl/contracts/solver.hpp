@@ -80,6 +80,9 @@ class Solver {
   /// And at its start: where they move the model (combine), or later ones.
   virtual bool receives_at_start() const { return !receives_before_last_step(); }
 
+  /// Whether it applies SolverSetup::momentum itself: descend() then gets gradients as they are (and their decay).
+  virtual bool own_momentum() const { return false; }
+
   /// Whether it works on a graph with one-way edges; most need an answer on every edge.
   virtual bool directed() const { return false; }
 

@@ -333,9 +333,10 @@ class Optimizer {
   }
 
   CVec direction(CVec x, CVec gradient) {
-    if (rule_.momentum == 0 && rule_.weight_decay == 0) return gradient;
+    const double momentum = solver_->own_momentum() ? 0 : rule_.momentum;
+    if (momentum == 0 && rule_.weight_decay == 0) return gradient;
     velocity_.resize(x.size());
-    rule_.average(gradient, x, velocity_);
+    rule_.average(momentum, gradient, x, velocity_);
     return velocity_;
   }
 

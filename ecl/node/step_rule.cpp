@@ -91,10 +91,10 @@ double StepRule::step_size(std::uint64_t k) const {
   return initial_step_size() * schedule.factor(progress);
 }
 
-void StepRule::average(CVec gradient, CVec x, Vec velocity) const {
-  const float beta = static_cast<float>(momentum), decay = static_cast<float>(weight_decay);
+void StepRule::average(double beta, CVec gradient, CVec x, Vec velocity) const {
+  const float kept = static_cast<float>(beta), decay = static_cast<float>(weight_decay);
   for (std::size_t d = 0; d < x.size(); ++d)
-    velocity[d] = beta * velocity[d] + (1 - beta) * (gradient[d] + decay * x[d]);
+    velocity[d] = kept * velocity[d] + (1 - kept) * (gradient[d] + decay * x[d]);
 }
 
 }  // namespace ecl

@@ -30,7 +30,8 @@ class Schedule {
 ///
 /// Momentum is heavy ball as users know it, v <- beta v + g, x <- x - lr v, written as a running average of gradients
 /// with the effective step lr / (1 - beta). The average is taken of the gradient alone and carried across exchanges;
-/// the solver's corrections stay outside: in this form the consensus fixed point is exact.
+/// the solver's corrections stay outside: in this form the consensus fixed point is exact. Solvers whose round is one
+/// step take it of the round's mean gradient, once a round (Solver::own_momentum).
 struct StepRule {
   double learning_rate = 0.05;
   double momentum = 0;      ///< beta, 0 <= beta < 1
@@ -46,7 +47,7 @@ struct StepRule {
   /// mu of step k (from 0).
   double step_size(std::uint64_t k) const;
   /// velocity <- beta velocity + (1 - beta) (gradient + lambda x). Compiled once: whatever the port, the same bits.
-  void average(CVec gradient, CVec x, Vec velocity) const;
+  void average(double beta, CVec gradient, CVec x, Vec velocity) const;
 };
 
 /// `sgd` (none), `adam` or `adamw`, with `beta1`, `beta2`, `eps`: "adam:beta2=0.99", beside the engine's momentum and
