@@ -38,11 +38,11 @@
 /// rest that is 0, and alpha does not depend on R.
 ///
 /// A slow node answers the exchanges of the rounds that its neighbours make meanwhile, each with one more such part:
-/// its last gradients count as often as theirs. The network goes on m steps so, and the node takes its gradients in the
-/// middle of that way, m as it was in its last round: m/2 more for look_ahead.
+/// its last gradients count as often as theirs. The network goes on m rounds so, 2 theta m steps of mu K, and the node
+/// takes its gradients in the middle of that way, m as it was in its last round: theta m more for look_ahead.
 ///
 /// With the velocities fixed the exchanges solve the linearised problem: c_i comes to v_i less the nodes' mean, and all
-/// move by the mean. At rest nothing is different.
+/// move by 2 theta mu K times the mean a round. At rest nothing is different.
 ///
 /// At rest x_i = w_i = z_i = w_j and v_i = c_i; the corrections of an edge's ends are opposite, so the gradients sum
 /// to 0, whatever was lost, late, repeated or reordered before. alpha_i = alpha_scale / ( mu K d_i ), an edge takes the
@@ -56,9 +56,10 @@
 /// a step late, and mu times the curvature must stay below 1 whatever beta is (K = 1, full gradients). look_ahead = 1
 /// takes them where the centre will be, and a velocity allows long steps again.
 ///
-/// Usual ranges: beta 0.9 .. 0.98 (0: no momentum), alpha_scale 0.5 .. 1, theta 0.5 .. 1, K 1 .. 32, mu as for SGD (the
-/// velocity is an average: beta does not change the size of steps), look_ahead 0 for many local steps, which look ahead
-/// by themselves, and 0 or 1 for one or two. With messages several rounds late take a smaller mu.
+/// Usual ranges: beta 0.9 .. 0.98 (0: no momentum), alpha_scale 0.5 .. 1, theta 0.5 .. 1, K 1 .. 32, mu half of SGD's
+/// (all go 2 theta mu a step; the velocity is an average: beta does not change that), look_ahead 0 for many local
+/// steps, which look ahead by themselves, and 0 or 1 for one or two. With messages several rounds late take a smaller
+/// mu.
 ///
 /// In the first rounds the velocity is a mean of what there is, in which its start, 0, counts as four gradients (as two
 /// where R > 1): with beta from the first round a short run would end before the velocity has grown (at 0.95 it takes
@@ -113,7 +114,8 @@ class Ecl final : public Solver {
   /// that the network goes while a slow node computes.
   void combine(Vec x) override {
     if (!at_centre_) return;
-    const float ahead = look_ahead_ + answered_ / 2 - (local_steps_ - 1) / (2 * local_steps_), reach = ahead * step_;
+    const float ahead = look_ahead_ + duals_.theta() * answered_ - (local_steps_ - 1) / (2 * local_steps_);
+    const float reach = ahead * step_;
     duals_.split(model_, correction_, [&](std::size_t first, std::size_t end) {  // z_i; without edges w_i as it is
       const float* q = factors(first);
       for (std::size_t d = first; d < end; ++d)

@@ -63,6 +63,8 @@ class EdgeDuals {
     });
   }
 
+  float theta() const { return theta_; }
+
   void drop(int e) {
     alpha_[e] = 0;
     for (Floats* vectors : {&duals_, &sent_}) {

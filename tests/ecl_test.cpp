@@ -262,7 +262,8 @@ TEST(Ecl, LookingAheadAllowsLongSteps) {
   EXPECT_LT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), kFloat);
   spec.learning_rate = 3;
   EXPECT_GT(error_after(with(spec, {"beta=0.9", "look_ahead=1"})), 10);
-  // With four a round gradients are at the centre, and the nodes bear what one node would: below 38 with beta 0.9.
+  // With four a round gradients are at the centre, and the nodes bear what one node would, whose steps are half as
+  // long: below 19 with beta 0.9.
   spec.exchanges = "4";
   spec.learning_rate = 10;
   // A step of ten times the curvature magnifies the rounding: 1.02e-5 on processors without AVX-512.

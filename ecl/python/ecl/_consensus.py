@@ -41,8 +41,8 @@ class Consensus:
         solver:      the algorithm, with its parameters, as "ecl:theta=0.5", "dpsgd"
         mode:        "async": nobody waits; "lock-step": each round needs the neighbours' messages of the one before
         lr:          learning rate, 0.05, or 0.001 under adam; start with the largest, as it sets how firmly the edges
-                     couple. Solver ecl's momentum is an average of gradients, which leaves steps as long as lr says;
-                     momentum= of others is PyTorch's: steps of lr / (1 - momentum) in the long run
+                     couple. Solver ecl's momentum is an average of gradients, and its nodes together go 2 theta lr a
+                     step, theta = 1; momentum= of others is PyTorch's: lr / (1 - momentum) in the long run
         local_steps: K, steps of a round
         exchanges:   R, exchanges after each round; "usual": the solver's own number; "auto", "auto:PERCENT": as many,
                      from 2 to 16, as the links carry in PERCENT (25) of the time of the round's steps

@@ -39,8 +39,9 @@ class Consensus(torch.optim.Optimizer):
         """
         model:   its parameters that require a gradient are trained; first values alike on all ranks (checked). Frozen
                  ones stay as they are
-        lr:      learning rate, 0.05, or 0.001 under adam; give the largest. Solver ecl's momentum is an average, which
-                 leaves steps as long as lr says: those of SGD(lr=0.1, momentum=0.9) are as long as with lr=1
+        lr:      learning rate, 0.05, or 0.001 under adam; give the largest. Solver ecl's momentum is an average, and
+                 its nodes together go 2 theta lr a step, theta = 1: as far as SGD(lr=0.1, momentum=0.9) goes it goes
+                 with lr=0.5
         optimizer, betas, eps: "sgd"; "adam" or "adamw", with the numbers of torch.optim.Adam, (0.9, 0.999) and 1e-8 if
                  not given. Solver ecl has a momentum of its own (solver="ecl:beta=0.95"): betas=(None, 0.999) there.
                  The first 16 steps measure gradients, and leave the parameters as they are, except with solvers dpsgd,
