@@ -2,10 +2,13 @@
 // the ranks' loops are not alike, there is a named end.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <limits>
 #include <memory>
+#include <mpi.h>
 #include <string>
 #include <vector>
 
@@ -418,10 +421,92 @@ TEST(Opening, RefusesInOneLine) {
   EXPECT_EQ(refused({"schedule=cosine"}),
             "schedule=cosine falls over total_steps; say how many there are, or set the rate yourself");
   EXPECT_NE(refused({"solver=exl"}).find("did you mean 'ecl'?"), std::string::npos);
-  EXPECT_NE(refused({"solver=d2"}).find("use lock step, or the solver ecl"), std::string::npos)
-      << refused({"solver=d2"});
+  EXPECT_EQ(refused({"solver=d2"}),
+            "solver d2 needs every message of a round exactly once, which mode async does not promise; use mode "
+            "lock-step, or solver ecl");
+  EXPECT_EQ(refused({"solver=sgp", "topology=directed_ring", "mode=lock-step"}),
+            "mode lock-step needs edges that work both ways, as a message is acknowledged by the one that comes back, "
+            "and this topology has one-way ones; use mode async, or an undirected topology such as ring");
   EXPECT_EQ(refused({"lrr=1"}).find("ecl_open: unknown parameter 'lrr', did you mean 'lr'?"), 0u);
   EXPECT_EQ(ecl_begin(nullptr), ECL_USAGE);
+}
+
+/// A communicator whose duplicates, and theirs, are counted until they are freed.
+class Counted {
+ public:
+  explicit Counted(MPI_Comm parent) {
+    const auto copy = [](MPI_Comm, int, void* count, void* value, void* copied, int* wanted) {
+      ++*static_cast<int*>(value);
+      *static_cast<void**>(copied) = value;
+      *wanted = 1;
+      return static_cast<void>(count), MPI_SUCCESS;
+    };
+    const auto forget = [](MPI_Comm, int, void* value, void*) { return --*static_cast<int*>(value), MPI_SUCCESS; };
+    MPI_Comm_dup(parent, &comm_);
+    MPI_Comm_create_keyval(copy, forget, &key_, nullptr);
+    MPI_Comm_set_attr(comm_, key_, &living_);
+  }
+  ~Counted() {
+    MPI_Comm_free(&comm_);
+    MPI_Comm_free_keyval(&key_);
+  }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+  int handle() const { return MPI_Comm_c2f(comm_); }
+  int duplicates() const { return living_; }
+
+ private:
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int key_ = MPI_KEYVAL_INVALID, living_ = 0;
+};
+
+/// What this process shares with others: mailboxes lie there.
+std::size_t shared_bytes() {
+  std::size_t bytes = 0;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long from = 0, to = 0;
+    char mode[5] = "";
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &from, &to, mode) == 3 && mode[3] == 's') bytes += to - from;
+  }
+  return bytes;
+}
+
+TEST(Opening, ThatIsRefusedLeavesNothingBehind) {
+  ASSERT_EQ(ecl_init(), ECL_OK) << ecl_error();
+  const Counted comm(world().handle());
+  Floats x(1 << 20);
+  for (const char* option : {"solver=exl", "solver=d2", "exchanges=0"}) {
+    const char* const options[] = {option, nullptr};
+    const std::size_t before = shared_bytes();
+    ecl_node* node = nullptr;
+    EXPECT_EQ(ecl_open(comm.handle(), options, x.data(), x.size(), &node), ECL_USAGE) << option;
+    EXPECT_LT(shared_bytes(), before + x.size() * sizeof(float)) << option << ": its mailboxes are still there";
+    EXPECT_EQ(comm.duplicates(), 0) << option;
+  }
+}
+
+TEST(Opening, OfMoreFloatsThanMpiSumsUpIsRefused) {
+  ASSERT_EQ(ecl_init(), ECL_OK) << ecl_error();
+  float x = 0;  // none of the others is looked at
+  ecl_node* node = nullptr;
+  EXPECT_EQ(ecl_open(ECL_COMM_WORLD, nullptr, &x, std::size_t{1} << 31, &node), ECL_USAGE);
+  EXPECT_EQ(std::string(ecl_error()),
+            "the model has 2147483648 floats, and MPI sums up at most 2147483647 at once; open a node for each of "
+            "several parts of it");
+}
+
+TEST(Gathering, OfMoreThanMpiCountsIsRefused) {
+  ASSERT_EQ(ecl_init(), ECL_OK) << ecl_error();
+  const std::string mine(16, 'a');  // as many as are left of such a number in 32 bits
+  std::string all(mine.size() * world().size(), '-');
+  const std::string before = all;
+  EXPECT_EQ(ecl_gather(mine.data(), std::size_t{1} << 32 | mine.size(), all.data()), ECL_USAGE);
+  EXPECT_EQ(std::string(ecl_error()),
+            "each rank gathers 4294967312 bytes at once, and may gather at most 2147483647; gather them in several "
+            "calls");
+  EXPECT_EQ(all, before);
 }
 
 TEST(Neighbours, AreThoseOfTheGraph) {

@@ -92,8 +92,7 @@ TEST_P(EveryMessageOnce, IsRefusedInAsynchronousModeByNameAndWithTheReason) {
     FAIL() << "was not refused";
   } catch (const Error& error) {
     const std::string what = error.what();
-    for (const std::string& part :
-         {"solver " + GetParam(), std::string("exactly once"), std::string("--mode lock-step")})
+    for (const std::string& part : {"solver " + GetParam(), std::string("exactly once"), std::string("mode lock-step")})
       EXPECT_NE(what.find(part), std::string::npos) << what;
   }
 }

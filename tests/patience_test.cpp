@@ -16,11 +16,12 @@
 namespace ecl::test {
 namespace {
 
-/// Of two neighbours: whose message has come, and from whom one is due.
+/// Of two neighbours: whose message has come, from whom one is due, and who has died.
 struct News {
-  std::set<int> come, expected = {0, 1};
-  Stamp arrived(int e) const { return come.contains(e) ? 1 : 0; }
-  Stamp due(int e) const { return expected.contains(e) ? 1 : 0; }
+  std::set<int> come, expected = {0, 1}, gone = {};
+  bool receives(int e) const { return !gone.contains(e); }
+  Stamp arrived(int e) const { return receives(e) && come.contains(e) ? 1 : 0; }
+  Stamp due(int e) const { return receives(e) && expected.contains(e) ? 1 : 0; }
 };
 
 /// Of a node with two neighbours, whose steps take a second each.
@@ -70,6 +71,22 @@ TEST_F(PatienceOfTwo, WithNobodyWouldBeTheShortest) {
   patience_.begin(2, News{});
   EXPECT_TRUE(over(2, {})) << "both are silent";
   EXPECT_EQ(patience_.took_s(), 2) << "a dead link must not pass for the fastest";
+}
+
+TEST_F(PatienceOfTwo, EndsWithTheDeathOfTheLastThatIsWaitedFor) {
+  patience_.begin(0, News{});
+  EXPECT_FALSE(over(1, {0}));
+  EXPECT_TRUE(patience_.over(1, News{{0}, {0, 1}, {1}}));
+  EXPECT_EQ(patience_.took_s(), 1);
+}
+
+TEST_F(PatienceOfTwo, IsNotBookedForWhoHasDiedInSilence) {
+  patience_.begin(0, News{});
+  EXPECT_TRUE(over(2, {0})) << "neighbour 1 was silent";
+  const News alone{{0}, {}, {1}};
+  patience_.begin(2, alone);
+  EXPECT_TRUE(patience_.over(2.25, alone));
+  EXPECT_EQ(patience_.took_s(), std::nullopt) << "neighbour 0 has no more to say: nobody was waited for";
 }
 
 TEST(Patience, OfNoneNeverWaits) {
@@ -140,6 +157,19 @@ TEST_F(BudgetOfTwo, GoesByThoseWhoAnswerWhereOneIsSilent) {
     EXPECT_TRUE(budget_.over(0.01, News{{0}}));
   }
   EXPECT_EQ(budget_.exchanges(), 16);
+}
+
+TEST_F(BudgetOfTwo, StaysWhereItIsWhenAllHaveDied) {
+  exchange(0.01);
+  budget_.begin(0, News{});
+  EXPECT_TRUE(budget_.over(4, News{})) << "both are silent";
+  EXPECT_EQ(budget_.exchanges(), 3) << "all the patience has been spent on them, once";
+  const News alone{{}, {}, {0, 1}};
+  for (int k = 0; k < 200; ++k) {
+    budget_.begin(4, alone);
+    EXPECT_TRUE(budget_.over(4, alone));
+  }
+  EXPECT_EQ(budget_.exchanges(), 3);
 }
 
 TEST(Budget, WithoutAShareIsTheNumberThatWasGiven) {

@@ -133,6 +133,10 @@ TEST(Ranks, ANeighbourThatSendsNoNumbersIsNamedAndNotBelieved) {
         testing::internal::GetCapturedStderr(),
         "ecl: node " + std::to_string(node) +
             " refuses what node 0 sent at about step 7: it holds an infinity or a NaN; has that node diverged?\n");
+    optimizer.drop(0);
+    EXPECT_FALSE(optimizer.receives(0));
+    EXPECT_EQ(optimizer.messages_refused(), 1u) << "and is counted when that node has died, too";
+    EXPECT_EQ(optimizer.heard(0).ages.taken, 1u);
   }
   world().barrier();
 }
@@ -473,7 +477,7 @@ TEST(Ranks, ALockStepSolverIsRefusedInAsynchronousMode) {
     make(Mode::async);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("lock step"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("use mode lock-step, or solver ecl"), std::string::npos);
   }
 }
 

@@ -71,6 +71,11 @@ void start_helper() {
   process().helper.start();
 }
 
+/// Whether all ranks end with the one that has this error.
+bool ends_all(const ecl::Error& error) {
+  return error.code() == ecl::Exit::rank_lost || error.code() == ecl::Exit::internal;
+}
+
 /// A call that uses MPI, or a node: it has the turn.
 template <class Call>
 int in_turn(Call call) {
@@ -79,8 +84,7 @@ int in_turn(Call call) {
     try {
       call();
     } catch (const ecl::Error& error) {
-      const bool ends_all = error.code() == ecl::Exit::rank_lost || error.code() == ecl::Exit::internal;
-      if (ends_all && !process().broken) process().broken = error;
+      if (ends_all(error) && !process().broken) process().broken = error;
       throw;
     }
   });
@@ -221,8 +225,14 @@ int ecl_open(int comm, const char* const* options, float* x, size_t dim, ecl_nod
     const ecl::Vec model = x ? ecl::Vec(x, dim) : ecl::Vec();
     std::optional<ecl::mpi::Comm> handed_over;
     if (comm != ECL_COMM_WORLD) handed_over.emplace(ecl::mpi::comm_of_fortran(comm));
-    process().nodes.push_back(std::unique_ptr<ecl_node>(
-        new ecl_node{ecl::RankNode(handed_over ? *handed_over : all, settings, model), nullptr}));
+    std::unique_ptr<ecl_node> opened(new ecl_node{ecl::RankNode(handed_over ? *handed_over : all, model), nullptr});
+    try {
+      opened->part.open(settings);
+    } catch (const ecl::Error& error) {
+      if (!ends_all(error)) opened.reset(), handed_over.reset();  // it is of all ranks: they free together
+      throw;
+    }
+    process().nodes.push_back(std::move(opened));
     result = process().nodes.back().get();
     if (result->part.helped()) start_helper();
   });

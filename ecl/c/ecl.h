@@ -84,9 +84,9 @@ typedef struct ecl_node ecl_node;
 /* Begins a run over the ranks of a communicator, given by its Fortran handle (MPI_Comm_c2f; mpi4py: comm.py2f()), or
  * ECL_COMM_WORLD. Collective; duplicates the communicator. Waits for all ranks.
  *
- * x: this rank's model, `dim` floats, first values alike on all ranks, which is checked. It stays the caller's and must
- * outlive the node, which works in place: between calls the caller may read it, and nobody else writes it. Floats that
- * begin on a cache line (64 bytes) give the same bits everywhere.
+ * x: this rank's model, `dim` floats (2147483647 at most), first values alike on all ranks, which is checked. It stays
+ * the caller's and must outlive the node, which works in place: between calls the caller may read it, and nobody else
+ * writes it. Floats that begin on a cache line (64 bytes) give the same bits everywhere.
  *
  * options: texts "key=value", after the last a null pointer; alike on all ranks, which is checked:
  *
@@ -172,8 +172,8 @@ ECL_API int ecl_figure(const ecl_node *node, const char *name, double *value);
  * still train meanwhile. After an error it frees what it can and waits for nobody. NULL is fine. */
 ECL_API int ecl_close(ecl_node *node);
 
-/* `bytes` of each rank, as many on all, into `all`: in the order of the ranks, on every rank. Collective over the ranks
- * of MPI_COMM_WORLD. */
+/* `bytes` of each rank, as many on all, into `all`: in the order of the ranks, on every rank. 2147483647 at most:
+ * more go in several calls. Collective over the ranks of MPI_COMM_WORLD. */
 ECL_API int ecl_gather(const void *mine, size_t bytes, void *all);
 
 /* The command line tool in this process: ecl_tool(5, (const char *[]){"simulate", "--nodes", "4", "--out", "a"}, 0).

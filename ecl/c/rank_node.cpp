@@ -1,6 +1,7 @@
 #include "ecl/c/rank_node.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <thread>
 
@@ -10,6 +11,7 @@
 #include "ecl/mpi/mean.hpp"
 #include "ecl/mpi/pause.hpp"
 #include "ecl/mpi/session.hpp"
+#include "ecl/node/solver_fit.hpp"
 #include "ecl/termination/settling.hpp"
 
 namespace ecl {
@@ -17,6 +19,7 @@ namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
 constexpr int kMilestones = 7;
+constexpr std::size_t kMostSummed = std::numeric_limits<int>::max();  // MPI counts are int
 
 /// Parses on every rank, so that a mistake is the same error on all, and compares.
 NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> settings, CVec x) {
@@ -24,6 +27,9 @@ NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> s
   comm.together([&] {
     options = NodeOptions::parse(settings);
     if (x.empty()) throw Error("the model has no floats: there is nothing to train");
+    if (x.size() > kMostSummed)
+      throw Error("the model has " + std::to_string(x.size()) + " floats, and MPI sums up at most " +
+                  std::to_string(kMostSummed) + " at once; open a node for each of several parts of it");
     if (!all_finite(x)) throw Error("the model's first values hold an infinity or a NaN");
   });
   std::string text = "dim=" + std::to_string(x.size()) + '\n';
@@ -59,19 +65,21 @@ std::string_view checked_content(std::string_view state) {
 
 }  // namespace
 
-RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings, Vec x)
+RankNode::RankNode(const mpi::Comm& comm, Vec x)
     : comm_(comm.duplicate()),
       averaging_(comm_.duplicate()),
-      options_(agreed_options(comm_, settings, x)),
       x_(x),
       host_names_(comm_.gather_all(host_name())),
       hosts_(comm_),
       roster_(comm_, hosts_),
       milestones_(comm_, kMilestones),
-      consensus_(comm_, x.size()),
-      first_rate_(options_.rule.learning_rate),
       share_cores_(mpi::oversubscribed()) {
   for (mpi::Comm* one : {&comm_, &averaging_}) one->watch([this] { look_at_others(); });
+}
+
+void RankNode::open(std::span<const std::string> settings) {
+  options_ = agreed_options(comm_, settings, x_);
+  first_rate_ = options_.rule.learning_rate;
   std::unique_ptr<Solver> solver;
   comm_.together([&] {
     if (options_.helped) mpi::require_turns_of_threads("progress=thread");
@@ -82,10 +90,12 @@ RankNode::RankNode(const mpi::Comm& comm, std::span<const std::string> settings,
                       options_.rule.exchanges = exchanges;
                       return *(solver = make_solver({}));
                     });
+    require_fit(*solver, "solver " + o.solver, graph_, o.mode);  // before there are mailboxes
     measuring_ = o.adam && solver->step_lengths() == StepLengths::bounded;
     options_.choose_measuring(measuring_);
-    if (measuring_) solver = make_solver(std::vector<float>(x.size(), 1));  // a state that is loaded has the scale
+    if (measuring_) solver = make_solver(std::vector<float>(x_.size(), 1));  // a state that is loaded has the scale
   });
+  consensus_.emplace(comm_, x_.size());
   const StepRule& rule = options_.rule;
   MpiPort port(comm_, graph_, solver->message_size(), options_.mode, options_.exchange);
   optimizer_.emplace(std::move(port), std::move(solver), graph_, comm_.rank(), rule, options_.mode);
@@ -369,11 +379,11 @@ double RankNode::agree() {
   for (;;) {
     if (lock_step()) wait_until_ready();
     optimizer_->begin(x_);
-    consensus_.begin(x_, now() - start_s);
+    consensus_->begin(x_, now() - start_s);
     std::optional<ConsensusCheck::Result> result;
     wait([&] {
       require_settlers();
-      return (result = consensus_.poke()).has_value();
+      return (result = consensus_->poke()).has_value();
     });
     pace.plan(settling.next(result->error, result->seconds), now());
     if (pace.left() == 0) return result->error;

@@ -26,11 +26,14 @@ namespace ecl {
 /// throw Error; what the ranks cannot go on from makes the calls of all others fail, too.
 class RankNode {
  public:
-  /// Collective. `settings`: texts "key=value"; `x` outlives this.
-  RankNode(const mpi::Comm& comm, std::span<const std::string> settings, Vec x);
+  /// Collective. `x` outlives this. Then open().
+  RankNode(const mpi::Comm& comm, Vec x);
   RankNode(const RankNode&) = delete;
   RankNode& operator=(const RankNode&) = delete;
 
+  /// Collective, once, before all else. `settings`: texts "key=value". A mistake in them (Exit::usage), or too little
+  /// memory for mailboxes (Exit::io), is the same Error on all ranks, which then destroy this together.
+  void open(std::span<const std::string> settings);
   void begin();
   void step(CVec gradient);
   void exchange();
@@ -103,9 +106,9 @@ class RankNode {
   Graph graph_;
   std::optional<Optimizer<MpiPort>> optimizer_;
   std::optional<ExchangeBudget> budget_;
-  ConsensusCheck consensus_;
+  std::optional<ConsensusCheck> consensus_;
   std::string state_;           ///< what save() made
-  double first_rate_;           ///< that the solver was made with
+  double first_rate_ = 0;       ///< that the solver was made with
   bool measuring_ = false;      ///< within the first steps, which leave x alone, and are none of the optimizer's
   FirstGradients first_;        ///< seen in them
   std::uint64_t averages_ = 0;  ///< calls of average() so far, with the one under way

@@ -27,7 +27,8 @@ class MessageChannel final : public Channel {
   /// Collective: node i is rank i of `comm`.
   MessageChannel(const mpi::Comm& comm, const Graph& graph, const Serves& serves, std::size_t message_floats,
                  Mode mode);
-  /// Collective, unless an exception is unwinding: the last messages are delivered.
+  /// Collective, unless an exception is unwinding: the last messages are delivered, unless who watches `comm` finds
+  /// meanwhile that a rank has died.
   ~MessageChannel() override;
   MessageChannel(const MessageChannel&) = delete;
   MessageChannel& operator=(const MessageChannel&) = delete;

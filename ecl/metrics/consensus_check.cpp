@@ -1,12 +1,18 @@
 #include "ecl/metrics/consensus_check.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include "ecl/base/check.hpp"
 #include "ecl/metrics/consensus.hpp"
 #include "ecl/mpi/error.hpp"
 
 namespace ecl {
+
+ConsensusCheck::ConsensusCheck(const mpi::Comm& comm, std::size_t dim)
+    : comm_(comm.duplicate()), counts_(comm.duplicate()), mean_(dim) {
+  ECL_CHECK(dim <= std::numeric_limits<int>::max());  // MPI counts are int
+}
 
 void ConsensusCheck::begin(CVec x, double seconds) {
   ECL_CHECK(!running());

@@ -19,8 +19,7 @@ class ConsensusCheck {
   };
 
   /// Collective.
-  ConsensusCheck(const mpi::Comm& comm, std::size_t dim)
-      : comm_(comm.duplicate()), counts_(comm.duplicate()), mean_(dim) {}
+  ConsensusCheck(const mpi::Comm& comm, std::size_t dim);
 
   /// Begins this rank's next check, of its model as it is now.
   void begin(CVec x, double seconds);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -21,7 +22,9 @@ Evaluations::Evaluations(const mpi::Comm& comm, std::size_t dim, std::uint64_t t
       total_(total),
       look_(std::move(look)),
       finished_(std::move(finished)),
-      mean_(dim) {}
+      mean_(dim) {
+  ECL_CHECK(dim < std::numeric_limits<int>::max());  // MPI counts are int, and a part has one number more
+}
 
 void Evaluations::begin(CVec x, const MetricsRow& row) { start(x, row, false); }
 

@@ -91,6 +91,10 @@ double Comm::sum(double value) const { return reduce(value, MPI_SUM); }
 double Comm::max(double value) const { return reduce(value, MPI_MAX); }
 
 void Comm::gather_all(const void* mine, std::size_t bytes, void* all) const {
+  constexpr std::size_t kMost = std::numeric_limits<int>::max();  // MPI counts are int
+  if (bytes > kMost)
+    throw ecl::Error("each rank gathers " + std::to_string(bytes) + " bytes at once, and may gather at most " +
+                     std::to_string(kMost) + "; gather them in several calls");
   const int count = static_cast<int>(bytes);
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Iallgather(mine, count, MPI_BYTE, all, count, MPI_BYTE, handle_, &request), "MPI_Iallgather");

@@ -51,7 +51,8 @@ class Comm {
   /// Sum over the ranks, on every rank; collective.
   double sum(double value) const;
   double max(double value) const;
-  /// `bytes` of each rank, in the order of the ranks, on every rank; collective.
+  /// `bytes` of each rank, as many on all, in the order of the ranks, on every rank; collective. Throws ecl::Error,
+  /// before it looks at any, where they are 2 GiB or more.
   void gather_all(const void* mine, std::size_t bytes, void* all) const;
 
   /// Texts of any length, in the order of the ranks, on every rank; collective. Throws where all of them are 2 GiB.

@@ -13,6 +13,7 @@
 #include "ecl/contracts/solver.hpp"
 #include "ecl/node/delivery_observer.hpp"
 #include "ecl/node/edge_use.hpp"
+#include "ecl/node/solver_fit.hpp"
 #include "ecl/node/staleness.hpp"
 #include "ecl/node/step_rule.hpp"
 
@@ -45,18 +46,11 @@ inline bool all_finite(CVec x) {
 template <Port P>
 class Optimizer {
  public:
-  /// Throws Error if the solver cannot work in this mode, or this mode on this graph.
+  /// Throws Error as require_fit() does. Ask that first where the port is one that ranks make and take apart together.
   Optimizer(P port, std::unique_ptr<Solver> solver, const Graph& graph, NodeId node, const StepRule& rule, Mode mode)
       : port_(std::move(port)), solver_(std::move(solver)), rule_(rule), mode_(mode) {
-    if (mode == Mode::async && solver_->delivery() == Delivery::lock_step)
-      throw Error(
-          "this solver needs every message of a round exactly once, which asynchronous exchange does not promise; "
-          "use lock step, or the solver ecl");
+    require_fit(*solver_, "this solver", graph, mode);
     const bool talks = solver_->message_size() != 0;
-    if (mode == Mode::lock_step && talks && graph.directed())
-      throw Error(
-          "lock step needs edges that work both ways: a message is acknowledged by the one that comes back; use "
-          "asynchronous exchange, or an undirected topology");
     for (const HalfEdge& edge : graph.edges(node)) edges_.push_back({talks && edge.sends, talks && edge.receives});
   }
 
@@ -169,6 +163,8 @@ class Optimizer {
   std::uint64_t settled() const { return settled_; }
   /// Rounds done, those of settle() among them: exchanges with every neighbour.
   std::uint64_t rounds() const { return round_; }
+  /// Whether messages come on edge e: not on one-way edges that lead away, nor from a neighbour that is gone.
+  bool receives(int e) const { return edges_[e].receives; }
   /// Number of the newest message on edge e; 0 where none comes.
   Stamp arrived(int e) const { return edges_[e].receives ? port_.arrived(e) : 0; }
   /// While exchanging, number of the message on edge e that the next exchange is to have: the neighbour's first of this
@@ -214,10 +210,10 @@ class Optimizer {
     });
   }
 
-  /// The neighbour at edge e is gone for good.
+  /// The neighbour at edge e is gone for good. What was counted of its messages stays.
   void drop(int e) {
     ECL_CHECK(e >= 0 && e < edge_count());
-    edges_[e] = {false, false};
+    edges_[e].sends = edges_[e].receives = edges_[e].leads = false;
     solver_->drop(e);
     if (observer_) observer_->dropped(steps_, begun_, e);
   }

@@ -38,7 +38,7 @@ class Patience {
   double round_s() const { return local_steps_ * step_s_.value().value_or(0); }
 
   /// A message went out: the answers are waited for from now on. `edges`: on edge e, number of the newest message that
-  /// has arrived(e), and of the one that is due(e), 0 for none (Optimizer).
+  /// has arrived(e), and of the one that is due(e), 0 for none; whether it receives(e) any more (Optimizer).
   template <class Edges>
   void begin(double now_s, const Edges& edges) {
     begun_s_ = now_s, until_s_ = now_s + share_ * round_s();
@@ -53,6 +53,7 @@ class Patience {
     const auto missing = [&](int e) { return edges.arrived(e) < edges_[e].due; };
     bool waits = false, waited = false, silent = false;
     for (int e = 0; e < edge_count(); ++e) {
+      if (!edges.receives(e)) edges_[e] = {};  // gone for good, maybe while it was waited for
       silent |= edges_[e].silent;
       if (edges_[e].silent || edges_[e].due == 0) continue;
       waited = true;

@@ -11,6 +11,7 @@
 #include "ecl/base/checksum.hpp"
 #include "ecl/base/memory.hpp"
 #include "ecl/inference/trained_model.hpp"
+#include "ecl/node/solver_fit.hpp"
 
 namespace ecl {
 namespace {
@@ -145,14 +146,7 @@ void Experiment::choose_exchanges() {
                     return *(solver = make_solver(rank_.value_or(0)));
                   });
   message_floats_ = solver->message_size();
-  if (mode == Mode::async && solver->delivery() == Delivery::lock_step)
-    throw Error("solver " + spec.solver +
-                " needs every message of a round exactly once, which --mode async does not promise; " +
-                "use --mode lock-step, or --solver ecl");
-  if (mode == Mode::lock_step && solver->message_size() != 0 && graph.directed())
-    throw Error("topology " + spec.topology +
-                " has one-way edges, on which lock step does not know when a message has been read; " +
-                "use --mode async, or an undirected topology such as ring");
+  require_fit(*solver, "solver " + spec.solver, graph, mode);
 }
 
 /// How large gradients are at first, where the solver wants to know: once, before training.
