@@ -140,6 +140,8 @@ TEST(HostsTest, AKilledRankEndsTheRun) {
   const Outcome outcome = process.wait(60);
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_EQ(count(outcome.err, "ecl: node 3 has died, and the run ends with it; the last checkpoint is " + out), 1u)
+      << outcome.err;
 }
 
 TEST(HostsTest, ARankThatThrowsEndsTheJob) {

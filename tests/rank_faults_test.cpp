@@ -80,6 +80,7 @@ TEST_P(Killed, TheOthersFinishAndSaySo) {
   EXPECT_EQ(summary["verdict"], "partial");
   EXPECT_EQ(summary["nodes_lost"], std::vector<int>{victim});
   EXPECT_EQ(summary["steps"], (kRanks - 1) * 4000);
+  EXPECT_GT(summary["settle_rounds"], 0);
   EXPECT_GT(summary["test_accuracy_min"].get<double>(), 80);
   const auto rows = lines_of(read_file(job.out() + "/metrics.csv"));
   EXPECT_EQ(rows.size(), 1u + kRanks - 1) << "the header, and a row of every survivor";
@@ -93,6 +94,29 @@ TEST_P(Killed, TheOthersFinishAndSaySo) {
   EXPECT_EQ(run(tool(evaluate + " --node 1")).exit_code, 0) << "a survivor";
   EXPECT_NEAR(Json::parse(read_file(measures))["accuracy"].get<double>(), summary["test_accuracy_mean"], 2);
   EXPECT_EQ(run(tool(evaluate + " --node " + std::to_string(victim))).exit_code, 2);
+}
+
+/// The run is the survivors': no other job may train there, and a stop signal to one of them ends it with their model.
+TEST(RankFaults, SurvivorsThatAreStoppedKeepWhatTheyHave) {
+  if (!is_open_mpi()) GTEST_SKIP() << "this launcher ends the whole job when a rank dies";
+  Job job({ECL_MPIEXEC, "--enable-recovery"}, "train --steps 100000000 --eval-every 0 --quiet --record");
+  if (!job.has_ranks()) GTEST_SKIP() << "the ranks' processes are not to be found";
+  ASSERT_TRUE(job.process().wait_until([&] { return all_train(job.out()); }, kLimit_s)) << job.process().err();
+  job.signal(0, SIGKILL);
+  const auto told = [&] { return count(job.process().err(), "node 0 has died; the others go on") == 1; };
+  ASSERT_TRUE(job.process().wait_until(told, kLimit_s)) << job.process().err();
+
+  const Outcome another = run(tool_on(kRanks, "train --quiet --resume " + job.out()));
+  EXPECT_EQ(another.exit_code, 2);
+  EXPECT_EQ(count(another.err, "another process trains there"), 1u) << another.err;
+  EXPECT_EQ(count(run(tool("top " + job.out())).out, "processes are at work there"), 1u);
+
+  job.signal(2, SIGTERM);  // later than mpirun would send it; the others have not heard
+  const Outcome outcome = job.process().wait(kLimit_s);
+  ASSERT_FALSE(outcome.timed_out) << outcome.err;
+  EXPECT_EQ(count(outcome.out, "partial: ecl on ring, 4 nodes"), 1u) << outcome.out << outcome.err;
+  EXPECT_EQ(summary_of(job.out())["nodes_lost"], std::vector<int>{0});
+  EXPECT_EQ(run(tool("evaluate " + job.out())).exit_code, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(RankFaults, Killed, testing::Values(0, 2), testing::PrintToStringParamName());
@@ -111,7 +135,7 @@ TEST(RankFaults, WhereTheJobEndsWithARankTheCheckpointIsNamed) {
   EXPECT_NE(outcome.exit_code, 0);
   EXPECT_EQ(count(outcome.err, "ecl: node 1 has died, and the run ends with it"), 1u) << outcome.err;
   EXPECT_EQ(count(outcome.err, " ecl train --resume " + job.out()), 1u) << outcome.err;
-  EXPECT_EQ(count(read_file(job.out() + "/events.csv"), ",0,died,1\n"), 1u);
+  EXPECT_EQ(count(read_file(job.out() + "/events.csv"), ",died,1\n"), 1u) << "whoever of them saw it first";
 }
 
 /// Each round needs all of the neighbours' messages: there is no going on.
@@ -135,6 +159,15 @@ TEST(RankFaults, ARankThatThrowsEndsTheJob) {
   const Outcome outcome = run({ECL_MPIEXEC, "-n", "4", ECL_THROWING_RANK});
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_EQ(outcome.exit_code, 1) << outcome.err;
+}
+
+/// What mpirun says of it differs from time to time; that it ends does not.
+TEST(RankFaults, ARankThatIsKilledAsAllPartEndsTheJob) {
+  if (!is_open_mpi()) GTEST_SKIP() << "this launcher ends the whole job when a rank dies";
+  const Scratch scratch;
+  const Outcome outcome =
+      run(contained({ECL_MPIEXEC, "--enable-recovery", "-n", "4", ECL_THROWING_RANK, "parting"}, scratch), kLimit_s);
+  EXPECT_FALSE(outcome.timed_out) << outcome.err;
 }
 
 TEST(RankFaults, ASilentNeighbourIsNamed) {

@@ -2,6 +2,7 @@
 // rows are dealt alike, on ranks and simulated; and every way in which sites do not fit together.
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -299,6 +300,24 @@ TEST_F(Sites, ThatShouldReadTheSameFileAreCompared) {
       run(words_of(std::string(ECL_MPIEXEC) + " -n 1 " ECL_TOOL " data : -n 1 " ECL_TOOL " data --dta t.csv"));
   EXPECT_FALSE(misspelt.timed_out);
   EXPECT_EQ(misspelt.exit_code, 2) << misspelt.err;
+}
+
+/// They train alone after all else: a stop signal then costs the comparison only.
+TEST_F(Sites, KeepTheirResultsIfStoppedWhileTheyTrainAlone) {
+  Process process(tool("simulate --quiet --nodes 4 --steps 1000000 --eval-every 0 --batch 4 --compare-local" + own() +
+                       " --out " + path("a")));
+  const auto trained = [&] { return lines_of(read_file(path("a") + "/metrics.csv")).size() == 1 + kSites; };
+  ASSERT_TRUE(process.wait_until([&] { return std::filesystem::exists(path("a") + "/metrics.csv") && trained(); }, 120))
+      << process.err();
+  process.signal(SIGTERM);
+  const Outcome outcome = process.wait(60);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: stopped while the nodes trained alone"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.out.find("nan"), std::string::npos) << outcome.out;
+  const Json summary = summary_of(path("a"));
+  EXPECT_TRUE(summary["accuracy_own"].is_number());
+  EXPECT_TRUE(summary["accuracy_alone"].is_null());
+  EXPECT_EQ(run(tool("evaluate " + path("a"))).exit_code, 0);
 }
 
 TEST_F(Sites, AreWarnedOfFewRoundsAndOfLabelsThatNobodyTrainsOn) {

@@ -325,9 +325,43 @@ TEST(ProgressLine, IsPlainElsewhere) {
   progress.show(half_way(10));
   progress.finish();
   EXPECT_EQ(testing::internal::GetCapturedStderr(),
-            "step 500/1000  epoch 2.5  loss 0.1250  3.2e+03 samples/s  10 s left\n");
+            "step 500/1000  epoch 2.5  loss 0.1250  1.92e+03 samples/s  1 min 30 s left\n");
   EXPECT_FALSE(progress.due(14.9));
   EXPECT_FALSE(Progress(true, true, 1000).due(100)) << "quiet";
+}
+
+/// What a line that comes now says of the time left.
+std::string time_left(Progress& progress, double now_s, std::uint64_t step, std::uint64_t slowest_step) {
+  Progress::State state = half_way(now_s);
+  state.step = step, state.slowest_step = slowest_step;
+  testing::internal::CaptureStderr();
+  progress.show(state);
+  const std::string said = testing::internal::GetCapturedStderr();
+  const std::size_t end = said.find(" left"), begin = said.find("samples/s  ") + 11;
+  return begin < end && end != std::string::npos ? said.substr(begin, end - begin) : said;
+}
+
+TEST(ProgressLine, TellsTheTimeLeftByTheRateOfTheLastMinutes) {
+  Progress stopped(false, false, 1000);
+  stopped.begin(0, 0);
+  EXPECT_EQ(time_left(stopped, 10, 100, 100), "1 min 30 s");
+  EXPECT_EQ(time_left(stopped, 700, 110, 110), "1 h 34 min") << "the run was stopped for ten minutes";
+  EXPECT_EQ(time_left(stopped, 760, 710, 710), "5 min 10 s");
+  EXPECT_EQ(time_left(stopped, 770, 810, 810), "19 s") << "the pause is forgotten";
+
+  Progress resumed(false, false, 1000);
+  resumed.begin(3600, 400);  // 400 steps in an hour, on a slower machine
+  EXPECT_FALSE(resumed.due(3604));
+  EXPECT_EQ(time_left(resumed, 3610, 500, 0), "50 s") << "nothing heard of the others";
+  EXPECT_EQ(time_left(resumed, 3620, 600, 300), "2 min 20 s") << "half as fast so far: 5 steps a second";
+  EXPECT_EQ(time_left(resumed, 3670, 1000, 550), "1 min 35 s");
+  EXPECT_EQ(time_left(resumed, 3730, 1000, 850), "38 s") << "node 0 is done";
+  EXPECT_EQ(time_left(resumed, 3750, 1000, 950), "10 s") << "400 steps in the 80 s since 3670";
+  EXPECT_EQ(time_left(resumed, 3760, 1000, 1000), "0 s");
+
+  Progress unknown(false, false, 1000);
+  unknown.begin(100, 300);
+  EXPECT_EQ(time_left(unknown, 105, 300, 300), "?");
 }
 
 /// The lines of a run on a terminal: redrawn in place, they never reach a terminal's edge. The nodes that they name as

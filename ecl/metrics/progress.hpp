@@ -18,7 +18,7 @@ class Progress {
     std::uint64_t step;  ///< of node 0
     double epoch;
     double loss;
-    double samples_per_step;        ///< of the whole network while one node makes a step
+    double samples_per_step;        ///< of the whole network while each node makes a step
     double share_done;              ///< of the steps of all nodes, 0 .. 1
     std::optional<NodeId> slowest;  ///< node, where there are several
     std::uint64_t slowest_step;
@@ -30,6 +30,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// Training begins, or goes on after a checkpoint: rates count from here.
+  void begin(double now_s, std::uint64_t step);
   /// A line that grows old can be drawn again, whenever it is due().
   bool redraws() const { return terminal_ && !quiet_; }
   /// It is time for a new line.
@@ -40,13 +42,25 @@ class Progress {
   void finish();
 
  private:
+  struct Mark {
+    double now_s = 0;
+    double step = 0;          ///< of node 0
+    double slowest_step = 0;  ///< 0: not known
+    double steps_of_all = 0;  ///< the same; mean over the nodes
+  };
+
   void redraw(const State& state);
   void print(const State& state) const;
+  double per_second(const State& state, double value, double marked) const;
+  double steps_of_all(const State& state) const { return state.share_done * static_cast<double>(total_); }
+  std::string time_left(const State& state) const;
+  void move_marks(const State& state);
 
   bool quiet_, terminal_;
   std::uint64_t total_;
   double last_s_ = 0, consensus_ = -1, accuracy_ = -1;
-  bool open_ = false;  ///< a redrawn line is on the screen
+  Mark older_, newer_;  ///< rates are those since the older one
+  bool open_ = false;   ///< a redrawn line is on the screen
 };
 
 /// "12 s", "3 min 05 s", "2 h 07 min".

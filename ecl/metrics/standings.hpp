@@ -13,8 +13,8 @@ namespace ecl {
 /// Where a node stands, for people who look at a run. Plain data: it travels as bytes.
 struct Standing {
   std::uint64_t step = 0;
-  double steps_per_s = 0;     ///< since it last said so
-  double message_age_s = -1;  ///< since a new step was heard of the neighbour that is silent longest; -1: of nobody
+  double steps_per_s = 0;          ///< since it last said so
+  double message_age_s = -1;       ///< since anything was heard of the neighbour that is silent longest; -1: of nobody
   std::int32_t message_from = -1;  ///< that neighbour
   std::int32_t silent = 0;         ///< 1: for longer than --stall-warn-s
   double heard_s = -1;             ///< when rank 0 was told, by its clock; -1: not yet

@@ -13,7 +13,7 @@ constexpr double kLookEvery_s = 0.2;
 }  // namespace
 
 Roster::Roster(const Comm& comm, const Hosts& hosts)
-    : processes_(comm.size()), watched_(comm.size()), dead_(comm.size()) {
+    : rank_(comm.rank()), processes_(comm.size()), watched_(comm.size()), dead_(comm.size()) {
   const Process mine{getpid(), process_started(getpid())};
   comm.gather_all(&mine, sizeof mine, processes_.data());
   for (int rank = 0; rank < comm.size(); ++rank)  // ranks in containers of their own may not see each other
@@ -38,5 +38,11 @@ std::vector<int> Roster::newly_dead() {
 bool Roster::sees_all() const { return std::count(watched_.begin(), watched_.end(), 0) == 1; }
 
 int Roster::lowest() const { return static_cast<int>(std::find(dead_.begin(), dead_.end(), 0) - dead_.begin()); }
+
+int Roster::ahead() const {
+  int count = 0;
+  for (int rank = 0; rank < rank_; ++rank) count += watched_[rank] && !dead_[rank];
+  return count;
+}
 
 }  // namespace ecl::mpi

@@ -20,8 +20,10 @@ class Roster {
   bool alive(int rank) const { return !dead_[rank]; }
   /// Whether a death of any other rank would be seen: all are on this host, and not in containers of their own.
   bool sees_all() const;
-  /// The lowest rank that lives.
+  /// The lowest rank that lives, as far as is seen from here.
   int lowest() const;
+  /// How many of those that are seen from here live, and are lower than this rank.
+  int ahead() const;
 
  private:
   struct Process {
@@ -29,6 +31,7 @@ class Roster {
     std::uint64_t started;  ///< by the system's clock: a pid may be given again
   };
 
+  int rank_;
   std::vector<Process> processes_;  ///< by rank
   std::vector<char> watched_, dead_;
   double looked_s_ = 0;

@@ -49,7 +49,10 @@ class LocalRun {
       nodes_.push_back(experiment_.make_node(i, P(network, i), experiment_.make_solver(i), workspace_));
   }
 
-  void start_clock() { start_ = std::chrono::steady_clock::now(); }
+  void start_clock() {
+    start_ = std::chrono::steady_clock::now();
+    progress_.begin(before_s_, steps_of(0));
+  }
   /// Of training, those before a resumption included.
   double wall_seconds() const {
     return before_s_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();

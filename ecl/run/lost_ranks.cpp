@@ -36,9 +36,8 @@ std::uint64_t whole_rows(const std::string& path, NodeId nodes) {
 
 }  // namespace
 
-void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead,
-             std::optional<double> now_s) {
-  if (survivors.leads()) {
+void give_up(const mpi::Comm& comm, Survivors& survivors, const Spec& spec, int dead, std::optional<double> now_s) {
+  if (survivors.speaks()) {
     if (now_s) note_event(spec.out, {*now_s, comm.rank(), "died", dead});
     std::string line = "ecl: node " + std::to_string(dead) + " has died, and the run ends with it";
     if (survivors.can_go_on() && spec.mode != "lock-step")
@@ -76,8 +75,9 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::string& e
     summary.peak_memory_bytes = std::max(summary.peak_memory_bytes, report.memory_bytes);
     summary.cpu_seconds += report.cpu_s;
     summary.exchange_seconds += report.exchange_s;
-    summary.gradient_seconds += report.step_s - report.exchange_s;
+    summary.gradient_seconds += report.step_s;
     summary.gradient_samples += report.samples;
+    summary.settle_rounds = std::max(summary.settle_rounds, static_cast<std::uint64_t>(report.settle_rounds));
   }
   for (NodeId node = 0; node < experiment.nodes(); ++node)  // also those that died while the others gathered
     if (std::ranges::none_of(summary.rows, [node](const MetricsRow& row) { return row.node == node; }))

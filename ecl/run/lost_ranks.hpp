@@ -13,15 +13,15 @@
 
 namespace ecl {
 
-/// A rank has died and the others cannot go on: one of them says so, and how the run can be taken up again; the job
+/// A rank has died and the others cannot go on: one of its host says so, and how the run can be taken up again; the job
 /// ends with exit code 3. `now_s`: seconds of training, for events.csv.
-[[noreturn]] void give_up(const mpi::Comm& comm, const Survivors& survivors, const Spec& spec, int dead,
+[[noreturn]] void give_up(const mpi::Comm& comm, Survivors& survivors, const Spec& spec, int dead,
                           std::optional<double> now_s = std::nullopt);
 
 /// What a rank tells of itself when a run ends without some of the others. Plain data: it travels as bytes.
 struct FinalReport {
   MetricsRow row;
-  double cpu_s, memory_bytes, exchange_s, step_s, trained_s, samples;
+  double cpu_s, memory_bytes, exchange_s, step_s, trained_s, samples, settle_rounds;
   bool diverged;
 };
 

@@ -43,6 +43,7 @@
 namespace ecl {
 namespace {
 
+constexpr double kLauncher_s = 5;   // in which mpirun tells the others to end when a rank has died
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
 constexpr double kStatus_s = 1;     // between two status.json
 constexpr double kTell_s = 0.5;     // between two words on where this rank stands
@@ -122,6 +123,7 @@ class RankRun {
   void train() {
     if (rank_ == 0 && !experiment_.spec.quiet && experiment_.nodes() > 1)
       std::cerr << "exchange: " << node_.optimizer().port().exchange() << '\n';
+    progress_.begin(now(), steps_done());
     mpi::Pause pause;
     while (!evaluations_.done()) {
       poke();
@@ -159,9 +161,9 @@ class RankRun {
     summary.seconds = summary.wall_seconds = comm_.max(trained_s_);
     summary.cpu_seconds = comm_.sum(cpu_seconds());
     summary.peak_memory_bytes = comm_.max(peak_memory_bytes());
-    summary.exchange_seconds = comm_.sum(optimizer.traffic().exchange_seconds);
+    summary.exchange_seconds = comm_.sum(exchange_seconds());
     summary.exchange = optimizer.port().exchange();
-    summary.gradient_seconds = comm_.sum(step_seconds_) - summary.exchange_seconds;
+    summary.gradient_seconds = comm_.sum(step_seconds_);
     summary.gradient_samples = comm_.sum(static_cast<double>(steps_done() * node_.batch_size()));
     summary.settle_rounds = optimizer.settled();
     summary.rows = last_rows_;
@@ -199,6 +201,7 @@ class RankRun {
 
   /// Seconds of training, those before a resumption included.
   double now() const { return before_s_ + node_.optimizer().port().now(); }
+  double exchange_seconds() const { return node_.optimizer().traffic().exchange_seconds; }
   std::uint64_t steps_done() const { return node_.optimizer().steps(); }
   bool done() const { return steps_done() == steps_; }
 
@@ -271,7 +274,7 @@ class RankRun {
     if (now_s - last_poke_s_ < kPoke_s) return;
     last_poke_s_ = now_s;
     for (const int rank : survivors_.newly_dead()) lose(rank);
-    if (!lost_.empty() && stop_requested()) give_up(comm_, survivors_, experiment_.spec, lost_.back());
+    if (!lost_.empty() && (stop_requested() || survivors_.any_stopped())) stop_without_lost(now_s);
     neighbours_.look(node_.optimizer(), now_s);
     tell(now_s);
     comm_.poke();
@@ -327,10 +330,10 @@ class RankRun {
 
   void step() {
     if (node_.optimizer().ends_round()) node_.optimizer().set_exchanges(budget_.exchanges());
-    const double start_s = now();
+    const double start_s = now(), exchanged_s = exchange_seconds();
     const double loss = trace_ ? traced_step() : node_.step();
     const double end_s = now();
-    step_seconds_ += end_s - start_s;
+    step_seconds_ += end_s - start_s - (exchange_seconds() - exchanged_s);
     budget_.add_step(end_s - start_s);
     if (node_.exchanging()) budget_.begin(end_s, node_.optimizer());
     trained_s_ = end_s;
@@ -427,6 +430,7 @@ class RankRun {
     if (!survivors_.can_go_on() || experiment_.mode == Mode::lock_step)
       give_up(comm_, survivors_, experiment_.spec, rank, now());
     lost_.push_back(rank);
+    lost_s_ = now();
     due_ = false;
     if (survivors_.leads()) {
       note_event(experiment_.spec.out, {now(), rank_, "died", rank});
@@ -435,6 +439,14 @@ class RankRun {
     const auto edges = experiment_.graph.edges(rank_);
     for (std::size_t e = 0; e < edges.size(); ++e)
       if (edges[e].peer == rank) node_.optimizer().drop(static_cast<int>(e));
+  }
+
+  /// After a stop signal: where it follows at once it is mpirun's, which ends the job with a rank unless it is told
+  /// otherwise (--enable-recovery). Else it is the user's, and the survivors' results are kept.
+  void stop_without_lost(double now_s) {
+    if (stop_requested() && now_s - lost_s_ < kLauncher_s) give_up(comm_, survivors_, experiment_.spec, lost_.back());
+    stopping_early_ = true;
+    survivors_.show_stop();
   }
 
   /// The end of a run that lost ranks: the lowest survivor evaluates what is left. Does not return: MPI cannot be left
@@ -450,6 +462,7 @@ class RankRun {
                            step_seconds_,
                            trained_s_,
                            static_cast<double>(steps_done() * node_.batch_size()),
+                           static_cast<double>(node_.optimizer().settled()),
                            diverged_};
     const auto report = std::as_bytes(std::span(&mine, 1));
     std::vector<std::byte> words(report.begin(), report.end());
@@ -476,7 +489,7 @@ class RankRun {
     const auto most = static_cast<int>(std::min<std::uint64_t>(experiment_.spec.settle, kPartialSettle));
     const bool exchanges = experiment_.exchanges() && most > 0;
     mpi::Pause pause;
-    for (bool ended = false; !ended || (exchanges && pace_.left() > 0);) {
+    for (bool ended = false; !stopping_early_ && (!ended || (exchanges && pace_.left() > 0));) {
       poke();
       if (!ended && survivors_.all_ended()) ended = true, pace_.plan(most, now());
       if (exchanges && exchange())
@@ -590,7 +603,7 @@ class RankRun {
   std::uint64_t next_evaluation_ = 0;
   std::vector<MetricsRow> last_rows_;  ///< rank 0 only
   double before_s_ = 0;                ///< seconds of training before this process
-  double status_s_ = 0, last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0;
+  double status_s_ = 0, last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0, lost_s_ = 0;
   double waiting_since_s_ = -1, waited_until_s_ = 0;  ///< for trace_; -1: at work
   double told_s_ = -kTell_s, last_loss_ = 0;
   std::uint64_t told_steps_ = 0;  ///< when this rank last told where it stands
@@ -618,6 +631,7 @@ struct Job {
   std::optional<RankRun> run;
 };
 
+/// While any of the ranks lives, no other job trains there.
 void Job::open_directories(const Spec& spec) {
   const auto open = [&] {
     directory = std::make_unique<RunDirectory>(spec, comm.size());
@@ -639,6 +653,12 @@ void Job::open_directories(const Spec& spec) {
     keepers = Keepers(comm, hosts, spec.out, [&] { at_this_rank(open); });
   else if (comm.rank() == 0)
     open();
+  comm.together([&] {
+    if (lock) lock->share();
+  });
+  comm.together([&] {
+    if (!lock) at_this_rank([&] { lock.emplace(spec.out, RunLock::Kind::shared); });
+  });
 }
 
 /// What must be the same on all ranks. Data of each rank's own may lie anywhere.

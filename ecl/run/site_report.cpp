@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <string_view>
 
+#include "ecl/run/run.hpp"
 #include "ecl/simulator/sim_port.hpp"
 
 namespace ecl {
@@ -14,15 +16,18 @@ namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-/// Trains node i as long as in the run, on its own samples, without neighbours.
-std::vector<float> train_alone(const Experiment& experiment, NodeId i) {
+/// Trains node i as long as in the run, on its own samples, without neighbours. Nothing after a stop signal: it comes
+/// when all else is done, and must not keep the results from being written.
+std::optional<Floats> train_alone(const Experiment& experiment, NodeId i) {
   const Graph single(1, {}, "alone");
   SimNetwork network(single, 0, {}, Mode::lock_step);
   Workspace workspace;
   auto node = experiment.make_lone_node(i, single, SimPort(network, 0), workspace);
-  for (std::uint64_t step = 0; step < experiment.steps; ++step)
+  for (std::uint64_t step = 0; step < experiment.steps; ++step) {
+    if (stop_requested()) return std::nullopt;
     if (!std::isfinite(node.step())) break;
-  return {node.x().begin(), node.x().end()};
+  }
+  return Floats(node.x().begin(), node.x().end());
 }
 
 /// "down=16;up=14": the classes that a site has.
@@ -78,7 +83,8 @@ SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector
                     .own = score(own_model),
                     .alone = {kNone, kNone},
                     .measures = experiment.measure(average, test)};
-  if (with_alone && experiment.spec.compare_local) report.alone = score(train_alone(experiment, i));
+  if (with_alone && experiment.spec.compare_local)
+    if (const auto alone = train_alone(experiment, i)) report.alone = score(*alone);
   return report;
 }
 

@@ -152,6 +152,12 @@ static bool is_ruined(const Summary& summary, const Experiment& experiment) {
   return above(summary.measures->classifier()->baseline_log_loss());
 }
 
+/// Where --compare-local asks for it.
+static bool all_trained_alone(const Summary& summary) {
+  return std::ranges::none_of(
+      summary.sites, [](const SiteReport& site) { return site.test_weight > 0 && std::isnan(site.alone.loss); });
+}
+
 void judge(Summary& summary, const Experiment& experiment, const std::vector<double>& mean) {
   score_consensus(summary, experiment, mean);
   if (summary.verdict == Verdict::finished && is_ruined(summary, experiment)) summary.verdict = Verdict::diverged;
@@ -165,6 +171,10 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
   const bool over = summary.verdict == Verdict::converged || summary.verdict == Verdict::finished;
   if (over && summary.measures && summary.measures->samples() > 0)
     if (const std::string text = worse_than_none(*summary.measures); !text.empty()) summary.warnings.push_back(text);
+  if (over && experiment.spec.compare_local && !all_trained_alone(summary))
+    summary.warnings.push_back(
+        "stopped while the nodes trained alone, for --compare-local: what they would have reached is not known; the "
+        "model and all else are whole");
   if (!over || !experiment.exchanges()) return;
   std::ostringstream text;
   text << std::setprecision(2);
@@ -295,7 +305,7 @@ static std::string text_of(const Score& score) {
 
 /// What the sites would have reached alone, after a comma, if that was asked for.
 static void print_alone(std::ostream& out, const Summary& summary, const Experiment& experiment) {
-  if (!experiment.spec.compare_local || summary.exit_code() != Exit::ok) return;
+  if (!experiment.spec.compare_local || summary.exit_code() != Exit::ok || !all_trained_alone(summary)) return;
   out << ", each alone " << text_of(over_all_sites(summary.sites, &SiteReport::alone));
 }
 

@@ -14,13 +14,14 @@ namespace ecl {
 namespace {
 
 constexpr int kReportTag = 1, kModelTag = 2;
-constexpr std::chrono::milliseconds kPause{1};
+constexpr std::chrono::milliseconds kPause{1}, kTurn{300};
+constexpr std::size_t kSpoken = sizeof(std::uint64_t);
 
 }  // namespace
 
 Survivors::Survivors(const mpi::Comm& comm, const mpi::Hosts& hosts) : comm_(comm.duplicate()), roster_(comm, hosts) {
   try {
-    if (hosts.count() == 1) board_ = std::make_unique<mpi::SharedWindow>(hosts.here(), sizeof(std::uint64_t));
+    if (hosts.count() == 1) board_ = std::make_unique<mpi::SharedWindow>(hosts.here(), 2 * kSpoken);
   } catch (const mpi::Error&) {  // this MPI shares no memory
   }
   if (comm.max(board_ && roster_.sees_all() ? 0 : 1) > 0) board_.reset();
@@ -29,6 +30,12 @@ Survivors::Survivors(const mpi::Comm& comm, const mpi::Hosts& hosts) : comm_(com
 Survivors::Phase Survivors::phase(int rank) const {
   auto* word = reinterpret_cast<std::uint64_t*>(board_->of(rank));
   return static_cast<Phase>(std::atomic_ref(*word).load(std::memory_order_acquire));
+}
+
+bool Survivors::speaks() {
+  if (board_) return board_->exchange(0, kSpoken, 1) == 0;
+  std::this_thread::sleep_for(roster_.ahead() * kTurn);
+  return true;
 }
 
 /// Until `done`; false if `rank` dies before.
@@ -48,8 +55,14 @@ bool Survivors::all_ended() {
   return true;
 }
 
+bool Survivors::any_stopped() const {
+  for (int rank = 0; rank < comm_.size(); ++rank)
+    if (phase(rank) == stopped) return true;
+  return false;
+}
+
 std::vector<Survivors::Last> Survivors::gather(std::span<const std::byte> report, CVec x) {
-  show(ended);
+  if (phase(comm_.rank()) == training) show(ended);
   for (int rank = 0; rank < comm_.size(); ++rank) wait([&] { return phase(rank) != training; }, rank);
   for (;;) {
     const int leader = roster_.lowest();

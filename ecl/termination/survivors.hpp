@@ -23,13 +23,19 @@ class Survivors {
   std::vector<int> newly_dead() { return roster_.newly_dead(); }
   /// Whether those who live can end the run in good order: all ranks are on one host, and share memory.
   bool can_go_on() const { return board_ != nullptr; }
-  /// This rank speaks for the others: it lives and no lower one does.
-  bool leads() const { return roster_.lowest() == comm_.rank(); }
+  /// This rank speaks for the others of its host: it lives and no lower one does.
+  bool leads() const { return roster_.ahead() == 0; }
+  /// What is to be said once, whoever is first to say it: true for one rank of a host. Without memory in common the
+  /// others wait for their turn, in which the job may end.
+  bool speaks();
 
   /// This rank has made its last step.
   void show_end() { show(ended); }
-  /// All survivors have made theirs.
+  /// All survivors have made theirs, or stop.
   bool all_ended();
+  /// This rank was told to stop, before its last step: so are all, who may not have heard.
+  void show_stop() { show(stopped); }
+  bool any_stopped() const;
 
   /// What a survivor says of itself at the end: a report (bytes, of the same length on all ranks) and its model.
   struct Last {
@@ -44,7 +50,7 @@ class Survivors {
   void release();
 
  private:
-  enum Phase : std::uint64_t { training, ended, written };
+  enum Phase : std::uint64_t { training, ended, stopped, written };
 
   Phase phase(int rank) const;
   void show(Phase phase) { board_->exchange(comm_.rank(), 0, phase); }
@@ -55,7 +61,7 @@ class Survivors {
 
   mpi::Comm comm_;
   mpi::Roster roster_;
-  std::unique_ptr<mpi::Memory> board_;  ///< a word of each rank: its phase
+  std::unique_ptr<mpi::Memory> board_;  ///< a word of each rank: its phase; then rank 0's: somebody has spoken
 };
 
 }  // namespace ecl

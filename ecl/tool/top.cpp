@@ -18,6 +18,7 @@
 #include "ecl/base/host.hpp"
 #include "ecl/metrics/progress.hpp"
 #include "ecl/run/directory/run_directory.hpp"
+#include "ecl/run/directory/run_lock.hpp"
 #include "ecl/tool/parse.hpp"
 
 namespace ecl {
@@ -59,6 +60,7 @@ std::optional<TopOptions> read_top_options(const std::vector<std::string>& argum
 struct Look {
   Json status;       ///< null: it has not begun to train
   double age_s = 0;  ///< of status.json
+  bool locked = false;
 };
 
 Look look_at(const std::string& run) {
@@ -68,6 +70,7 @@ Look look_at(const std::string& run) {
   const auto written = fs::last_write_time(path, error);
   std::ifstream file(path);
   if (error || !file) return look;
+  look.locked = RunLock::held(run);
   look.age_s = std::chrono::duration<double>(fs::file_time_type::clock::now() - written).count();
   look.status = Json::parse(std::string(std::istreambuf_iterator<char>(file), {}), nullptr, false);
   if (!look.status.is_object()) throw Error("'" + path + "' is damaged: it is no JSON object", Exit::io);
@@ -93,8 +96,15 @@ bool is_dead(const Json& status) {
   return process_started(status.at("pid").get<std::int64_t>()) == 0;
 }
 
+/// Its rank 0 is gone, and processes are at work: they read its data to go on, or are the ranks that live. status.json
+/// is of before.
+bool is_busy(const Look& look) {
+  return look.locked && (look.status.at("state") == "preempted" || is_dead(look.status));
+}
+
 bool is_over(const Look& look) {
-  return !look.status.is_null() && (look.status.at("state") != "running" || is_dead(look.status));
+  if (look.status.is_null() || is_busy(look)) return false;
+  return look.status.at("state") != "running" || is_dead(look.status);
 }
 
 /// Of the steps of all nodes, those that have died aside, as far as they have told.
@@ -109,10 +119,11 @@ std::string headline(const std::string& run, const Look& look) {
   const Json& status = look.status;
   const std::string state = status.at("state");
   std::string line = run + ": " + (is_dead(status) ? "killed" : state);
+  if (is_busy(look)) line += ", but processes are at work there (it is about to go on, or without rank 0)";
   line += text(", %.0f %% of %llu steps, epoch %.1f, %s of training", 100 * share_done(status),
                status.at("steps").get<unsigned long long>(), status.at("epoch").get<double>(),
                duration_text(status.at("seconds").get<double>()).c_str());
-  if (!is_over(look) && look.age_s > kOld_s)
+  if (!is_over(look) && !is_busy(look) && look.age_s > kOld_s)
     line += "; no news for " + duration_text(look.age_s) + ": is process " +
             std::to_string(status.at("pid").get<long>()) + " on " + status.at("host").get<std::string>() + " stopped?";
   return line;

@@ -328,6 +328,24 @@ def test_it_says_of_a_run_what_ecl_top_says(copy):
     assert page_of(copy, out=copy / "page.html").verdicts == ["silent"]
 
 
+@pytest.mark.parametrize("left", ["running", "preempted"])
+def test_a_run_that_is_taken_up_goes_on(copy, left):
+    """A process reads the data, maybe for minutes: until it trains, status.json is of the one that ended."""
+    set_status(copy, left)
+    said = "killed" if left == "running" else "preempted"
+
+    def verdicts():
+        top = subprocess.run([TOOL, "top", copy], capture_output=True, text=True, timeout=HANGS_S).stdout
+        return "processes are at work there" in top, page_of(copy, out=copy / "page.html").verdicts
+
+    assert verdicts() == (False, [said])
+    lock = os.open(copy / "config.ini", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert verdicts() == (True, ["running"])
+    os.close(lock)
+    assert verdicts() == (False, [said])
+
+
 def test_a_run_that_reads_its_data_goes_on(copy):
     """Before the first status.json only the lock tells."""
     barely_begun(copy)

@@ -9,9 +9,17 @@ namespace ecl {
 /// system knows no locks, it does nothing.
 class RunLock {
  public:
+  enum class Kind {
+    exclusive,  ///< a job's first process
+    shared      ///< its others, once the first shares
+  };
   /// Waits five seconds for another process to be done: ranks whose mpirun was killed still write their checkpoint.
   /// Throws Error after that. `directory` may be empty: nothing is locked.
-  explicit RunLock(const std::string& directory);
+  explicit RunLock(const std::string& directory, Kind kind = Kind::exclusive);
+  /// From here on other processes of the job can have it, too.
+  void share();
+  /// Whether any process has it, as far as the file system tells.
+  static bool held(const std::string& directory);
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;

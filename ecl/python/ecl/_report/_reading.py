@@ -157,6 +157,8 @@ def _state(path: Path, status: Dict[str, Any], summary: Dict[str, Any]) -> str:
     """As of `ecl top`: a run whose status.json says nothing of its end goes on as long as the process that keeps it is
     there. Of another host's processes nothing is to be seen from here: it goes on as long as it renews the file."""
     written = status.get("state", "running")
+    if written == "preempted" and _locked(path):  # a process reads its data, to go on
+        return "running"
     if written in ENDED:
         return written
     if summary.get("verdict") in ENDED and _age(path / "summary.json") <= _age(path / "status.json"):
@@ -164,7 +166,7 @@ def _state(path: Path, status: Dict[str, Any], summary: Dict[str, Any]) -> str:
     if not status:  # it reads its data, or ended before it trained
         return "running" if _locked(path) else "killed"
     if status["host"] == socket.gethostname():
-        return "running" if _is_there(status["pid"]) else "killed"
+        return "running" if _is_there(status["pid"]) or _locked(path) else "killed"
     return "running" if _age(path / "status.json") <= _OLD_S else "silent"
 
 
@@ -179,9 +181,10 @@ def _is_there(pid: int) -> bool:
 
 def _locked(path: Path) -> bool:
     """A run's processes lock its config.ini, where the disk knows locks."""
-    handle = os.open(path / "config.ini", os.O_RDONLY)
+    file = path / "config.ini"
+    handle = os.open(file, os.O_RDWR if os.access(file, os.W_OK) else os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False
     except BlockingIOError:
         return True
