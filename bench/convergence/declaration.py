@@ -60,10 +60,6 @@ class Solver:
     def runs_in(self, case):
         return all(value in self.only.get(key, [value]) for key, value in case.values)
 
-    def at_edge(self, lr):
-        rates = sorted(float(rate) for rate in self.grid["lr"])
-        return len(rates) > 1 and not rates[0] < float(lr) < rates[-1]
-
 
 @dataclass
 class Experiment:
@@ -98,6 +94,15 @@ class Experiment:
             allowed = solver.only.get(key, [value])
             pinned[key] = value if value in allowed else allowed[0]
         return {**self.options, **case.options(), **pinned, **solver.fixed, **point}
+
+    def check(self, summary):
+        """Throws if a finished run says nothing that its solver could be judged by."""
+        if summary["verdict"] == "diverged" or summary[self.metric] is not None:
+            return
+        others = [metric for metric in METRICS if summary[metric] is not None]
+        advice = (f"nodes with test rows of their own have none in common; set metric = {' or '.join(others)}" if others
+                  else "nor any other accuracy (a loss like mse has none), and the bench compares nothing else")
+        raise Mistake(f"{self.name}.ini: [experiment] metric: the runs have no {self.metric}: {advice}")
 
 
 class Section:

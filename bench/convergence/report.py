@@ -6,6 +6,8 @@ import json
 import math
 import statistics
 
+from runner import build_of
+
 MEASURES = (("Test accuracy in per cent, mean over the nodes", "test_accuracy_mean"),
             ("Worst node", "test_accuracy_min"), ("The average model", "test_accuracy_consensus"))
 COLUMNS = ("verdict", "test_accuracy_mean", "test_accuracy_min", "test_accuracy_consensus", "test_loss_consensus",
@@ -37,8 +39,7 @@ class Report:
         self.solvers = list(dict.fromkeys(solver.label for solver, _ in cells))
         self.references = {solver.label for solver, _ in cells if solver.reference}
         self.winners = {(solver.label, case): tuning.winner(solver, case) for solver, case in cells}
-        self.edges = {(solver.label, case) for solver, case in cells
-                      if solver.at_edge(self.winners[solver.label, case]["lr"])}
+        self.edges = {(solver.label, case) for solver, case in cells if tuning.at_edge(solver, case)}
 
     def results(self, cell):
         return [self.runner.result(job) for job in self.jobs[cell]]
@@ -49,11 +50,16 @@ class Report:
                 if self.runner.result(job)["verdict"] != "diverged"]
 
     def mean(self, cell, key):
-        """None if a seed diverged, or the solver does not run in this case."""
+        """None if a seed diverged, the solver does not run in this case, or there is no such figure."""
         results = self.results(cell) if cell in self.jobs else []
-        if not results or any(result["verdict"] == "diverged" for result in results):
+        if not results or any(result["verdict"] == "diverged" or result[key] is None for result in results):
             return None
         return statistics.fmean(result[key] for result in results)
+
+    def builds(self):
+        """Of the tool that made the runs: those behind the tables, and the trials."""
+        trials = [jobs for cell in self.cells for _, jobs in self.tuning.trials(*cell)]
+        return {build_of(self.runner.path(job)) for jobs in [*self.jobs.values(), *trials] for job in jobs}
 
     def markdown(self):
         lines = [f"# {self.experiment.title}", "", *self._preface(), ""]
@@ -71,9 +77,12 @@ class Report:
         yield f"Mean ± standard deviation over seeds {join(experiment.seeds)}."
         yield (f"Trials for each solver: {experiment.trials} on tuning seed {join(experiment.tuning_seeds)}"
                f"{refined if len(experiment.refine) > 1 else ''}, judged by `{experiment.metric}`.")
-        yield ("**Bold**: best of a column, references (in brackets) apart. `edge`: the tuned learning rate is the "
-               "largest or the smallest of its grid.")
-        yield "`-`: the solver does not run there."
+        yield ("**Bold**: best of a column, references (in brackets) apart. `edge`: with all else equal, no larger or "
+               "no smaller learning rate than the tuned one was tried.")
+        yield "`-`: the solver does not run there, or there is no such figure."
+        builds = self.builds()
+        if len(builds) > 1 or "" in builds:
+            yield "**Several builds of the tool made these runs, or nobody knows which**: they need not compare."
 
     def _tables(self, table, cases):
         """All measures of a [cases] section, cut along its first axes until no table is too wide."""
@@ -107,11 +116,13 @@ class Report:
 
     def _accuracy(self, label, case, key):
         results = self.results((label, case))
-        edge = " edge" if (label, case) in self.edges and key == MEASURES[0][1] else ""
+        edge = " edge" if (label, case) in self.edges and key == self.experiment.metric else ""
         diverged = sum(result["verdict"] == "diverged" for result in results)
         if diverged:
             return f"diverged {diverged}/{len(results)}{edge}"
         values = [result[key] for result in results]
+        if None in values:
+            return "-"
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         rivals = [self.mean((other, case), key) for other in self.solvers if other not in self.references]
         mean = statistics.fmean(values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import declaration
 from declaration import Mistake
 from report import Report
-from runner import Failed, Runner, clock, make_job
+from runner import Failed, Job, Runner, clock, make_job
 from tuning import Tuning
 
 HERE = Path(__file__).resolve().parent
@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--publish", action="store_true")
+    parser.add_argument("--any-build", action="store_true")
     parser.add_argument("--tool", type=Path, default=ROOT / "build" / "ecl")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "bench")
     return parser.parse_args()
@@ -78,7 +79,7 @@ class Bench:
         self.experiment = declaration.load(path, declaration.options_in(help_text))
         self.given, self.name, self.folder = given, self.experiment.name, given.runs / self.experiment.name
         alone = self.experiment.launcher == "train"  # ranks fill the machine by themselves
-        self.runner = Runner(given.tool, self.folder, 1 if alone else given.jobs)
+        self.runner = Runner(given.tool, self.folder, 1 if alone else given.jobs, self.experiment.check)
         self.tuning = Tuning(self.experiment, self.runner)
         self.cells = selected(self.experiment, given)
         if not self.cells:
@@ -128,6 +129,8 @@ class Bench:
     def _conduct(self):
         """The report's jobs, done."""
         tuning, cells = self.tuning, self.cells
+        # Alone and before the long ones: what is wrong with all of them shows in minutes, not in hours.
+        self.runner.run(f"{self.name}, first run", [min(self.stages["tuning"], key=Job.seconds)])
         self.runner.run(f"{self.name}, tuning", flat(jobs for cell in cells for _, jobs in tuning.grid_trials(*cell)))
         self.runner.run(f"{self.name}, refining", flat(jobs for cell in cells for _, jobs in
                                                        tuning.refining_trials(*cell, tuning.first_winner(*cell))))
@@ -137,10 +140,12 @@ class Bench:
 
 
 def publish(folder, name):
+    """Replaces what the bench writes; whatever else stands there stays."""
     target = HERE.parent / "results" / name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for pattern in ("table.md", "results.csv", "tuning.json", "curves-*"):
+        for old in target.glob(pattern):
+            old.unlink()
         for path in sorted(folder.glob(pattern)):
             shutil.copy(path, target)
     print(f"copied to {target}")
@@ -152,8 +157,8 @@ def main():
         raise Mistake(f"{given.tool}: not there; scripts/build makes it")
     if given.jobs < 1:
         raise Mistake("--jobs: at least 1 is needed")
-    if given.publish and (given.solver or given.case):
-        raise Mistake("--publish replaces the whole report: it does not go with --solver or --case")
+    if given.publish and (given.solver or given.case or given.no_plots):
+        raise Mistake("--publish replaces the whole report: it does not go with --solver, --case or --no-plots")
     names = given.names or sorted(path.stem for path in HERE.glob("*.ini"))
     benches = [Bench(name, given) for name in names]
     if given.dry_run:
@@ -161,6 +166,11 @@ def main():
         if len(names) > 1:
             print(f"{'together':16} about {clock(total)}")
         return
+    others = {bench.runner.folder: len(bench.runner.of_other_builds()) for bench in benches}
+    if any(others.values()) and not given.any_build:
+        places = ", ".join(f"{count} in {folder}" for folder, count in others.items() if count)
+        raise Mistake(f"runs of another build than {given.tool} are there already, and need not compare with new ones: "
+                      f"{places}; remove the folder, or keep them with --any-build")
     for bench in benches:  # all before the first runs for hours
         bench.rehearse()
     for bench in benches:

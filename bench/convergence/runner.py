@@ -2,6 +2,7 @@
 import concurrent.futures
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,10 @@ class Job:
         samples = float(given["--steps"]) * batch * nodes if "--steps" in given else epochs * train
         evaluations = 1 + (samples / train / every if every else 0)
         degree = nodes - 1 if given.get("--topology") == "complete" else 3
-        messages = samples / batch / float(given.get("--local-steps", 8)) * degree
+        exchanges = given.get("--exchanges", "usual")
+        if not exchanges.isdigit():
+            exchanges = 4 if exchanges != "usual" or given.get("--solver", "ecl") == "ecl" else 1
+        messages = samples / batch / float(given.get("--local-steps", 8)) * float(exchanges) * degree
         message_s = 1.2e-5 if gradient_s < 2e-6 else 1.5e-4  # by the model's size
         return load_s + samples * gradient_s + evaluations * nodes * test * gradient_s / 3 + messages * message_s
 
@@ -61,26 +65,34 @@ def make_job(label, launcher, options, seed):
 
 
 class Runner:
-    """Runs jobs into `folder`/jobs. A job that has a finished summary of the same command is not run again."""
+    """Runs jobs into `folder`/jobs. A job that has a finished summary of the same command is not run again. `check`
+    sees each summary, and throws if nothing can be made of such runs."""
 
-    def __init__(self, tool, folder, parallel):
+    def __init__(self, tool, folder, parallel, check):
         self.tool, self.folder, self.parallel = Path(tool).resolve(), Path(folder).resolve() / "jobs", parallel
+        self.check = check
         self.summaries = {}
 
     def path(self, job):
         return self.folder / job.folder()
 
+    def build(self):
+        """What tells this build of the tool from all others."""
+        return hashlib.sha256(self.tool.read_bytes()).hexdigest()[:12]
+
+    def of_other_builds(self):
+        """The runs that another build made, or one that nobody noted."""
+        build = self.build()
+        return [run for run in self.folder.glob("*") if ended(run) and build_of(run) != build]
+
     def result(self, job):
         """The summary of a finished or diverged job, else None."""
         if job not in self.summaries:
-            try:
-                summary = json.loads((self.path(job) / "summary.json").read_text())
-            except (OSError, ValueError):
+            summary = ended(self.path(job))
+            # The tool quotes its words for a shell. The last one is the folder.
+            if not summary or shlex.split(summary["command"])[:-1] != ["ecl", *job.words, "--out"]:
                 return None
-            command = " ".join(("ecl",) + job.words + ("--out",))
-            ended = summary["verdict"] in ("converged", "finished", "diverged")
-            if not ended or not summary["command"].startswith(command):
-                return None
+            self.check(summary)
             self.summaries[job] = summary
         return self.summaries[job]
 
@@ -107,13 +119,14 @@ class Runner:
         path = self.path(job)
         shutil.rmtree(path, ignore_errors=True)  # what an interrupted run left
         path.parent.mkdir(parents=True, exist_ok=True)
-        command = self.command(job) + ["--out", str(path)]
+        command, build = self.command(job) + ["--out", str(path)], self.build()
         outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if outcome.returncode not in (0, DIVERGED):
-            raise Failed(f"exit code {outcome.returncode} from\n  {' '.join(command)}\n{outcome.stderr.strip()}")
+            raise Failed(f"exit code {outcome.returncode} from\n  {shlex.join(command)}\n{outcome.stderr.strip()}")
+        (path / "tool").write_text(build + "\n")
         shutil.rmtree(path / "model", ignore_errors=True)  # thousands of models would fill the disk
         if self.result(job) is None:
-            raise Failed(f"no finished run in {path} after\n  {' '.join(command)}")
+            raise Failed(f"no finished run in {path} after\n  {shlex.join(command)}")
 
     def command(self, job):
         return ["mpirun", "-n", str(job.ranks)] * bool(job.ranks) + [str(self.tool), *job.words]
@@ -123,6 +136,21 @@ class Runner:
         words = ["simulate", *job.words[1:], "--dry-run"] + ["--nodes", str(job.ranks)] * bool(job.ranks)
         outcome = subprocess.run([str(self.tool), *words], cwd=ROOT, capture_output=True, text=True)
         return None if outcome.returncode == 0 else outcome.stderr.strip()
+
+
+def ended(run):
+    """The summary of the run in this folder; None if it was stopped, or there is none."""
+    try:
+        summary = json.loads((run / "summary.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return summary if summary["verdict"] in ("converged", "finished", "diverged") else None
+
+
+def build_of(run):
+    """The build of the tool that made the run in this folder; empty if nobody noted it."""
+    note = run / "tool"
+    return note.read_text().strip() if note.exists() else ""
 
 
 class Progress:

@@ -2,6 +2,8 @@
 
 Cases whose tuning runs are the same commands share them, and so the winner: that is all that sharing means.
 """
+import shlex
+
 from runner import make_job
 
 
@@ -20,6 +22,10 @@ class Tuning:
         rates = [f"{float(winner['lr']) * factor:.4g}" for factor in self.experiment.refine]
         points = [{**winner, "lr": rate} for rate in rates]
         return [(point, self._jobs(solver, case, point, own_case=True)) for point in points]
+
+    def trials(self, solver, case):
+        """Of both stages, in the order in which they are run."""
+        return self.grid_trials(solver, case) + self.refining_trials(solver, case, self.first_winner(solver, case))
 
     def _jobs(self, solver, case, point, own_case):
         options = self.experiment.tuning_options_of(solver, case, point, own_case)
@@ -49,17 +55,29 @@ class Tuning:
         refining = self.refining_trials(solver, case, first)
         return self.best(refining) if refining else first
 
+    def at_edge(self, solver, case):
+        """Whether no lower or no higher learning rate was tried by runs that else are the winner's. The grid's often
+        are not: they are of another case, or of fewer epochs."""
+        winner, trials = self.winner(solver, case), self.trials(solver, case)
+        chosen = next(jobs for point, jobs in reversed(trials) if point == winner)  # if both stages have it, the last
+        rates = {float(point["lr"]) for point, jobs in trials if _all_but_rate(jobs) == _all_but_rate(chosen)}
+        return len(rates) > 1 and not min(rates) < float(winner["lr"]) < max(rates)
+
     def record(self, cells):
         """Grids, scores and winners, for tuning.json; one entry for the cases that share all."""
         entries = {}
         for solver, case in cells:
-            stages = [self.grid_trials(solver, case)]
-            stages.append(self.refining_trials(solver, case, self.first_winner(solver, case)))
             trials = [{**point, "score": self.score(jobs), "seeds": self.experiment.tuning_seeds,
-                       "command": " ".join(jobs[0].words)} for stage in stages for point, jobs in stage]
+                       "command": shlex.join(jobs[0].words)} for point, jobs in self.trials(solver, case)]
             key = (solver.label, tuple(trial["command"] for trial in trials))
             winner = self.winner(solver, case)
             entry = entries.setdefault(key, {"solver": solver.label, "cases": [], "winner": winner,
-                                             "edge": solver.at_edge(winner["lr"]), "trials": trials})
+                                             "edge": self.at_edge(solver, case), "trials": trials})
             entry["cases"].append({"table": case.table, **case.options()})
         return list(entries.values())
+
+
+def _all_but_rate(jobs):
+    words = jobs[0].words
+    at = words.index("--lr")
+    return words[:at] + words[at + 2:]
