@@ -158,7 +158,7 @@ Group call_options(const std::string& command, Spec& spec) {
   if (command == "train") group.add_options()
     ("exchange", field(spec.exchange),
      "what carries messages. auto: shared memory within a host, between hosts what waits for nobody; "
-     "shared, window, messages: only that")
+     "shared, window, messages: only that (over TCP a window's puts wait for the target's program)")
     ("stall-warn-s", field(spec.stall_warn_s), "seconds after which a silent neighbour is named; 0: never")
     ("record", po::bool_switch(&spec.record), "keep the order of deliveries in DIR/deliveries/, for ecl replay DIR");
   return group;
