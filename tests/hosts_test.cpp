@@ -127,6 +127,7 @@ TEST(HostsTest, ShortRunsEndInAgreement) {
 
 /// Across hosts MPI cannot go on without a rank: what is promised is an end.
 TEST(HostsTest, AKilledRankEndsTheRun) {
+  setenv("OMPI_MCA_odls_base_sigkill_timeout", "5", 1);  // a second is too short for a busy machine to say why
   const Scratch scratch;
   const std::string out = (scratch / "a").string();
   Process process(

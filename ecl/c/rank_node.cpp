@@ -182,7 +182,7 @@ void RankNode::poke() {
 void RankNode::look_at_others() {
   milestones_.poke();
   for (const int rank : roster_.newly_dead()) {
-    const bool may_be_gone = milestones_.of(rank, left) && milestones_.of(comm_.rank(), left);
+    const bool may_be_gone = !parting_ && milestones_.of(rank, left) && milestones_.of(comm_.rank(), left);
     if (!may_be_gone) throw Error(name_of(rank) + " has died, and the run ends with it", Exit::rank_lost);
   }
   for (int rank = 0; rank < comm_.size(); ++rank)
@@ -529,6 +529,7 @@ void RankNode::leave() {
     milestones_.pass(left, has_settled_ ? 1 : 0);
     wait_for_the_end();
     wait([this] { return milestones_.passed_by_all(left) && milestones_.delivered(); });
+    parting_ = true;
   });
 }
 

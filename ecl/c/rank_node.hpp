@@ -116,6 +116,7 @@ class RankNode {
   std::optional<double> idle_since_s_;  ///< the end of the last step
   std::optional<double> begun_s_;       ///< when the gradient under way was asked for
   bool has_ended_ = false, has_settled_ = false;
+  bool parting_ = false;  ///< all have left: nobody is owed anything
   bool share_cores_;
 };
 

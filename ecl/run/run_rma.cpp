@@ -549,7 +549,7 @@ class RankRun {
   void fall_behind(double step_s) {
     debt_s_ += (slowness_ * turns() - 1) * step_s;
     const double start_s = now();
-    while (now() - start_s < debt_s_ && !must_end() && !stop_requested() && !checkpoints_.heard()) {
+    while (now() - start_s < debt_s_ && !must_end() && !stop_requested() && !stopping_early_ && !checkpoints_.heard()) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
       poke();
       if (!node_.optimizer().answers_faster() || done()) continue;

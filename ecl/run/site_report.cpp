@@ -84,7 +84,10 @@ SiteReport report_site(const Experiment& experiment, NodeId i, const std::vector
                     .alone = {kNone, kNone},
                     .measures = experiment.measure(average, test)};
   if (with_alone && experiment.spec.compare_local)
-    if (const auto alone = train_alone(experiment, i)) report.alone = score(*alone);
+    if (const auto alone = train_alone(experiment, i)) {
+      report.alone = score(*alone);
+      if (std::isnan(report.alone.loss)) report.alone.loss = std::numeric_limits<double>::infinity();  // it diverged
+    }
   return report;
 }
 

@@ -152,7 +152,7 @@ static bool is_ruined(const Summary& summary, const Experiment& experiment) {
   return above(summary.measures->classifier()->baseline_log_loss());
 }
 
-/// Where --compare-local asks for it.
+/// Where --compare-local asks for it. A NaN is of a node that did not; one that diverged has an infinite loss.
 static bool all_trained_alone(const Summary& summary) {
   return std::ranges::none_of(
       summary.sites, [](const SiteReport& site) { return site.test_weight > 0 && std::isnan(site.alone.loss); });

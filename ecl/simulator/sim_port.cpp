@@ -56,6 +56,7 @@ void SimNetwork::check_loaded(const Archive& archive) const {
   for (const Mailbox& box : boxes_) {
     for (const std::uint32_t buffer : {box.held, box.waiting[0], box.waiting[1], box.outbox, box.sending}) look(buffer);
     good &= box.reader >= 0 && box.reader < graph_.size();
+    good &= !(now_ < box.starts_at) || box.sending < buffers_.size();
   }
   for (const std::uint32_t buffer : free_) good &= buffer < buffers_.size();
   for (const Event& event : events_) {

@@ -13,7 +13,8 @@
 
 namespace ecl {
 
-/// How the simulated links behave. All of it is a function of (seed, edge, message number).
+/// How the simulated links behave. All of it is a function of (seed, edge, message number); of messages that wait for a
+/// busy link, each in the place of the one before, jitter and repetition are the first one's.
 struct LinkModel {
   double latency_s = 0;
   double bandwidth_bytes_s = 0;  ///< per directed edge, which sends one message at a time; 0: infinite

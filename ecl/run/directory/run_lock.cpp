@@ -36,9 +36,14 @@ bool RunLock::held(const std::string& directory) {
   int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) file = open(path.c_str(), O_RDONLY | O_CLOEXEC);  // another user's run; NFS then tells of no lock
   if (file < 0) return false;
-  const bool locked = flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const auto locked = [&] { return flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; };
+  bool held = locked();
+  if (held) {  // it may be another one who looks
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    held = locked();
+  }
   close(file);
-  return locked;
+  return held;
 }
 
 RunLock::~RunLock() {

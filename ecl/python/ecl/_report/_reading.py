@@ -180,7 +180,14 @@ def _is_there(pid: int) -> bool:
 
 
 def _locked(path: Path) -> bool:
-    """A run's processes lock its config.ini, where the disk knows locks."""
+    """A run's processes lock its config.ini, where the disk knows locks. The first look may meet another's."""
+    if not _lock_fails(path):
+        return False
+    time.sleep(0.02)
+    return _lock_fails(path)
+
+
+def _lock_fails(path: Path) -> bool:
     file = path / "config.ini"
     handle = os.open(file, os.O_RDWR if os.access(file, os.W_OK) else os.O_RDONLY)
     try:
