@@ -33,9 +33,9 @@ Survivors::Phase Survivors::phase(int rank) const {
 }
 
 bool Survivors::speaks() {
-  if (board_) return board_->exchange(0, kSpoken, 1) == 0;
-  std::this_thread::sleep_for(roster_.ahead() * kTurn);
-  return true;
+  const bool first = board_ && board_->exchange(0, kSpoken, 1) == 0;
+  if (!first) std::this_thread::sleep_for((board_ ? 1 : roster_.ahead()) * kTurn);  // who speaks needs it
+  return first || !board_;
 }
 
 /// Until `done`; false if `rank` dies before.

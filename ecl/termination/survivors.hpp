@@ -25,8 +25,8 @@ class Survivors {
   bool can_go_on() const { return board_ != nullptr; }
   /// This rank speaks for the others of its host: it lives and no lower one does.
   bool leads() const { return roster_.ahead() == 0; }
-  /// What is to be said once, whoever is first to say it: true for one rank of a host. Without memory in common the
-  /// others wait for their turn, in which the job may end.
+  /// What is to be said once, before the job ends, whoever is first to say it: true for one rank of a host. The others
+  /// leave it the time; without memory in common they then have their turn, if the job has not ended.
   bool speaks();
 
   /// This rank has made its last step.
