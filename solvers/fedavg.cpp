@@ -10,7 +10,7 @@
 /// The paper weighs models by n_i / n; here the gradients carry that weight (N n_i / n), so the mean is a plain one.
 /// For K = 1, and shards of equal size, that is the same; else a large shard drifts farther than there, and a small one
 /// less. K = 1 is SGD on all data. With K > 1 and shards that differ, clients drift towards their own minima, and the
-/// point of rest is not the minimiser of the sum.
+/// fixed point is not the minimiser of the sum.
 ///
 /// Usual ranges: mu as for SGD, K 5 .. 50. Source: McMahan et al., AISTATS 2017 (arXiv 1602.05629).
 namespace ecl {

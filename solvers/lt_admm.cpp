@@ -14,7 +14,7 @@
 /// same reason.
 ///
 /// The paper multiplies the pull by a second step size beta. Only beta rho matters, as duals scale with rho; here beta
-/// is mu, so that the point of rest stays when the learning rate falls. The explicit pull moves the model by the part
+/// is mu, so that the fixed point stays when the learning rate falls. The explicit pull moves the model by the part
 /// mu K sum_j alpha_ij of its distance to the neighbours, which must stay below 4/3. alpha_ij is the harmonic mean of
 /// alpha_i = rho / (mu K d_i), which makes that part at most 2 rho, and rho on regular graphs.
 ///

@@ -1,5 +1,5 @@
 // Adam, AdamW and clipping (solvers/adaptive_steps.cpp): the published numbers where nobody else speaks, and the
-// solver's own point of rest, whatever they do to the steps on the way.
+// solver's own fixed point, whatever they do to the steps on the way.
 #include <Eigen/Core>
 #include <cmath>
 #include <gtest/gtest.h>

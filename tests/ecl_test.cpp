@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(KTheta, EclExact,
                          testing::Combine(testing::Values(1, 2, 4, 8, 16), testing::Values("theta=1", "theta=0.5"),
                                           testing::Values("ecl", "ecl_isvr")));
 
-/// R exchanges a round: the same point of rest, in either mode, whatever happens to the messages.
+/// R exchanges a round: the same fixed point, in either mode, whatever happens to the messages.
 class EclExchanges : public testing::TestWithParam<std::tuple<int, int>> {
  protected:
   /// R and K.
