@@ -78,6 +78,16 @@ TEST(Measures, OfLabelsAreThoseOfEachAndOfAllTogether) {
   EXPECT_DOUBLE_EQ(zero.accuracy(), 100) << "a logit of 0 says no";
 }
 
+/// Who goes by the probability tells the labels that the logit tells.
+TEST(Measures, AProbabilityIsAboveOneHalfWhereItsLogitIsAboveNone) {
+  for (const float logit : {1e-38f, 1e-9f, 5e-8f, 1e-7f, 1e-3f, 1.0f, 100.0f}) {
+    EXPECT_GT(sigmoid(logit), 0.5f) << logit;
+    EXPECT_LE(sigmoid(-logit), 0.5f) << logit;
+    EXPECT_NEAR(sigmoid(logit), 1 / (1 + std::exp(-static_cast<double>(logit))), 1e-7) << logit;
+  }
+  EXPECT_EQ(sigmoid(0), 0.5f);
+}
+
 /// What ranks gather is of the same size at all.
 TEST(Measures, OfSitesTakeAsManyBytesWhateverTheyHold) {
   ClassifierMeasures nothing(2, ClassifierMeasures::kBinsBetweenSites), some(2, ClassifierMeasures::kBinsBetweenSites);

@@ -57,6 +57,19 @@ bool fits(const ecl_predictor& predictor, const float* row, std::size_t number) 
   return true;
 }
 
+/// That `node` is to be given where each node has a scaling of its own, and only there. Throws Error.
+void require_scaling(const std::string& run, int node) {
+  if (node < -1) throw Error(std::string("node ") + std::to_string(node) + " is none: nodes are numbered from 0");
+  const bool common = read_model_json(model_folder(run)).scale.has_value();
+  if (common && node >= 0)
+    throw Error(std::string("node=") + std::to_string(node) + ": the nodes of '" + run +
+                "' all have the same scaling; leave it out");
+  if (!common && node < 0)
+    throw Error("each node of '" + run +
+                "' scaled the features by itself (standardise=own), and the average model has no scaling; say whose "
+                "rows these are like, as in node=0");
+}
+
 /// Pictures are bytes.
 Dataset pictures(const Predictor& model, const float* rows, std::size_t count) {
   std::vector<std::uint8_t> bytes(rows, rows + count * model.features());
@@ -125,12 +138,12 @@ using ecl::c::guarded;
 int ecl_predictor_open(const char* run, int node, ecl_predictor** predictor) {
   return guarded([&] {
     given(predictor, "predictor") = nullptr;
+    ecl::c::require_scaling(&given(run, "run"), node);
     ecl::ModelChoice choice;
     if (node >= 0) choice.scaling_of = node;
     ecl::StoredModel stored = ecl::read_stored_model(&given(run, "run"), choice);
     if (!stored.note.empty()) std::cerr << "ecl: note: " + stored.note + "\n";
     auto opened = std::unique_ptr<ecl_predictor>(new ecl_predictor{ecl::Predictor(std::move(stored.trained))});
-    opened->model.require_scale();
     for (int c = 0; c < opened->model.classes(); ++c) opened->classes.push_back(opened->model.class_name(c));
     *predictor = opened.release();
   });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <type_traits>
 
@@ -299,6 +300,11 @@ void softmax(float* logits, int classes) {
   for (int c = 0; c < classes; ++c) logits[c] /= total;
 }
 
-float sigmoid(float logit) { return 1 / (1 + std::exp(-logit)); }
+/// Above 0.5 for logits above 0 alone, however floats round: who goes by either finds the same labels.
+float sigmoid(float logit) {
+  constexpr float kAboveHalf = 0.5F + std::numeric_limits<float>::epsilon() / 2;
+  const float probability = 1 / (1 + std::exp(-logit));
+  return logit > 0 ? std::max(probability, kAboveHalf) : probability;
+}
 
 }  // namespace ecl

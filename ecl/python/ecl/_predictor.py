@@ -2,6 +2,7 @@
 
 import ctypes
 import difflib
+import threading
 import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
@@ -21,6 +22,9 @@ class Predictor:
 
     def __init__(self, run: Union[str, Path], node: Optional[int] = None) -> None:
         """`run`: a run's directory, or its folder model/. `node`: whose scaling, after standardise=own."""
+        if node is not None and node < 0:
+            raise mistake(f"node={node} is none: nodes are numbered from 0")
+        self._lock = threading.Lock()  # libecl predicts for one thread at a time, and Python lets others run meanwhile
         self._handle = ctypes.c_void_p()
         must(lib.ecl_predictor_open(str(run).encode(), -1 if node is None else node, ctypes.byref(self._handle)))
         self.width: int = lib.ecl_predictor_inputs(self._handle)
@@ -52,7 +56,9 @@ class Predictor:
         matrix = self._matrix(rows)
         outputs = np.empty((len(matrix), max(1, len(self.classes))), np.float32)
         numbers = np.empty(len(matrix), np.int32)
-        must(lib.ecl_predict(self._handle, matrix.ctypes.data, len(matrix), outputs.ctypes.data, numbers.ctypes.data))
+        with self._lock:
+            must(lib.ecl_predict(self._handle, matrix.ctypes.data, len(matrix), outputs.ctypes.data,
+                                 numbers.ctypes.data))
         if chosen is not None:
             chosen.append(numbers)
         return outputs

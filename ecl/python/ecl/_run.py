@@ -21,6 +21,8 @@ from ecl._tool import call, gather, mistake, new_path, options_of, private_files
 _COUNTS = ("node", "step", "bytes_sent", "messages_sent", "messages_taken", "messages_overwritten", "train_samples",
            "test_samples")
 DIVERGED = "the run diverged: its loss grew a thousandfold or out of all numbers; try a smaller lr"
+_TEXTS = ("dataset", "data", "test", "init")  # options whose values may look like numbers, and are names
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?(e[+-][0-9]{2,3})?")  # as the tool writes them: 007 is none
 _STOPPED = 75  # exit code after a signal
 _to_remove: List[str] = []
 
@@ -104,7 +106,7 @@ class Run:
         self.path = Path(path)
         if not (self.path / "config.ini").is_file():
             raise mistake(f"'{path}' is no directory of a run: it has no config.ini")
-        self._predictors: Dict[Optional[int], Predictor] = {}
+        self._predictors: Dict[Optional[int], Tuple[Tuple[int, ...], Predictor]] = {}  # with the file that it has read
         self._told: Dict[str, Any] = {}  # the summary, where another host has it
 
     @property
@@ -115,7 +117,8 @@ class Run:
             if line.startswith("#") or " = " not in line:
                 continue
             name, written = line.split(" = ", 1)
-            name, value = name.replace("-", "_"), _option(written)
+            name = name.replace("-", "_")
+            value = _option(written, text=name in _TEXTS)
             found[name] = [*found.get(name, []), value] if name == "set" else value
         return found
 
@@ -176,14 +179,17 @@ class Run:
 
         rows: an array, rows x columns as the training data had them without the label; or a pandas DataFrame or a list
               of dicts, whose columns are found by name and may be more. In the units of the training data. A row that
-              training would have left out (missing=drop) gets None
+              training would have left out (missing=drop) gets None, for each label where there are several; in a
+              regression NaN
         node: whose scaling, where each node has its own (standardise=own)
         """
         predictor = self._predictor(node)
         if not predictor.classes:
             return predictor.values(rows)
         if predictor.multi_label:
-            return (predictor.probabilities(rows) > 0.5).astype(np.int32)
+            found = predictor.probabilities(rows)
+            unknown, labels = np.isnan(found), (found > 0.5).astype(np.int32)
+            return np.where(unknown, None, labels.astype(object)) if unknown.any() else labels
         numbers = predictor.numbers(rows)
         names = np.array(predictor.classes)[numbers]
         return np.where(numbers < 0, None, names.astype(object)) if (numbers < 0).any() else names
@@ -277,10 +283,14 @@ class Run:
         return path
 
     def _predictor(self, node: Optional[int]) -> Predictor:
-        if node not in self._predictors:
-            self._model_file("model.json")
-            self._predictors[node] = Predictor(self.path, node)
-        return self._predictors[node]
+        self._model_file("model.json")
+        now = _version(self.path / "model" / "model.safetensors")
+        kept, predictor = self._predictors.get(node, (None, None))
+        if predictor is None or now is None or now != kept:
+            predictor = Predictor(self.path, node)
+            if now:
+                self._predictors[node] = now, predictor
+        return predictor
 
     def _remove_at_end(self, shared: bool) -> None:
         """A temporary directory goes with the Run; one that several ranks look at, when the program ends."""
@@ -305,18 +315,24 @@ def _remove() -> None:
 atexit.register(_remove)  # before the first init(): so it comes after the end of MPI, when no rank looks any more
 
 
-def _option(written: str) -> Any:
-    """A value of config.ini."""
+def _version(path: Path) -> Optional[Tuple[int, ...]]:
+    """Another one once the file is another; None while there is none, and a run's model changes as it goes on."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_ino, about.st_size
+
+
+def _option(written: str, text: bool) -> Any:
+    """A value of config.ini; `text`: of an option that is one, whatever it looks like."""
     if written.startswith('"'):
         return re.sub(r"\\(x[0-9a-f]{2}|.)", lambda m: chr(int(m[1][1:], 16)) if len(m[1]) > 1 else m[1], written[1:-1])
+    if text or written != "true" and not _NUMBER.fullmatch(written):
+        return written
     if written == "true":
         return True
-    for kind in (int, float):
-        try:
-            return kind(written)
-        except ValueError:
-            pass
-    return written
+    return int(written) if written.lstrip("-").isdigit() else float(written)
 
 
 def _table(path: Path) -> np.ndarray:
