@@ -460,6 +460,25 @@ def test_a_package_that_is_missing_is_named(module, digits, tmp_path):
     assert f"wants Python's {module}" in done.stderr and f"apt-get install python3-{module}" in done.stderr
 
 
+def test_within_a_program_it_raises(digits, tmp_path, capsys, monkeypatch):
+    page = tmp_path / "page.html"
+    assert ecl.tool("report", digits.path, "--out", page) == 0 and page.is_file()
+    assert capsys.readouterr() == (f"{page}\n", "")
+    for arguments, code, words in (
+            ((), 2, "the following arguments are required: RUN"), ((digits.path, "--ot", page), 2, "unrecognized arg"),
+            ((tmp_path,), 2, "is no directory of a run"), ((digits.path, "--out", page / "a"), 5, "cannot write"),
+            ((digits.path, "--watch", "--tensorboard", tmp_path), 2, "--watch renews a page")):
+        with pytest.raises(ecl.Error, match=words) as caught:
+            ecl.tool("report", *arguments)
+        assert caught.value.code == code and "\n" not in str(caught.value)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for module in ("ecl._report._command", "ecl._report._page", "ecl._report"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(ecl.Error, match="report wants Python's jinja2; on Debian: apt-get install python3-jinja2"):
+        ecl.tool("report", digits.path)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_by_the_package_and_by_the_run(digits, tmp_path):
     done = subprocess.run([sys.executable, "-B", "-m", "ecl", "report", digits.path, "--out", tmp_path / "a.html"],
                           capture_output=True, text=True, timeout=HANGS_S)

@@ -32,16 +32,24 @@ def call(arguments: List[str], silent: bool) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     texts = [argument.encode() for argument in arguments]
-    if texts[:1] == [b"report"]:  # Python's own
-        from ecl._report._command import main
-
-        return main(arguments[1:])
+    if arguments[:1] == ["report"] and not {"-h", "--help"} & set(arguments):
+        return _report(arguments[1:])
     if _launched() or texts[:1] in ([b"train"], [b"doctor"]):
         init()  # libecl would, too, but not end what it began
     code = lib.ecl_tool(len(texts), (ctypes.c_char_p * len(texts))(*texts), int(silent))
     if code != 0 and lib.ecl_error():
         must(code)
     return code
+
+
+def _report(arguments: List[str]) -> int:
+    """Python's own command."""
+    try:
+        from ecl._report._command import carry_out
+    except ModuleNotFoundError as error:
+        raise Error(f"report wants Python's {error.name}; on Debian: apt-get install python3-{error.name}") from error
+    carry_out(arguments)
+    return 0
 
 
 def _launched() -> bool:
