@@ -428,6 +428,25 @@ def test_steps_before_any_gradient_are_noticed(rank, device, recwarn):
     optimizer.close()
 
 
+def test_gradients_of_none_are_no_gradients(rank, device, recwarn):
+    model = cnn(device)
+    optimizer = ecl.torch.Consensus(model, lr=0.1)
+    optimizer.zero_grad()
+    model.zero_grad(set_to_none=True)
+    with pytest.warns(UserWarning, match=r"step\(\) without gradients"):
+        optimizer.step()
+    optimizer.close()
+    recwarn.clear()
+    model = cnn(device)
+    optimizer = ecl.torch.Consensus(model, lr=0.1)
+    optimizer.zero_grad()
+    model.zero_grad(set_to_none=True)
+    sum(p.sum() for p in model.parameters()).backward()
+    optimizer.step()
+    assert not recwarn.list
+    optimizer.close()
+
+
 def test_frozen_parameters_stay(rank, device):
     model = cnn(device)
     model[0].requires_grad_(False)
@@ -467,6 +486,19 @@ def test_a_buffer_that_a_forward_pass_replaces_is_averaged(rank, size, device):
     assert model.scale == 1 + rank
     optimizer.settle()
     assert model.scale == 1 + (size - 1) / 2
+    optimizer.close()
+
+
+def test_a_buffer_of_another_shape_is_not_averaged(rank, device):
+    model = cnn(device)
+    model.register_buffer("seen", torch.zeros(3, device=device))
+    optimizer = ecl.torch.Consensus(model, buffers="mean")
+    model.seen = torch.zeros(4, device=device)
+    with pytest.raises(ecl.Error, match=r"buffer seen changed its shape from \(3,\) to \(4,\) after the Consensus was"):
+        optimizer.settle()
+    del model.seen
+    with pytest.raises(ecl.Error, match="buffer seen was removed after the Consensus was made"):
+        optimizer.settle()
     optimizer.close()
 
 

@@ -100,10 +100,10 @@ class Consensus(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        written = self._had_gradient or self._has_gradient()
         self._gather()
         if self._constants:
             self._refuse_changed_buffers()
-        written = self._memory.gradient._version != self._zeroed  # by backward(), if only with zeros
         self._refuse_other_settings()
         lr = float(self.param_groups[0]["lr"]) or 1e-6 * self._first_lr
         if lr != self.consensus.lr:
@@ -123,10 +123,13 @@ class Consensus(torch.optim.Optimizer):
         until their models agree. Returns the consensus error; warns where they do not."""
         self._require_same_parameters()
         now = dict(self._model.named_buffers())  # a forward pass may have put others in their place
-        for name in self._buffers:
-            if now.get(name) is None:
-                raise ecl.Error(f"buffer {name} was removed after the Consensus was made; change the model first, then "
-                                "make the Consensus")
+        for name, shape in self._buffers.items():
+            buffer = now.get(name)
+            if buffer is None or buffer.shape != shape:
+                what = "was removed" if buffer is None else \
+                    f"changed its shape from {tuple(shape)} to {tuple(buffer.shape)}"
+                raise ecl.Error(f"buffer {name} {what} after the Consensus was made; change the model first, then make "
+                                "the Consensus")
         with self._memory.changing():
             error = self.consensus.settle()
         self._remove_hooks()
@@ -185,6 +188,12 @@ class Consensus(torch.optim.Optimizer):
         for (name, p), (owner, key), place, gradient in zip(self._named, self._owners, self._places, self._gradients):
             if owner.get(key) is not p or p.data_ptr() != place or p.shape != gradient.shape:
                 self._explain(name, owner.get(key), gradient)
+
+    def _has_gradient(self) -> bool:
+        """Of backward(), if only zeros: in its place, or where the caller had put None before."""
+        return self._memory.gradient._version != self._zeroed or any(
+            p.grad is not None and (p.grad.is_sparse or not p.grad.is_set_to(gradient))
+            for (_, p), gradient in zip(self._named, self._gradients))
 
     def _gather(self) -> None:
         """Gradients are where they belong, unless somebody put others, or p.grad.data, in their place."""
@@ -273,8 +282,8 @@ def _kept_floats(model: torch.nn.Module) -> Dict[str, torch.Tensor]:
     return {name: b.detach() for name, b in model.named_buffers() if b.is_floating_point() and name in kept}
 
 
-def _running_statistics(model: torch.nn.Module, buffers: str) -> List[str]:
-    """Names of the buffers that settle() averages."""
+def _running_statistics(model: torch.nn.Module, buffers: str) -> Dict[str, torch.Size]:
+    """The buffers that settle() averages, with their shapes."""
     if buffers not in ("refuse", "mean"):
         raise ecl.Error(f"buffers={buffers!r} is none of 'refuse', 'mean'")
     layers = [(name, m) for name, m in model.named_modules() if getattr(m, "running_mean", None) is not None]
@@ -288,7 +297,7 @@ def _running_statistics(model: torch.nn.Module, buffers: str) -> List[str]:
     for name, b in averaged.items():
         if b.dtype == torch.float64:
             raise ecl.Error(f"buffer {name} is {b.dtype}; buffers='mean' averages in float32: model.float() first")
-    return list(averaged)
+    return {name: b.shape for name, b in averaged.items()}
 
 
 def _layout(model: torch.nn.Module) -> str:
