@@ -161,6 +161,26 @@ def test_a_mistake_on_one_rank_is_told_to_all(rank):
         ecl.Regressor().fit(X, y.astype(str))
 
 
+def test_classes_are_of_one_kind_on_all_ranks(rank):
+    X, y = shard(rank)
+    with pytest.raises(ecl.Error, match="^rank 1: y holds truths, and rank 0's whole numbers; all ranks give the same"):
+        ecl.Classifier().fit(X, y % 2 == 0 if rank == 1 else y % 2)
+    with pytest.raises(ecl.Error, match="^rank 2: y holds whole numbers, and rank 0's texts; all ranks give the same"):
+        ecl.Classifier().fit(X, y if rank >= 2 else y.astype(str))
+    ecl.Regressor(epochs=1, mode="lock-step").fit(X, y if rank == 1 else y + 0.5)  # both are numbers
+    with pytest.raises(ecl.Error, match="^y holds '01' and '1', which are one number; write classes that are numbers"):
+        ecl.Classifier().fit(X, np.where(y % 2 == 0, "01" if rank == 3 else "1", "2"))
+
+
+def test_scores_want_one_answer_for_each_row(rank):
+    X, y = shard(rank)
+    for estimator in (ecl.Classifier(**OPTIONS).fit(X, y), ecl.Regressor(epochs=1, mode="lock-step").fit(X, y)):
+        for wrong in (y[:, None], y[:1], y[None], y[0]):
+            with pytest.raises(ecl.Error, match=r"y is of shape \(.*\); score\(\) wants one for each of \d+ rows"):
+                estimator.score(X, wrong)
+        assert estimator.score(X, y.tolist()) == estimator.score(X, y)
+
+
 def test_mistakes_are_named():
     with pytest.raises(ecl.Error, match="data is no option of Classifier, whose data are given to fit"):
         ecl.Classifier(data="a.csv")

@@ -12,7 +12,7 @@ import numpy as np
 from ecl._library import Diverged, Error, init, rank
 from ecl._predictor import Predictor
 from ecl._run import DIVERGED, Run, carry_out
-from ecl._tool import agree, mistake, new_path, private_files, shared_path
+from ecl._tool import agree, gather, mistake, new_path, private_files, shared_path
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -47,6 +47,8 @@ class _Estimator(BaseEstimator):
     """fit() is collective over the ranks that mpirun started: each calls it with its own rows, as many as it has, all
     with the same columns. Afterwards all have the same model. Without mpirun it is one node that has all the rows."""
 
+    _kinds: Dict[str, str] = {}  # what y may hold: NumPy's kind of it, in words
+
     def _take(self, given: Dict[str, Any]) -> None:
         """The constructor's arguments; an attribute each."""
         options = given.pop("options")
@@ -80,10 +82,12 @@ class _Estimator(BaseEstimator):
         try:
             try:
                 matrix, names = _floats(rows)
-                _write(own, matrix, names, *self._labels(y), _weights(weights, len(matrix)))
+                labels, classes = self._labels(y)
+                _write(own, matrix, names, labels, classes, _weights(weights, len(matrix)))
             except Exception as error:  # of whatever kind: the other ranks wait to hear of it
                 wrong = error
             agree(wrong)
+            _agree_on_classes(self._kinds[np.asarray(y).dtype.kind], classes)
             parameters = self.get_params()
             standardise = parameters.pop("standardise", None)
             out, quiet = parameters.pop("out", None), parameters.pop("quiet", True)
@@ -155,6 +159,8 @@ class Classifier(ClassifierMixin, _Estimator):
     ranks' rows. summary_: the run's summary, whose test_... are of the training rows.
     """
 
+    _kinds = {"b": "truths", "i": "whole numbers", "u": "whole numbers", "U": "texts", "O": "texts"}
+
     def __init__(self, *, model: str = "softmax", solver: str = "ecl", topology: str = "ring", mode: str = "async",
                  epochs: float = 0, batch: int = 32, lr: Optional[float] = None, local_steps: int = 0, seed: int = 1,
                  **options: Any) -> None:
@@ -187,7 +193,7 @@ class Classifier(ClassifierMixin, _Estimator):
 
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
-        if labels.ndim != 1 or labels.dtype.kind not in "iubUO":
+        if labels.ndim != 1 or labels.dtype.kind not in self._kinds:
             raise mistake(f"y is {labels.dtype} of shape {labels.shape}; classes are one whole number or text for "
                           "each row")
         if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
@@ -207,7 +213,8 @@ class Classifier(ClassifierMixin, _Estimator):
 
     def score(self, X: Any, y: Any, sample_weight: Optional[np.ndarray] = None) -> float:
         """The share of these rows, this rank's own, that predict() has right."""
-        return float(np.average(self.predict(X) == np.asarray(y), weights=sample_weight))
+        predicted = self.predict(X)
+        return float(np.average(predicted == _one_each(y, len(predicted)), weights=sample_weight))
 
 
 class Regressor(RegressorMixin, _Estimator):
@@ -216,6 +223,8 @@ class Regressor(RegressorMixin, _Estimator):
         regressor = ecl.Regressor(model="mlp:64", epochs=200).fit(X, y)
 
     """ + _Estimator.__doc__
+
+    _kinds = dict.fromkeys("iubf", "numbers")
 
     def __init__(self, *, model: str = "linear", loss: str = "mse", solver: str = "ecl", topology: str = "ring",
                  mode: str = "async", epochs: float = 0, batch: int = 32, lr: Optional[float] = None,
@@ -233,7 +242,7 @@ class Regressor(RegressorMixin, _Estimator):
 
     def _labels(self, y: Any) -> Tuple[np.ndarray, List[str]]:
         labels = np.asarray(y)
-        if labels.ndim != 1 or labels.dtype.kind not in "iubf" or not np.isfinite(labels).all():
+        if labels.ndim != 1 or labels.dtype.kind not in self._kinds or not np.isfinite(labels).all():
             raise mistake(f"y is {labels.dtype} of shape {labels.shape}; a regression wants one finite number for each "
                           "row")
         return labels.astype("<f4"), []
@@ -244,8 +253,9 @@ class Regressor(RegressorMixin, _Estimator):
 
     def score(self, X: Any, y: Any, sample_weight: Optional[np.ndarray] = None) -> float:
         """R2 on these rows: 1 less the share of y's variance that is left."""
-        y = np.asarray(y, float)
-        left = np.average((y - self.predict(X)) ** 2, weights=sample_weight)
+        predicted = self.predict(X)
+        y = _one_each(y, len(predicted)).astype(float)
+        left = np.average((y - predicted) ** 2, weights=sample_weight)
         whole = np.average((y - np.average(y, weights=sample_weight)) ** 2, weights=sample_weight)
         return float(1 - left / whole if whole > 0 else left == 0)  # of a constant as r2_score() has it
 
@@ -269,6 +279,38 @@ def _floats(rows: Any) -> Tuple[np.ndarray, List[str]]:
         raise mistake(f"X, row {row + 1}, column {names[column] if names else column + 1}: the value is missing, or "
                       "beyond what a float holds; leave such rows out, or fill them in")
     return values, names
+
+
+def _agree_on_classes(kind: str, classes: List[str]) -> None:
+    """All ranks' y hold the same kind: True on one and 1 on another would be two classes. And no two texts are one
+    number: where all are numbers '01' and '1' would be one class. Collective."""
+    told = [json.loads(text) for text in gather(json.dumps([kind, classes]).encode())]
+    for number, (theirs, _) in enumerate(told):
+        if theirs != told[0][0]:
+            raise mistake(f"rank {number}: y holds {theirs}, and rank 0's {told[0][0]}; all ranks give the same kind")
+    if kind != "texts":
+        return
+    names = {name for _, some in told for name in some}
+    first: Dict[float, str] = {}
+    for name in sorted(names) if all(map(_is_number, names)) else ():
+        if first.setdefault(float(name), name) != name:
+            raise mistake(f"y holds '{first[float(name)]}' and '{name}', which are one number; write classes that are "
+                          "numbers in one way")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return np.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _one_each(y: Any, rows: int) -> np.ndarray:
+    """What is compared with as many predictions: NumPy would make a matrix of a column, and a row of one value."""
+    found = np.asarray(y)
+    if found.shape != (rows,):
+        raise mistake(f"y is of shape {found.shape}; score() wants one for each of {rows} rows: shape ({rows},)")
+    return found
 
 
 def _weights(weights: Any, rows: int) -> Optional[np.ndarray]:
