@@ -242,6 +242,52 @@ TEST(State, OfAnotherRunOrDamagedIsRefused) {
   }
 }
 
+/// Whatever changes what its steps would be.
+TEST(State, OfAnotherRuleIsRefused) {
+  const Floats zero(10);
+  const std::vector<std::string> saved = {"total_steps=9", "clip_norm=1e-9", "exchanges=2"};
+  const std::string state = Opened(saved, zero).save();
+  const auto refused = [&](std::vector<std::string> options) {
+    Opened other(options, zero);
+    EXPECT_EQ(other.load(state), ECL_USAGE) << options[0];
+    return std::string(ecl_error());
+  };
+  EXPECT_EQ(refused({"clip_norm=2e-9", "exchanges=2"}),
+            "the state is of another run: 'clip_norm=1e-09' there, 'clip_norm=2e-09' here; open the run as it was "
+            "opened");
+  const std::vector<std::string> more = {"weight_decay=1e-08", "lr=0.05000001", "overlap=1", "schedule=step:0.5,0.1"};
+  for (const std::string& option : more)
+    EXPECT_NE(refused({option, saved[0], saved[1], saved[2]}).find('\'' + option + "' here"), std::string::npos)
+        << ecl_error();
+  Opened longer({"total_steps=20", saved[1], saved[2]}, zero);
+  EXPECT_EQ(longer.load(state), ECL_OK) << "at a constant rate there may be more steps: " << ecl_error();
+}
+
+TEST(State, OfMoreStepsThanThereAreIsRefused) {
+  const Floats zero(10), gradient(10, 1.0f);
+  std::string state;
+  {
+    Opened rank({}, zero);
+    for (int s = 0; s < 4; ++s) ASSERT_EQ(ecl_step(rank.node, gradient.data()), ECL_OK) << ecl_error();
+    state = rank.save();
+  }
+  Opened shorter({"total_steps=3"}, zero);
+  EXPECT_EQ(shorter.load(state), ECL_USAGE);
+  EXPECT_EQ(std::string(ecl_error()),
+            "the state is of step 4, and total_steps=3 are fewer; open the node for more steps");
+  Opened as_long({"total_steps=4"}, zero);
+  EXPECT_EQ(as_long.load(state), ECL_OK) << ecl_error();
+}
+
+TEST(State, OfAnotherScheduleIsOfAsManySteps) {
+  const Floats zero(10);
+  const std::string state = Opened({"schedule=cosine", "total_steps=9"}, zero).save();
+  Opened other({"schedule=cosine", "total_steps=10"}, zero);
+  EXPECT_EQ(other.load(state), ECL_USAGE);
+  EXPECT_NE(std::string(ecl_error()).find("'total_steps=9' there, 'total_steps=10' here"), std::string::npos)
+      << ecl_error();
+}
+
 /// Rank i wants x = i; together they want the mean rank.
 void train_towards_rank(Opened& rank, int steps) {
   Floats gradient(rank.x.size());
@@ -495,6 +541,24 @@ TEST(Opening, OfMoreFloatsThanMpiSumsUpIsRefused) {
   EXPECT_EQ(std::string(ecl_error()),
             "the model has 2147483648 floats, and MPI sums up at most 2147483647 at once; open a node for each of "
             "several parts of it");
+}
+
+TEST(Averaging, OfUnlikeLengthsIsTheSameErrorOnAll) {
+  const Floats zero(10);
+  Opened rank({}, zero);
+  std::vector<float> values(1000, static_cast<float>(world().rank()));
+  for (const std::size_t count : {std::size_t{7}, std::size_t{0}, std::size_t{1000}}) {
+    const std::size_t mine = world().rank() == 2 ? count : 10;
+    EXPECT_EQ(ecl_average(rank.node, values.data(), mine), ECL_USAGE);
+    const std::string what = ecl_error();
+    EXPECT_EQ(what.substr(0, 10), "rank 2 on ");
+    EXPECT_NE(what.find(" averages " + std::to_string(count) + " values, and rank 0 10; all ranks give as many"),
+              std::string::npos)
+        << what;
+  }
+  ASSERT_EQ(ecl_average(rank.node, values.data(), 10), ECL_OK) << ecl_error();
+  EXPECT_EQ(values[9], 1.5f);
+  EXPECT_EQ(values[10], static_cast<float>(world().rank())) << "nothing of it was averaged before";
 }
 
 TEST(Gathering, OfMoreThanMpiCountsIsRefused) {

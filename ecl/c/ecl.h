@@ -151,16 +151,19 @@ ECL_API int ecl_set_lr(ecl_node *node, double lr);
  * not, that is an error on all. */
 ECL_API int ecl_settle(ecl_node *node, double *error);
 
-/* Collective: `values` become their means over the ranks. All ask for as many averages before they settle or close, and,
- * under adam, before the last of measure_steps; in lock step also after the same steps. If not, that is an error on all. */
+/* Collective: `values` become their means over the ranks, which give as many each. All ask for as many averages before
+ * they settle or close, and, under adam, before the last of measure_steps; in lock step also after the same steps. If
+ * not, that is an error on all. */
 ECL_API int ecl_average(ecl_node *node, float *values, size_t count);
 
 /* x and all else that a later node needs to go on from here; valid until the node's next call. In lock step all ranks
  * save after the same step; each first takes its neighbours' messages, as ecl_begin() does. Asynchronously all save
  * within the first measure_steps, or none. */
 ECL_API int ecl_save(ecl_node *node, const void **state, size_t *bytes);
-/* Into a node that has made no step yet, opened alike, over as many ranks. Collective. In lock step the run then goes on
- * bit for bit; asynchronously messages that were on their way are lost, which costs no more than lost messages do. */
+/* Into a node that has made no step yet, opened alike, over as many ranks; at a constant rate total_steps may be others,
+ * and the limits of settling, patience, progress and what carries messages may always. Collective. In lock step the run
+ * then goes on bit for bit; asynchronously messages that were on their way are lost, which costs no more than lost
+ * messages do. */
 ECL_API int ecl_load(ecl_node *node, const void *state, size_t bytes);
 
 /* A figure of this rank so far: steps, rounds (exchanges with the neighbours), bytes_sent (payload), messages_sent,
@@ -180,14 +183,15 @@ ECL_API int ecl_gather(const void *mine, size_t bytes, void *all);
  * Prints what the tool prints, standard error apart from the line of an error, which is in ecl_error(); returns the
  * tool's exit code, so 75, too, when a signal stopped a run. silent: no results and warnings, for whoever reads the
  * run's summary.json. Any number of times. `train` and `doctor` are collective over the ranks of MPI_COMM_WORLD and
- * start MPI as ecl_init() does. If a rank dies in `train` the others end their processes, as the tool's do. */
+ * start MPI as ecl_init() does. If a rank dies in `train` the others end their processes, as the tool's do. After an error
+ * that ends all ranks' calls those that are collective, and under mpirun all, say it again. */
 ECL_API int ecl_tool(int argc, const char *const *argv, int silent);
 
-/* A run's average model at work. Needs no MPI. Of ecl_predictor_*: NULL, or a wrong number, gives NULL, 0 or -1. */
+/* A run's average model at work, for one thread at a time. Needs no MPI. Of ecl_predictor_*: NULL, or a wrong number, gives NULL, 0 or -1. */
 typedef struct ecl_predictor ecl_predictor;
 
 /* run: the directory of a run, or its folder model/; of one that has not ended its newest checkpoint, and a note on
- * standard error. node: whose scaling, where each node has its own; else -1. */
+ * standard error. node: whose scaling, where each node has its own, and only there; else -1. */
 ECL_API int ecl_predictor_open(const char *run, int node, ecl_predictor **predictor);
 /* NULL is fine. */
 ECL_API void ecl_predictor_close(ecl_predictor *predictor);

@@ -53,7 +53,7 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   const bool rate_given = params.given("lr");
   rule.learning_rate = checked_rate(params.number("lr", 0.05, -kLargest, kLargest, "learning rate"));
   rule.momentum = params.number("momentum", 0, 0, 0.999999, "heavy ball");
-  const double weight_decay = params.number("weight_decay", 0, 0, kLargest, "lambda");
+  options.weight_decay = params.number("weight_decay", 0, 0, kLargest, "lambda");
   options.optimizer = params.text("optimizer", "sgd", "sgd, adam, adamw");
   options.clip_norm = params.number("clip_norm", 0, 0, kLargest, "longest corrected gradient");
   options.measure_steps =
@@ -64,8 +64,8 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   rule.overlap = params.integer("overlap", 0, 0, 1, "1: exchanges while gradients are computed") != 0;
   options.helped = helped_by(params.text("progress", "calls", "what moves messages meanwhile: calls, thread"));
   rule.total_steps = static_cast<std::uint64_t>(params.integer("total_steps", 0, 0, kMany, "0: unknown"));
-  const std::string schedule = params.text("schedule", "constant", "how the learning rate falls");
-  rule.schedule = Schedule::parse(schedule);
+  options.schedule = params.text("schedule", "constant", "how the learning rate falls");
+  rule.schedule = Schedule::parse(options.schedule);
   options.settle = static_cast<std::uint64_t>(params.integer("settle", 1000, 0, kMany, "most exchanges at the end"));
   options.settle_s = params.number("settle_s", 60, 0, kLargest, "and most seconds");
   options.consensus_error = params.number("consensus_error", 0.01, 0, kLargest, "below it ranks agree");
@@ -73,12 +73,13 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
   options.seed = static_cast<std::uint64_t>(params.integer("seed", 1, 0, kMany, "of random graphs and solvers"));
   options.same = params.text("same", "", "what must be alike on all ranks");
   params.finish();
-  options.adam = parse_optimizer(options.optimizer, rule.momentum, weight_decay, OptionStyle::key_value);
+  options.adam = parse_optimizer(options.optimizer, rule.momentum, options.weight_decay, OptionStyle::key_value);
   if (options.adam && !rate_given) rule.learning_rate = kAdamRate;
-  rule.weight_decay = loss_decay(options.optimizer, weight_decay);
+  rule.weight_decay = loss_decay(options.optimizer, options.weight_decay);
   options.total_known = rule.total_steps > 0;
-  if (!options.total_known && schedule != "constant")
-    throw Error("schedule=" + schedule + " falls over total_steps; say how many there are, or set the rate yourself");
+  if (!options.total_known && options.schedule != "constant")
+    throw Error("schedule=" + options.schedule +
+                " falls over total_steps; say how many there are, or set the rate yourself");
   if (!options.total_known) rule.total_steps = kNever;
   fit_round(rule);
   return options;

@@ -13,13 +13,13 @@ namespace ecl {
 
 /// What ecl_open() is told; ecl.h says what each means.
 struct NodeOptions {
-  std::string topology, solver, exchanges, optimizer, same;
+  std::string topology, solver, exchanges, optimizer, schedule, same;
   Mode mode = Mode::async;
   Exchange exchange = Exchange::automatic;
   StepRule rule;            ///< without exchanges, which follow from the solver; those of the steps that train
   bool total_known = true;  ///< else rule.total_steps is a number that is never reached
   std::optional<AdamRule> adam;
-  double clip_norm = 0;
+  double weight_decay = 0, clip_norm = 0;
   int measure_steps = 0;  ///< before those, and no part of the rule
   double patience = 1;
   bool helped = false;  ///< a thread looks after the node between the calls

@@ -1,6 +1,7 @@
 #include "ecl/c/rank_node.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <new>
 #include <thread>
@@ -51,6 +52,12 @@ NodeOptions agreed_options(const mpi::Comm& comm, std::span<const std::string> s
                   "seed or from the same file");
   }
   return options;
+}
+
+/// All its digits, so that no two numbers read alike.
+std::string shortest(double number) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, number).ptr};
 }
 
 /// A state without its checksum, which is right.
@@ -396,32 +403,49 @@ double RankNode::agree() {
   }
 }
 
+/// Collective, as sums of unlike lengths are nobody's: MPI may wait for ever, or write where there is nothing.
+void RankNode::require_same_length(std::size_t count) const {
+  const std::uint64_t mine = count;
+  std::vector<std::uint64_t> all(comm_.size());
+  averaging_.gather_all(&mine, sizeof mine, all.data());
+  for (int rank = 1; rank < comm_.size(); ++rank)
+    if (all[rank] != all[0])
+      throw Error(name_of(rank) + " averages " + std::to_string(all[rank]) + " values, and rank 0 " +
+                  std::to_string(all[0]) + "; all ranks give as many");
+}
+
 void RankNode::average(Vec values) {
   guarded([&] {
     ++averages_;
     if (lock_step()) milestones_.pass(averages_at, steps()), milestones_.pass(averages, averages_);
+    require_same_length(values.size());
     mpi::mean_over(averaging_, values);
   });
 }
 
-/// What a state belongs to.
+/// What a state belongs to. How many steps there are is part of it where the rate falls over them; else a later node
+/// may make more.
 std::string RankNode::fingerprint() const {
   const StepRule& rule = options_.rule;
-  std::string text = "ecl node 3";
-  const auto add = [&text](const char* key, auto value) { text += std::string("\n") + key + "=" + value; };
+  std::string text = "ecl node 4";
+  const auto add = [&text](const char* key, const std::string& value) { ((text += '\n') += key) += '=' + value; };
   add("rank", std::to_string(comm_.rank()));
   add("size", std::to_string(comm_.size()));
   add("dim", std::to_string(x_.size()));
   add("topology", options_.topology);
   add("solver", options_.solver);
-  add("mode", std::string(lock_step() ? "lock-step" : "async"));
-  add("lr", std::to_string(first_rate_));
-  add("momentum", std::to_string(rule.momentum));
+  add("mode", lock_step() ? "lock-step" : "async");
+  add("lr", shortest(first_rate_));
+  add("momentum", shortest(rule.momentum));
   add("optimizer", options_.optimizer);
-  add("clip_norm", std::to_string(options_.clip_norm));
+  add("weight_decay", shortest(options_.weight_decay));
+  add("clip_norm", shortest(options_.clip_norm));
   add("measure_steps", std::to_string(options_.measure_steps));
   add("local_steps", std::to_string(rule.local_steps));
   add("exchanges", options_.exchanges);
+  add("overlap", rule.overlap ? "1" : "0");
+  add("schedule", options_.schedule);
+  if (options_.schedule != "constant") add("total_steps", std::to_string(rule.total_steps + options_.measure_steps));
   add("seed", std::to_string(options_.seed));
   return text;
 }
@@ -457,6 +481,10 @@ void RankNode::load(std::string_view state) {
     archive.emplace(std::string(checked_content(state)), "the state");
     require_own(*archive);
     (*archive)(saved_steps);
+    if (trained(saved_steps) > options_.rule.total_steps)
+      throw Error(std::string("the state is of step ") + std::to_string(saved_steps) +
+                  ", and total_steps=" + std::to_string(options_.rule.total_steps + options_.measure_steps) +
+                  " are fewer; open the node for more steps");
   });
   require_saved_together(saved_steps);
   comm_.together([&] {
@@ -479,6 +507,9 @@ void RankNode::require_own(Archive& archive) const {
   std::string name;
   archive(name);
   const auto theirs = split(name, '\n'), ours = split(fingerprint(), '\n');
+  if (theirs.empty() || theirs[0] != ours[0])
+    throw Error("the state is of another version of ecl, which alone can load it: '" +
+                (theirs.empty() ? "" : theirs[0]) + "' there, '" + ours[0] + "' here");
   for (std::size_t l = 0; l < ours.size(); ++l)
     if (l >= theirs.size() || theirs[l] != ours[l])
       throw Error("the state is of another run: '" + (l < theirs.size() ? theirs[l] : "") + "' there, '" + ours[l] +

@@ -71,6 +71,7 @@ class RankNode {
   void require_neighbours_of_this_round() const;
   void require_partners_to_average() const;
   void require_settlers() const;
+  void require_same_length(std::size_t count) const;
   bool has_trained() const;
   void require_training() const;
   std::unique_ptr<Solver> make_solver(CVec scale);

@@ -138,8 +138,8 @@ class Consensus:
         return error.value
 
     def average(self, values: Optional[np.ndarray] = None) -> None:
-        """`values` (float32, C-contiguous; x without it) become their means over the ranks, in place. Waits for all
-        ranks, which call it equally often before they settle."""
+        """`values` (float32, C-contiguous, as many on all ranks; x without it) become their means over the ranks, in
+        place. Waits for all ranks, which call it equally often before they settle."""
         values = self.x if values is None else values
         _require_floats(values, "values")
         must(lib.ecl_average(self._handle(), _floats(values), values.size))
