@@ -28,6 +28,7 @@ namespace {
 
 using ecl::c::given;
 using ecl::c::guarded;
+using ecl::c::require_unbroken;
 
 thread_local std::string last_error;
 
@@ -90,10 +91,6 @@ int in_turn(Call call) {
   });
 }
 
-void require_unbroken() {
-  if (process().broken) throw *process().broken;
-}
-
 /// A call on an open node.
 template <class Call>
 int on(const ecl_node* node, Call call) {
@@ -132,6 +129,10 @@ ecl::Helper::Turn ecl::c::turn() {
   if (process().forked_off())
     throw Error("this process was forked off one that uses MPI, and is no rank: only its parent may call this");
   return process().helper.turn();
+}
+
+void ecl::c::require_unbroken() {
+  if (process().broken) throw *process().broken;
 }
 
 const char* ecl_error(void) { return last_error.c_str(); }

@@ -1,11 +1,12 @@
 /* Four ranks, each with a quadratic of its own: rank i wants x[d] = i + d / DIM, with weight 1 + i. Together they want the
- * weighted mean. mpirun -n 4 example [key=value ...] */
+ * weighted mean. mpirun -n 4 example [key=value ...], options of ecl_open() that take the place of those below. */
 #include <ecl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { DIM = 1000, STEPS = 500, MOST_OPTIONS = 20 };
+enum { DIM = 1000, STEPS = 500 };
 
 static void must(int code) {
   if (code == ECL_OK) return;
@@ -13,9 +14,23 @@ static void must(int code) {
   ecl_abort(code);
 }
 
+/* Whether one of the texts "key=value" is of this one's key. */
+static int has_key_of(char **texts, const char *option) {
+  const size_t key = strcspn(option, "=") + 1;
+  for (; *texts; ++texts)
+    if (strncmp(*texts, option, key) == 0) return 1;
+  return 0;
+}
+
 int main(int argc, char **argv) {
-  const char *options[MOST_OPTIONS + 1] = {"topology=ring", "lr=0.1", "total_steps=500", "schedule=linear:0.5"};
-  for (int i = 1; i < argc && i + 3 < MOST_OPTIONS; ++i) options[i + 3] = argv[i];
+  const char *presets[] = {"topology=ring", "lr=0.1", "total_steps=500", "schedule=linear:0.5"};
+  enum { PRESETS = sizeof presets / sizeof *presets };
+  const char **options = calloc(argc + PRESETS, sizeof *options); /* all 0: the last of them ends the list */
+  if (!options) return EXIT_FAILURE;
+  int count = 0;
+  for (int i = 0; i < PRESETS; ++i)
+    if (!has_key_of(argv + 1, presets[i])) options[count++] = presets[i];
+  for (int i = 1; i < argc; ++i) options[count++] = argv[i];
 
   must(ecl_init());
   const double target = ecl_rank(), weight = 1 + ecl_rank();
@@ -25,6 +40,7 @@ int main(int argc, char **argv) {
   static float x[DIM], gradient[DIM]; /* x: 0 on all ranks */
   ecl_node *node = NULL;
   must(ecl_open(ECL_COMM_WORLD, options, x, DIM, &node));
+  free(options);
   for (int step = 0; step < STEPS; ++step) {
     must(ecl_begin(node));
     for (int d = 0; d < DIM; ++d)

@@ -17,6 +17,9 @@ int fail(const std::string& what, Exit code);
 /// of ecl.h that uses them. Throws Error in a process that was forked off, where both are another's.
 [[nodiscard]] Helper::Turn turn();
 
+/// Throws what an earlier call could not go on from: nothing is to move MPI any more. For whoever has the turn.
+void require_unbroken();
+
 template <class Call>
 int guarded(Call call) {
   try {

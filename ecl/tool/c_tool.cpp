@@ -76,6 +76,7 @@ int ecl_tool(int argc, const char* const* argv, int silent) {
     if (ecl::mpi::launched() || command == "train" || command == "doctor") {
       if (ecl_init() != ECL_OK) throw ecl::Error(ecl_error(), ecl::Exit::internal);
       turn = ecl::c::turn();
+      ecl::c::require_unbroken();
     }
     ecl::c::fail("", ecl::Exit::ok);  // an exit code without an error has no line
     if (!silent) return static_cast<void>(code = run_here(arguments));

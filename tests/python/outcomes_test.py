@@ -76,6 +76,38 @@ train(c, 10**9)
     assert err.count("Traceback") == 1
 
 
+@pytest.mark.parametrize("how, line", [
+    ("error = ValueError('no such\\nlabel'); hasattr(error, 'add_note') and error.add_note('on Monday')",
+     "ValueError: no such"),
+    ("error = SyntaxError('odd', ('a.py', 1, 1, 'x x'))", "SyntaxError: odd"),
+    ("error = ValueError('full'); sys.stdout = open('/dev/full', 'w'); print('something')", "ValueError: full"),
+    ("error = ValueError('closed'); sys.stdout.close()", "ValueError: closed"),
+    ("error = type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()", "Odd: <exception str() failed>")],
+    ids=["note", "syntax", "full", "closed", "no text"])
+def test_an_exception_ends_the_job_whatever_can_be_said_of_it(how, line, tmp_path):
+    code, _, err = run(tmp_path, f"""
+c = consensus()
+if ecl.rank() == 1:
+    {how}
+    raise error
+train(c, 10**9)
+""", ranks=2)
+    assert code == 1
+    assert f"ecl: rank 1 ended by {line}; the job ends with it" in lines_of_ecl(err), err
+
+
+def test_an_exception_ends_the_job_where_the_programs_own_hook_fails(tmp_path):
+    code, _, err = run(tmp_path, """
+sys.excepthook = lambda *_: 1 / 0
+c = consensus()
+if ecl.rank() == 1:
+    sys.stderr = None
+    raise ValueError("lost")
+train(c, 10**9)
+""", ranks=2)
+    assert code == 1
+
+
 def test_a_program_that_ends_before_it_settles_is_warned_of(tmp_path):
     code, _, err = run(tmp_path, """
 train(consensus(), 20)
@@ -163,12 +195,12 @@ try:
     c.settle()
 except ecl.RankLost as error:
     said.append(str(error))
-for call in (c.begin, c.settle, c.average, lambda: c.step(c.x)):
+for call in (c.begin, c.settle, c.average, lambda: c.step(c.x), lambda: ecl.tool("doctor")):
     try:
         call()
     except ecl.RankLost as error:
         said.append(str(error))
-if len(said) == 5 and len(set(said)) == 1 and np.isfinite(c.x).all():
+if len(said) == 6 and len(set(said)) == 1 and np.isfinite(c.x).all():
     print("<alike>", flush=True)
 time.sleep(1)
 """)
@@ -394,6 +426,20 @@ def test_a_library_that_is_not_there_is_named():
     code, _, err = python("import ecl", ECL_LIBRARY="/nowhere/libecl.so")
     assert code == 1
     assert err.splitlines()[-1] == "ImportError: ECL_LIBRARY=/nowhere/libecl.so: there is no such file"
+
+
+def test_the_examples_options_may_be_others():
+    def example(*options):
+        return subprocess.run([MPIEXEC, "-n", "4", os.environ["ECL_EXAMPLE"], *options], capture_output=True, text=True,
+                              timeout=HANGS_S)
+
+    done = example("mode=lock-step", "lr=0.05", "schedule=constant")
+    assert (done.returncode, done.stderr) == (0, "")
+    many = ["settle=1000", "settle_s=60", "consensus_error=0.01", "exchange=auto", "seed=1", "patience=1", "overlap=0",
+            "progress=calls", "momentum=0", "weight_decay=0", "clip_norm=0", "local_steps=1", "exchanges=usual",
+            "optimizer=sgd", "solver=ecl", "mode=lock-step", "measure_steps=16", "nonsense=1"]
+    done = example(*many)
+    assert done.returncode == 2 and "unknown parameter 'nonsense'" in done.stderr
 
 
 def test_the_package_starts_the_tool():

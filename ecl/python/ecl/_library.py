@@ -1,6 +1,7 @@
 """libecl, the C interface (ecl/c/ecl.h), by ctypes: finds it, declares it, turns codes into exceptions."""
 
 import atexit
+import contextlib
 import ctypes
 import os
 import sys
@@ -152,8 +153,10 @@ def _finalise() -> None:
     code = lib.ecl_finalise()
     if code == 0:
         return
-    _say(f"rank {lib.ecl_rank()}: {lib.ecl_error().decode()}")
-    lib.ecl_abort(code)
+    try:
+        _say(f"rank {lib.ecl_rank()}: {lib.ecl_error().decode()}")
+    finally:
+        lib.ecl_abort(code)
 
 
 def _abort_on_exceptions() -> None:
@@ -161,19 +164,31 @@ def _abort_on_exceptions() -> None:
     before = sys.excepthook
 
     def hook(kind: Any, value: BaseException, trace: Any) -> None:
-        if isinstance(value, RankLost):
-            _say(f"rank {lib.ecl_rank()}: {value}")
-        else:
-            before(kind, value, trace)
-            line = traceback.format_exception_only(kind, value)[-1].strip().splitlines()[0]
-            _say(f"rank {lib.ecl_rank()} ended by {line}; the job ends with it")
-        lib.ecl_abort(value.code if isinstance(value, Error) else 1)
+        try:  # whatever cannot be said: the job ends
+            if isinstance(value, RankLost):
+                _say(f"rank {lib.ecl_rank()}: {value}")
+                return
+            try:
+                before(kind, value, trace)
+            finally:
+                _say(f"rank {lib.ecl_rank()} ended by {_line_of(kind, value)}; the job ends with it")
+        finally:
+            lib.ecl_abort(value.code if isinstance(value, Error) else 1)
 
     sys.excepthook = hook
 
 
+def _line_of(kind: Any, value: BaseException) -> str:
+    """What Python calls it, without the lines before and after, as a syntax error's place and notes."""
+    place = "" if kind.__module__ in ("__main__", "builtins") else f"{kind.__module__}."
+    name = place + kind.__qualname__
+    lines = "".join(traceback.format_exception_only(kind, value)).splitlines()
+    return next((line for line in lines if line.startswith(name)), name)
+
+
 def _say(line: str) -> None:
-    sys.stdout.flush()
+    with contextlib.suppress(Exception):  # a full disk, a closed stream: the line is said all the same
+        sys.stdout.flush()
     sys.stderr.write(f"ecl: {line}\n")
     sys.stderr.flush()
 
