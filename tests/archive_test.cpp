@@ -218,6 +218,12 @@ TEST_F(ArchiveFile, AFailedWriteLeavesTheOldOne) {
   EXPECT_EQ(test::read_file(path_), content);
   EXPECT_EQ(test::contents(scratch_.path()), std::set<std::string>{"state"});
   EXPECT_THROW(write_atomically((scratch_ / "no/such/folder").string(), "x"), Error);
+  try {
+    write_atomically(path_ + "/", "x");
+    ADD_FAILURE() << "a path that ends in a slash is no file's";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), path_ + "/ names a folder; name a file, without the '/' at the end");
+  }
 }
 
 TEST(AtomicFile, FollowsLinksAndReplacesNothingButFiles) {

@@ -188,6 +188,16 @@ TEST_F(Convert, WorksWithoutMpirun) {
   EXPECT_FALSE(fs::exists(scratch_ / "a"));
 }
 
+TEST_F(Convert, TheNameOfTheFolderMayEndInASlash) {
+  write_table("a.csv", 40);
+  for (const char* out : {"a/", "b/c//"}) {
+    const std::string options = "--dataset csv:group=who --data " + path("a.csv") + " --out " + path(out);
+    expect_converted(options);
+    EXPECT_TRUE(fs::exists(scratch_ / out / "labels.npy")) << out;
+    expect_refused("convert " + options, 2, "something is there already");
+  }
+}
+
 TEST_F(Convert, WhatIsRefusedLeavesNothing) {
   write_file(scratch_ / "bad.csv", "x,kind\n1,a\n2,b\nthree,a\n");
   expect_refused("convert --data " + path("bad.csv") + " --out " + path("a"), 5,

@@ -51,6 +51,7 @@ void sync_folder_of(const std::string& path) {
 
 /// Where a file is to appear: where a link points to.
 static std::string replaceable(const std::string& path) {
+  if (path.ends_with('/')) throw Error(path + " names a folder; name a file, without the '/' at the end");
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status))

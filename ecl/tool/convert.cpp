@@ -69,10 +69,11 @@ void report(const TrainTest& table, const std::string& out) {
 
 /// Makes the folder, which no other process has made.
 void make_new_folder(const std::string& out) {
-  const std::string parent = fs::path(out).parent_path().string();
-  if (!parent.empty()) make_folder(parent);
+  fs::path folder = out;
+  if (!folder.has_filename()) folder = folder.parent_path();  // "arrays/"
+  if (folder.has_parent_path()) make_folder(folder.parent_path().string());
   std::error_code error;
-  if (!fs::create_directory(out, error) && !error)
+  if (!fs::create_directory(folder, error) && !error)
     throw Error("--out " + out + ": something is there already; choose another folder or remove it");
   if (error) throw Error("--out " + out + ": cannot be made: " + error.message(), Exit::io);
 }
