@@ -322,7 +322,11 @@ TEST(Simulate, WritesWhatItPromises) {
   EXPECT_GT(summary["messages_sent"], 0);
   for (const char* key : {"test_accuracy_mean", "test_accuracy_min", "test_accuracy_consensus"})
     expect_within_per_cent(summary[key]);
-  expect_metrics(read_file(out + "/metrics.csv"), 5, 4);
+  const std::string metrics = read_file(out + "/metrics.csv");
+  expect_metrics(metrics, 5, 4);
+  double time_s = 0, node = 0, step = 0, epoch = 0;
+  ASSERT_EQ(std::sscanf(lines_of(metrics).back().c_str(), "%lf,%lf,%lf,%lf", &time_s, &node, &step, &epoch), 4);
+  EXPECT_NEAR(epoch, 36 * 5 * 32 / 1438.0, 1e-7) << "exact enough to compare runs by";
   EXPECT_EQ(parameters_of(out).size(), 650u);
   expect_safetensors(read_file(out + "/model/model.safetensors"),
                      R"({"__metadata__": {"format": "pt", "ecl": "softmax"},

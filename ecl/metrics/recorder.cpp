@@ -69,7 +69,7 @@ std::string to_csv(const MetricsRow& row) {
   if (!std::isnan(row.loss)) std::snprintf(loss, sizeof loss, "%.9g", row.loss);
   if (!std::isnan(row.accuracy)) std::snprintf(accuracy, sizeof accuracy, "%.4f", row.accuracy);
   if (!std::isnan(row.train_loss)) std::snprintf(train_loss, sizeof train_loss, "%.9g", row.train_loss);
-  std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.4f,%s,%s,%.9g,%llu,%llu,%llu,%g,%g,%s,%llu", row.time_s, row.node,
+  std::snprintf(line, sizeof line, "%.6f,%d,%llu,%.9g,%s,%s,%.9g,%llu,%llu,%llu,%g,%g,%s,%llu", row.time_s, row.node,
                 static_cast<unsigned long long>(row.step), row.epoch, loss, accuracy, row.consensus_error,
                 static_cast<unsigned long long>(row.traffic.bytes_sent),
                 static_cast<unsigned long long>(row.traffic.messages_sent),
