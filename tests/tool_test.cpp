@@ -242,17 +242,20 @@ TEST(Tool, ListNamesEveryPlugIn) {
   expect_ok(outcome);
   EXPECT_EQ(outcome.err, "");
   std::size_t entries = 0;
-  for (const char* folder : {"solvers", "topologies", "ecl/models", "ecl/datasets", "ecl/partitions"})
+  for (const std::string folder : {"solvers", "topologies", "ecl/models", "ecl/data/datasets", "ecl/data/partitions"}) {
+    const std::size_t before = entries;
     for (const std::string& line : lines_of(read_file(fs::path(ECL_SOURCE_DIR) / folder / "registry.def"))) {
       if (line.rfind("ENTRY(", 0) != 0) continue;
       ++entries;
       std::string name = line.substr(6, line.find(',') - 6);
-      if (std::string(folder) == "ecl/datasets" || std::string(folder) == "ecl/partitions")
-        std::replace(name.begin(), name.end(), '_', '-');
+      if (folder.starts_with("ecl/data/")) std::replace(name.begin(), name.end(), '_', '-');
       EXPECT_NE(outcome.out.find("\n  " + name + " "), std::string::npos) << line;
     }
+    EXPECT_GT(entries, before) << folder;
+  }
   EXPECT_GE(entries, 30u);
-  expect_has(outcome.out, {"theta = 1", "alpha_scale"});
+  expect_has(outcome.out, {"theta = 1", "alpha_scale", " rows: rows of the grid; by default as near to a square",
+                           " probability: probability of each edge; by default 2 ln n / n"});
 }
 
 TEST(Tool, TopologyTellsTheFiguresOfARing) {

@@ -32,7 +32,8 @@ std::vector<Edge> draw_pairs(NodeId n, double probability, Random& random) {
 
 Graph make_erdos_renyi(NodeId n, std::uint64_t seed, Params& params) {
   const double connecting = std::min(1.0, 2.0 * std::log(n) / n);
-  const double probability = params.number("probability", connecting, 0, 1, "probability of each edge");
+  const double probability =
+      params.number("probability", connecting, 0, 1, "probability of each edge; by default 2 ln n / n");
   auto graph = first_connected(n, seed, "topology erdos_renyi",
                                [&](Random& random) { return draw_pairs(n, probability, random); });
   if (graph) return *std::move(graph);

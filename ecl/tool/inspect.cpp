@@ -39,20 +39,31 @@ bool parse(const Arguments& arguments, po::options_description& options, const A
   return values.count("help") == 0;
 }
 
-/// Prints a registry. `make` builds an entry so that it declares its parameters; whether it succeeds does not matter.
+/// What an entry reads, when it is made on so many nodes; whether it is made does not matter.
+template <class Entry, class Make>
+auto parameters_of(const Entry& entry, const Make& make, NodeId nodes) {
+  Params params(entry.name);
+  try {
+    make(entry, params, nodes);
+  } catch (const Error&) {
+  }
+  return std::vector(params.declared());
+}
+
+/// Prints a registry. `make` builds an entry so that it declares its parameters. A default that is another one on other
+/// numbers of nodes is left to the help of the parameter.
 template <class Factory, class Make>
 void print_registry(const std::string& title, const Registry<Factory>& registry, Make make) {
   std::cout << title << '\n';
   for (const auto& entry : registry.entries()) {
     std::printf("  %-15s %s\n", entry.name.c_str(), entry.description.c_str());
-    Params params(registry.kind() + " " + entry.name);
-    try {
-      make(entry, params);
-    } catch (const Error&) {
+    const auto declared = parameters_of(entry, make, 16), on_more = parameters_of(entry, make, 36);
+    for (std::size_t p = 0; p < declared.size(); ++p) {
+      const auto& [key, fallback, help] = declared[p];
+      const bool fixed = p >= on_more.size() || fallback == on_more[p].fallback;
+      const std::string shown = !fixed ? "" : fallback.empty() ? " = ..." : " = " + fallback;
+      std::printf("  %-15s   %s%s: %s\n", "", key.c_str(), shown.c_str(), help.c_str());
     }
-    for (const auto& parameter : params.declared())
-      std::printf("  %-15s   %s = %s: %s\n", "", parameter.key.c_str(),
-                  parameter.fallback.empty() ? "..." : parameter.fallback.c_str(), parameter.help.c_str());
     std::fflush(stdout);
   }
   std::cout << '\n';
@@ -136,18 +147,18 @@ void list_command(const Arguments& arguments) {
   const float origin[1] = {0};
   const Dataset sample(1, 2, std::vector<float>{0, 1}, {0, 1});
   const DatasetRequest nowhere{"/nonexistent", 2, 1};  // files are not read for a list
-  print_registry("solvers (--solver NAME --set KEY=VALUE)", solvers(), [&](const auto& entry, Params& params) {
+  print_registry("solvers (--solver NAME --set KEY=VALUE)", solvers(), [&](const auto& entry, Params& params, NodeId) {
     entry.make({pair, 0, origin, 1.0, 8}, params);
   });
   print_registry("topologies (--topology NAME:VALUE,...)", topologies(),
-                 [](const auto& entry, Params& params) { entry.make(16, 1, params); });
-  print_registry("models (--model NAME)", models(), [](const auto& entry, Params& params) {
+                 [](const auto& entry, Params& params, NodeId nodes) { entry.make(nodes, 1, params); });
+  print_registry("models (--model NAME)", models(), [](const auto& entry, Params& params, NodeId) {
     entry.make({3, 2}, params);
   });
   print_registry("data sets (--dataset NAME:KEY=VALUE,... --data DIR)", datasets(),
-                 [&](const auto& entry, Params& params) { entry.make(nowhere, params); });
+                 [&](const auto& entry, Params& params, NodeId) { entry.make(nowhere, params); });
   print_registry("partitions (--partition NAME:VALUE,...)", partitions(),
-                 [&](const auto& entry, Params& params) { entry.make(sample, 2, 1, params); });
+                 [&](const auto& entry, Params& params, NodeId) { entry.make(sample, 2, 1, params); });
 }
 
 void topology_command(const Arguments& arguments) {
