@@ -63,6 +63,11 @@ INSTANTIATE_TEST_SUITE_P(Tool, Refused,
 
 const std::vector<Mistake> kOfTheSimulator = {
     {"nodes_zero", "--nodes 0", {"--nodes 0", "at least 1"}},
+    {"exchange_is_trains",
+     "--exchange messages",
+     {"--exchange is an option of ecl train", "all nodes are in one process"}},
+    {"record_is_trains", "--record", {"--record is an option of ecl train"}},
+    {"stall_is_trains", "--stall-warn-s=3", {"--stall-warn-s is an option of ecl train"}},
     {"drop_above_one", "--drop 1.5", {"--drop 1.5", "0 .. 1"}},
     {"drop_negative", "--drop -0.5", {"--drop -0.5", "0 .. 1"}},
     {"tear_above_one", "--tear 2", {"--tear 2", "0 .. 1"}},
@@ -112,6 +117,21 @@ TEST(Tool, ShowsItsHelpWhenNothingIsAsked) {
 TEST(Tool, TrainSendsASimulatorsOptionToTheSimulator) {
   expect_refusal(ecl("train --nodes 4"), 2, {"--nodes", "ecl simulate", "mpirun -n N"});
   expect_refusal(ecl("train --drop=0.1"), 2, {"--drop", "ecl simulate"});
+  const Scratch scratch;
+  const std::string config = (scratch / "config.ini").string();
+  write_file(config, "nodes = 4\n");
+  expect_refusal(ecl("train --config " + config), 2, {config + ": --nodes is an option of ecl simulate"});
+}
+
+TEST(Tool, RefusesOptionsThatWouldDoNothing) {
+  expect_refusal(ecl("simulate --node-models"), 2, {"--node-models needs a directory", "give --out DIR"});
+  expect_refusal(ecl("simulate --checkpoint-every 1"), 2, {"--checkpoint-every needs a directory"});
+  // Of a run that was begun, maybe by an ecl that took them, the options are as they are.
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  expect_ok(ecl("simulate --nodes 2 --epochs 1 --quiet --out " + out));
+  write_file(out + "/config.ini", read_file(out + "/config.ini") + "compare-local = true\n");
+  expect_ok(ecl("evaluate " + out));
 }
 
 TEST(Tool, RefusesMistakesToTheSmallCommands) {

@@ -49,7 +49,8 @@ Group data_options(Spec& spec) {
      "iid, classes:K, dirichlet:A, quantity:A, by-column:NAME, file:PATH; own: nothing is dealt, as {node} says too")
     ("placement", field(spec.placement),
      "device: train where the samples are; edge:S: on S servers, with their nearest devices' samples; cloud: on one")
-    ("devices", field(spec.devices), "that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
+    ("devices", field(spec.devices),
+     "number of devices that the partition deals to; 0: as many as nodes. Needed for edge and cloud")
     ("augment", field(spec.augment),
      "none; crop-flip: training pictures moved by up to 4 pixels and mirrored at random, anew each epoch");
   return group;
@@ -67,11 +68,12 @@ Group training_options(Spec& spec) {
      "unit; logistic: label=a|b, columns that are 0 or 1, each learnt by itself. usual: cross-entropy, or mse after "
      "label-kind=number")
     ("class-weights", field(spec.class_weights),
-     "of each sample's loss in training: none; balanced: all classes count the same, n / (classes n_c), by the counts "
-     "of all sites; NAME=WEIGHT,...: 1 for those that are not named. Under logistic loss of a label where it is 1")
+     "weight of each sample's loss in training: none; balanced: all classes count the same, n / (classes n_c), by the "
+     "counts of all sites; NAME=WEIGHT,...: 1 for those that are not named. Under logistic loss of a label where it is "
+     "1")
     ("epochs", field(spec.epochs),
-     "of n/N samples on each node: together one pass over all the data. 0: 10, or for few samples as many as make 800 "
-     "steps, at most 200")
+     "epochs to train, of n/N samples on each node: together one pass over all the data. 0: 10, or for few samples as "
+     "many as make 800 steps, at most 200")
     ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
     ("batch", field(spec.batch), "samples per step")
     ("optimizer", field(spec.optimizer),
@@ -94,21 +96,23 @@ Group exchange_options(Spec& spec) {
     ("set", po::value<std::vector<std::string>>(&spec.settings)->composing(),
      "KEY=VALUE: a solver's parameter, repeatable; see ecl list")
     ("topology", field(spec.topology), "ring, chain, star, complete, torus, exponential, ...: see ecl list")
-    ("mode", field(spec.mode), "async: nobody waits; lock-step: rounds in step")
+    ("mode", field(spec.mode), "async: no exchange waits longer than --patience; lock-step: rounds in step")
     ("local-steps", field(spec.local_steps),
      "K: steps between two exchanges; the last round may be shorter. 0: 8, or in a short run as few as make 200 rounds")
     ("exchanges", field(spec.exchanges),
      "R: exchanges after each round's steps. usual: 4 for ecl, 1 for the others; auto or auto:PERCENT: as many, from 2 "
      "to 16, as the links carry in PERCENT (25) of the time of the round's steps, by each node's own clock")
     ("patience", field(spec.patience),
-     "asynchronously, how long each of them but the first waits for the neighbours: in times of the round's steps")
-    ("overlap", po::bool_switch(&spec.overlap), "make them while the next gradients are computed, and wait for nobody")
+     "longest wait of each exchange but a round's first for the neighbours, under --mode async: as a multiple of the "
+     "time of the round's own steps; 0: none")
+    ("overlap", po::bool_switch(&spec.overlap),
+     "make all exchanges but a round's first while the next gradients are computed, and wait for nobody")
     ("settle", field(spec.settle),
      "after the last step the nodes exchange, without new gradients, until they agree: at most so often; 0: never")
-    ("settle-s", field(spec.settle_s), "and for at most so many seconds")
+    ("settle-s", field(spec.settle_s), "and they exchange so for at most so many seconds")
     ("consensus-error", field(spec.consensus_error),
      "the nodes agree, and the run has converged, if their models' relative distance to the mean is at most this")
-    ("node-speed", field(spec.node_speed), "NODE:FACTOR,...: a step of NODE takes FACTOR times as long");
+    ("node-speed", field(spec.node_speed), "NODE:FACTOR,...: steps of NODE take FACTOR times as long");
   return group;
 }
 
@@ -131,7 +135,7 @@ Group network_options(Spec& spec) {
     ("nodes", field(spec.nodes), "number of nodes; --placement and --devices may say it too")
     ("step-time-s", field(spec.step_time_s), "virtual seconds of a step on a node of factor 1")
     ("latency-s", field(spec.links.latency_s), "virtual seconds of a message's way")
-    ("bandwidth-bytes-s", field(spec.links.bandwidth_bytes_s), "of each directed edge; 0: infinite")
+    ("bandwidth-bytes-s", field(spec.links.bandwidth_bytes_s), "bytes per second of each directed edge; 0: infinite")
     ("jitter", field(spec.links.jitter), "0 .. 1: share of step and transit times that is exponentially distributed")
     ("drop", field(spec.links.drop), "probability that a message is lost")
     ("duplicate", field(spec.links.duplicate), "probability that it arrives twice")
@@ -215,16 +219,24 @@ std::string to_ini(const po::options_description& options, const po::variables_m
   return text;
 }
 
-/// An option that only the simulator has deserves better than "unknown".
-void refuse_simulators(const std::vector<std::string>& arguments) {
+/// An option that only the other command has deserves better than "unknown". `where`: the file that names it, if one
+/// does.
+void refuse_others(const std::string& command, const std::vector<std::string>& arguments,
+                   const std::string& where = "") {
+  const bool train = command == "train";
   Spec spec;
-  const Options train("train", spec), simulate("simulate", spec);
+  const Options ours(command, spec), others(train ? "simulate" : "train", spec);
+  const auto has = [](const Options& options, const std::string& name) {
+    return options.run.find_nothrow(name, false) || options.tool.find_nothrow(name, false);
+  };
   for (const std::string& argument : arguments) {
     const std::string name = argument.substr(0, argument.find('='));
-    if (name.size() < 3 || name.substr(0, 2) != "--" || train.run.find_nothrow(name.substr(2), false)) continue;
-    if (simulate.run.find_nothrow(name.substr(2), false))
-      throw Error(name + " is an option of ecl simulate; under ecl train " +
-                  (name == "--nodes" ? "mpirun -n N makes N nodes" : "the network is a real one"));
+    if (name.size() < 3 || name.substr(0, 2) != "--" || has(ours, name.substr(2)) || !has(others, name.substr(2)))
+      continue;
+    const std::string why = !train              ? "simulate all nodes are in one process"
+                            : name == "--nodes" ? "train mpirun -n N makes N nodes"
+                                                : "train the network is a real one";
+    throw Error(where + name + " is an option of ecl " + (train ? "simulate" : "train") + "; under ecl " + why);
   }
 }
 
@@ -244,14 +256,21 @@ void read_config(const std::string& path, const Options& options, const std::str
   refuse_placeholders(content, path);
   std::istringstream text(content);
   try {
-    po::parsed_options parsed = po::parse_config_file(text, options.run, command == "train");
+    po::parsed_options parsed = po::parse_config_file(text, options.run, true);
     for (po::option& option : parsed.options) {
       for (std::string& value : option.value) value = from_ini_value(value, path + ": " + option.string_key + " = ");
       check_number(option, options.run, path + ": ");
       if (!option.unregistered) continue;
-      refuse_simulators({"--" + option.string_key});
+      refuse_others(command, {"--" + option.string_key}, path + ": ");
       throw po::unknown_option(option.string_key);
     }
+    const auto names = [&](const char* key) {
+      return std::ranges::any_of(parsed.options, [&](const auto& option) {
+        return option.string_key == key && !(key == std::string("steps") && option.value[0] == "0");
+      });
+    };
+    if (names("steps") && names("epochs"))
+      throw Error(path + ": steps and epochs both say how long to train; keep one");
     po::store(parsed, values);
     po::notify(values);
   } catch (const po::error& error) {
@@ -297,7 +316,7 @@ Request read_run(const std::string& command, const std::vector<std::string>& arg
   po::options_description all;
   all.add(options.run).add(options.tool);
   po::variables_map values;
-  if (command == "train") refuse_simulators(arguments);
+  refuse_others(command, arguments);
   parse_arguments(arguments, all, {}, "ecl " + command, values);
   if (values.count("help")) {
     request.help = true;
@@ -341,10 +360,22 @@ void print_options(std::ostream& out, const std::string& command) {
       << options.tool;
 }
 
+/// What a run that begins would do nothing with. Of one that is there, which may be of an ecl that took it, nobody
+/// asks.
+static void refuse_what_has_no_effect(const Spec& spec) {
+  if (spec.checkpoint_every > 0 && spec.out.empty())
+    throw Error("--checkpoint-every needs a directory for the checkpoints: give --out DIR");
+  if (spec.node_models && spec.out.empty())
+    throw Error("--node-models needs a directory for the models: give --out DIR");
+  if (spec.compare_local && !spec.own_data() && !spec.resume)
+    throw Error(
+        "--compare-local trains each site alone on its own data, and here the data are dealt; leave it out, or "
+        "give each node files of its own, with {node} in --data");
+}
+
 Request read_options(const std::string& command, const std::vector<std::string>& arguments) {
   Request request = read_run(command, arguments);
-  if (request.spec.checkpoint_every > 0 && request.spec.out.empty() && !request.print_config)
-    throw Error("--checkpoint-every needs a directory for the checkpoints: give --out DIR");
+  if (!request.help && !request.print_config) refuse_what_has_no_effect(request.spec);
   return request;
 }
 

@@ -30,6 +30,7 @@ inline void write_inputs(const std::filesystem::path& directory) {
   write_file(directory / "four.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n");
   write_file(directory / "typo.ini", "epochs = 1\nlerning-rate = 3\n");
   write_file(directory / "empty.ini", "model =\n");
+  write_file(directory / "both.ini", "steps = 5\nepochs = 2\n");
   write_file(directory / "comma.ini", "lr = 0,5\n");
   write_file(directory / "quote.ini", "data = \"/data/#1\"\n");
   write_file(directory / "short.txt", "0\n0\n0\n");
@@ -66,6 +67,8 @@ inline const std::vector<Mistake>& mistakes() {
       {"set_twice", "--set theta=1 --set theta=0.5", {"theta", "twice"}},
       {"option_twice", "--lr 0.1 --lr 0.2", {"--lr", "more than once"}},
       {"steps_and_epochs", "--steps 5 --epochs 2", {"--steps and --epochs", "give one"}},
+      {"steps_and_epochs_in_config", "--config {}/both.ini", {"both.ini: steps and epochs both say", "keep one"}},
+      {"compare_local_of_dealt_data", "--compare-local", {"--compare-local", "data are dealt", "{node} in --data"}},
       {"lr_zero", "--lr 0", {"--lr 0", "above 0"}},
       {"lr_negative", "--lr -1", {"--lr -1", "above 0"}},
       {"lr_nan", "--lr nan", {"--lr nan"}},
