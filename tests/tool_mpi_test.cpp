@@ -197,6 +197,22 @@ TEST(ToolMpi, RanksThatAreEachAloneDoNotTrain) {
   EXPECT_EQ(run(alone_among_four(0, "data")).exit_code, 2);
 }
 
+/// Each of them would do all of it. A launcher that started one process is only in the way.
+TEST(ToolMpi, WhatIsOneProcessIsNotStartedSeveralTimes) {
+  const Scratch scratch;
+  const std::string out = (scratch / "a").string();
+  const Outcome outcome = run(tool_on(2, "simulate --nodes 2 --steps 5 --out " + out));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_EQ(ecl_lines(outcome.err),
+            std::vector<std::string>{"ecl: ecl simulate is one process: leave out mpirun, or use ecl train"});
+  EXPECT_EQ(outcome.err.find("MPI_ABORT"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(out));
+  const Outcome replay = run(tool_on(2, "replay " + out));
+  EXPECT_EQ(replay.exit_code, 2);
+  EXPECT_EQ(ecl_lines(replay.err), std::vector<std::string>{"ecl: ecl replay is one process: leave out mpirun"});
+  EXPECT_EQ(run(tool_on(1, "simulate --nodes 2 --steps 5 --quiet")).exit_code, 0);
+}
+
 TEST(ToolMpi, ASlurmBatchScriptIsNoRank) {
   const auto outcome = run(words_of("env SLURM_PROCID=0 SLURM_NTASKS=4 " ECL_TOOL " predict /nowhere --data x"));
   EXPECT_EQ(count(outcome.err, "without mpirun"), 0u) << outcome.err;

@@ -87,15 +87,21 @@ void hand_over_output() {
   }
 }
 
-/// Whether MPI was started, by whomever. It cannot be started twice.
+/// Of the launcher that started this process; null without one, or where it does not tell.
+const Launcher* told_launcher() {
+  const auto told =
+      std::ranges::find_if(kLaunchers, [](const Launcher& launcher) { return std::getenv(launcher.ranks); });
+  return told == std::end(kLaunchers) ? nullptr : told;
+}
+
+}  // namespace
+
 bool runs() {
   int started = 0;
   check(MPI_Initialized(&started), "MPI_Initialized");
   if (has_ended()) throw ecl::Error("MPI has ended in this process, and cannot be started again");
   return started != 0;
 }
-
-}  // namespace
 
 Session::Session() : guest_(runs()), exceptions_(std::uncaught_exceptions()) {
   if (guest_) return;
@@ -164,10 +170,14 @@ double ranks_per_core() {
 int launch_rank() { return launched() ? integer_from_environment(rank_variable(), 0) : 0; }
 bool launched() { return rank_variable() != nullptr; }
 
+int launched_ranks() {
+  const Launcher* launcher = launched() ? told_launcher() : nullptr;
+  return launcher ? integer_from_environment(launcher->ranks, 1) : 1;
+}
+
 void check_joined(const Comm& world) {
-  const auto told =
-      std::ranges::find_if(kLaunchers, [](const Launcher& launcher) { return std::getenv(launcher.ranks); });
-  if (told == std::end(kLaunchers) || world.size() > 1) return;
+  const Launcher* told = told_launcher();
+  if (!told || world.size() > 1) return;
   const int ranks = integer_from_environment(told->ranks, 1);
   if (ranks > 1)
     throw ecl::Error(std::string(told->name) + " started " + std::to_string(ranks) +

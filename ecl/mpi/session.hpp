@@ -48,6 +48,10 @@ Comm comm_of_fortran(int handle);
 int launch_rank();
 /// Whether a launcher, as mpirun, started this process.
 bool launched();
+/// So many processes, as the launcher tells; 1 without one.
+int launched_ranks();
+/// Whether MPI was started in this process, by whomever. Throws ecl::Error if it has ended.
+bool runs();
 /// Throws ecl::Error where a launcher started several ranks and each of them is alone in `world`: another MPI's mpirun
 /// did, or an srun without this MPI's interface. Each would train by itself and call that the result.
 void check_joined(const Comm& world);

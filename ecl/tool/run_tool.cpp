@@ -102,6 +102,14 @@ Exit train(const Arguments& arguments, const std::string& command_line, const Co
   }
 }
 
+/// Each of several would do all of it, into the same directory. Ranks of a program that has started MPI, as Python's,
+/// may each want one of their own.
+void require_one_process(const std::string& command) {
+  if (ecl::mpi::launched_ranks() > 1 && !ecl::mpi::runs())
+    throw ecl::Error("ecl " + command + " is one process: leave out mpirun" +
+                     (command == "simulate" ? ", or use ecl train" : ""));
+}
+
 Exit simulate(const Arguments& arguments, const std::string& command_line) {
   ecl::Request request = ecl::read_options("simulate", arguments);
   if (!request.spec.resume) request.spec.command = command_line;
@@ -110,11 +118,13 @@ Exit simulate(const Arguments& arguments, const std::string& command_line) {
     if (request.print_config) std::cout << request.spec.config;
     return Exit::ok;
   }
+  require_one_process("simulate");
   ecl::catch_stop_signals();
   return ecl::run_sim(request.spec);
 }
 
 Exit replay(const Arguments& arguments, const std::string& command_line) {
+  require_one_process("replay");
   std::optional<ecl::ReplayRequest> request = ecl::read_replay(arguments, std::cout);
   if (!request) return Exit::ok;
   request->spec.command = command_line;
