@@ -10,6 +10,7 @@
 #include "ecl/base/checksum.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/replay/delivery_log.hpp"
+#include "ecl/run/directory/run_lock.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/jobs.hpp"
 
@@ -211,6 +212,21 @@ std::string recorded_run(const Scratch& scratch, const std::string& options = "-
   return out;
 }
 
+/// It is stopped in the middle, so that a slow test sees the same.
+TEST(Replay, InProgressIsARunThatGoesOn) {
+  const Scratch scratch;
+  const std::string out = recorded_run(scratch, "--steps 2000 --eval-every 0"), again = out + "-again";
+  Process process(tool("replay --quiet " + out + " --out " + again));
+  ASSERT_TRUE(process.wait_until([&] { return fs::exists(again + "/status.json"); }, 60)) << process.err();
+  process.signal(SIGSTOP);
+  const Outcome top = run(tool("top " + again));
+  EXPECT_EQ(top.out.rfind(again + ": running, ", 0), 0u) << top.out;
+  EXPECT_TRUE(RunLock::held(again));
+  process.signal(SIGCONT);
+  EXPECT_EQ(process.wait(60).exit_code, 0);
+  EXPECT_EQ(run(tool("top " + again)).out.find(": running"), std::string::npos);
+}
+
 TEST(Replay, SaysWhatTravelled) {
   const Scratch scratch;
   const std::string out = recorded_run(scratch, "--epochs 40 --eval-every 10 --checkpoint-every 10");
@@ -341,7 +357,7 @@ TEST(Replay, RefusesAnotherConfigurationAndOtherData) {
 TEST(Replay, RecordingNeedsADirectoryAndAnAsynchronousRun) {
   for (const auto& [options, part] : {std::pair{"train --record", "--out DIR"},
                                       std::pair{"train --record --mode lock-step --out /nowhere", "lock step"},
-                                      std::pair{"simulate --record", "unknown option --record"}}) {
+                                      std::pair{"simulate --record", "--record is an option of ecl train"}}) {
     const Outcome outcome = run(tool(options));
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;

@@ -13,6 +13,7 @@
 
 #include "ecl/base/host.hpp"
 #include "ecl/metrics/progress.hpp"
+#include "ecl/metrics/standings.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/expect_error.hpp"
 #include "tests/support/jobs.hpp"
@@ -287,6 +288,12 @@ TEST(Top, RefusesWhatIsNoRun) {
 }
 
 // --- the progress line ---
+
+TEST(ProgressLine, LeavesOutTheDead) {
+  const std::vector<Standing> nodes = {{.step = 300}, {.step = 1000}, {.step = 500}};
+  EXPECT_DOUBLE_EQ(share_done(nodes, {}, 1000), 0.6);
+  EXPECT_DOUBLE_EQ(share_done(nodes, {1}, 1000), 0.4);
+}
 
 /// What the lines say of a run, in which node 0 has made 500 of 1000 steps, and node 1 100.
 Progress::State half_way(double now_s) {

@@ -22,10 +22,11 @@ std::optional<NodeId> slowest(const std::vector<Standing>& nodes, const std::vec
   return nodes.size() > 1 ? found : std::nullopt;
 }
 
-double share_done(const std::vector<Standing>& nodes, std::uint64_t steps) {
+double share_done(const std::vector<Standing>& nodes, const std::vector<NodeId>& lost, std::uint64_t steps) {
   double made = 0;
-  for (const Standing& node : nodes) made += static_cast<double>(node.step);
-  return made / (static_cast<double>(steps) * static_cast<double>(nodes.size()));
+  for (NodeId i = 0; i < static_cast<NodeId>(nodes.size()); ++i)
+    if (std::ranges::count(lost, i) == 0) made += static_cast<double>(nodes[i].step);
+  return made / (static_cast<double>(steps) * static_cast<double>(nodes.size() - lost.size()));
 }
 
 void Standings::tell(const Standing& standing, double now_s) {

@@ -22,8 +22,8 @@ struct Standing {
 
 /// Of those who have told, the one that has made the fewest steps; none in a run of one.
 std::optional<NodeId> slowest(const std::vector<Standing>& nodes, const std::vector<NodeId>& lost);
-/// Steps made by all, as far as they have told, as a share of what they have to make.
-double share_done(const std::vector<Standing>& nodes, std::uint64_t steps);
+/// Steps made by all but those that died, as far as they have told, as a share of what they have to make.
+double share_done(const std::vector<Standing>& nodes, const std::vector<NodeId>& lost, std::uint64_t steps);
 
 /// Rank 0 learns where the others stand. Nobody waits: who finds its last word still on the way says nothing.
 class Standings {

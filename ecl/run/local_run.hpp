@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ecl/base/archive.hpp"
@@ -12,6 +13,7 @@
 #include "ecl/metrics/standings.hpp"
 #include "ecl/mpi/session.hpp"
 #include "ecl/run/average_measures.hpp"
+#include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/edge_report.hpp"
 #include "ecl/run/experiment.hpp"
 #include "ecl/run/summary.hpp"
@@ -86,9 +88,30 @@ class LocalRun {
                     .epoch = static_cast<double>(nodes[0].step) * experiment_.epochs_per_step,
                     .loss = last_loss_,
                     .samples_per_step = static_cast<double>(nodes_[0].batch_size()) * experiment_.nodes(),
-                    .share_done = share_done(nodes, experiment_.steps),
+                    .share_done = share_done(nodes, {}, experiment_.steps),
                     .slowest = behind,
                     .slowest_step = behind ? nodes[*behind].step : 0});
+  }
+
+  /// From here on status.json is in `directory`; the first one is written.
+  void show_in(const RunDirectory& directory, Status status) {
+    directory_ = &directory;
+    for (NodeId i = 0; i < experiment_.nodes(); ++i) told_steps_.push_back(steps_of(i));
+    write_status(std::move(status));
+  }
+  bool status_is_old() const { return wall_seconds() - status_s_ > kStatus_s; }
+  /// `status`: how far the run is, but for what each node has done. Steps per second are those of the wall clock.
+  void write_status(Status status) {
+    const double now_s = wall_seconds(), since_s = now_s - std::exchange(status_s_, now_s);
+    status.seconds_now = now_s;
+    status.step = steps_of(0);
+    status.nodes = standings(now_s);
+    for (std::size_t i = 0; i < status.nodes.size(); ++i) {
+      Standing& node = status.nodes[i];
+      node.steps_per_s = static_cast<double>(node.step - std::exchange(told_steps_[i], node.step)) / since_s;
+    }
+    status.rows = last_rows_;
+    directory_->write_status(status, experiment_);
   }
 
   void finish_progress() {
@@ -141,6 +164,11 @@ class LocalRun {
   bool diverged_ = false;
 
  private:
+  static constexpr double kStatus_s = 1;  ///< between two status.json
+
+  const RunDirectory* directory_ = nullptr;
+  double status_s_ = 0;
+  std::vector<std::uint64_t> told_steps_;  ///< per node, in the newest status.json
   std::chrono::steady_clock::time_point start_;
   double before_s_ = 0;  ///< seconds of training before this process
 };

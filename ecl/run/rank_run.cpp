@@ -256,8 +256,8 @@ void RankRun::show_progress(double now_s) {
                   .step = steps_done(),
                   .epoch = static_cast<double>(steps_done()) * experiment_.epochs_per_step,
                   .loss = last_loss_,
-                  .samples_per_step = static_cast<double>(node_.batch_size()) * experiment_.nodes(),
-                  .share_done = share_done(nodes, steps_),
+                  .samples_per_step = static_cast<double>(node_.batch_size() * (experiment_.nodes() - lost_.size())),
+                  .share_done = share_done(nodes, lost_, steps_),
                   .slowest = behind,
                   .slowest_step = behind ? nodes[*behind].step : 0});
 }
@@ -346,6 +346,7 @@ void RankRun::lose(int rank) {
   lost_.push_back(rank);
   lost_s_ = now();
   due_ = false;
+  progress_.begin(lost_s_, steps_done());  // a rate since before would count the dead one's steps as unmade
   if (survivors_.leads()) {
     note_event(experiment_.spec.out, {now(), rank_, "died", rank});
     std::cerr << "ecl: node " + std::to_string(rank) + " has died; the others go on without it and its data\n";

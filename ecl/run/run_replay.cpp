@@ -13,6 +13,7 @@
 #include "ecl/replay/delivery_report.hpp"
 #include "ecl/replay/replay_port.hpp"
 #include "ecl/run/directory/run_directory.hpp"
+#include "ecl/run/directory/run_lock.hpp"
 #include "ecl/run/local_run.hpp"
 #include "ecl/run/run.hpp"
 #include "ecl/run/summary.hpp"
@@ -60,11 +61,15 @@ class ReplayRun final : public LocalRun<ReplayPort> {
     find_last_evaluation();
   }
 
-  void run(Recorder& recorder) {
+  void run(Recorder& recorder, const RunDirectory& directory) {
     recorder_ = &recorder;
     start_clock();
+    show_in(directory, status());
     for (NodeId i = 0; i < experiment_.nodes(); ++i) fetch(i);
-    while (const auto i = next_node()) play(*i);
+    while (const auto i = next_node()) {
+      play(*i);
+      if (status_is_old()) write_status(status());
+    }
     for (NodeId i = 0; i < experiment_.nodes(); ++i)
       for (int e = 0; e < experiment_.graph.degree(i); ++e) report_.close(i, e, steps_of(i), network_.posted(i, e));
     finish_without_lost();
@@ -74,13 +79,11 @@ class ReplayRun final : public LocalRun<ReplayPort> {
   Summary summary() {
     const bool complete = evaluations_.done() == last_evaluation_, partial = !mean_left_.empty();
     if (!complete && !partial) evaluate_as_it_stands();
-    double seconds = 0;
-    for (const Track& track : tracks_) seconds = std::max(seconds, track.time_s);
     const Verdict verdict = partial                           ? Verdict::partial
                             : diverged_                       ? Verdict::diverged
                             : complete && stopped_early_ == 0 ? Verdict::finished
                                                               : Verdict::preempted;
-    Summary summary = summarise(verdict, seconds, mean());
+    Summary summary = summarise(verdict, recorded_s(), mean());
     summary.nodes_lost.assign(lost_.begin(), lost_.end());
     return summary;
   }
@@ -102,6 +105,10 @@ class ReplayRun final : public LocalRun<ReplayPort> {
   }
 
  private:
+  /// Of the recorded run's training, up to the last evaluation.
+  double recorded_s() const { return std::ranges::max_element(tracks_, {}, &Track::time_s)->time_s; }
+  Status status() const { return {.seconds = recorded_s(), .lost = {lost_.begin(), lost_.end()}}; }
+
   /// Where a node is in its log.
   struct Track {
     DeliveryReader log;  ///< at the event to come
@@ -327,10 +334,11 @@ Exit run_replay(const Spec& spec, const std::string& directory) {
   check_origins(recording, experiment, directory);
   ReplayRun run(experiment, recording);
   const RunDirectory out(spec, recording.nodes());  // last of all: whatever is refused leaves nothing behind
+  const RunLock lock(spec.out);
   out.begin(experiment, std::vector(recording.nodes(), host_name()), 0);
   write_own_inputs(experiment);
   Recorder recorder(out.path("metrics.csv"));
-  run.run(recorder);
+  run.run(recorder, out);
   const auto [comparison, code] = run.comparison();
   const Summary summary = run.summary();
   for (NodeId i = 0; i < experiment.nodes(); ++i) write_node_model(experiment, i, run.model_of(i));

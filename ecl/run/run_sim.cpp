@@ -23,7 +23,6 @@ namespace ecl {
 namespace {
 
 constexpr const char* kStateName = "simulation";  // of the file in a checkpoint
-constexpr double kStatus_s = 1;                   // between two status.json
 
 /// One simulated run: nodes compute for a while, then step; messages fly meanwhile.
 class SimRun final : public LocalRun<SimPort> {
@@ -64,12 +63,10 @@ class SimRun final : public LocalRun<SimPort> {
 
   void run(Recorder& recorder, const RunDirectory& directory) {
     recorder_ = &recorder;
-    directory_ = &directory;
     if (checkpoints_.kept()) checkpoints_.go_on_from(checkpoint_);
     std::fill(since_s_.begin(), since_s_.end(), network_.now());
-    for (NodeId i = 0; i < experiment_.nodes(); ++i) told_steps_.push_back(steps_of(i));
     start_clock();
-    write_status();
+    show_in(directory, status());
     if (checkpoint_ == 0)
       for (NodeId i = 0; i < experiment_.nodes(); ++i) compute_or_park(i);
     while (!diverged_ && !stop_requested()) {
@@ -200,7 +197,7 @@ class SimRun final : public LocalRun<SimPort> {
     if (optimizer.exchanging()) budgets_[i].begin(network_.now(), optimizer);
     last_step_s_ = network_.now();
     ++steps_done_;
-    if (wall_seconds() - status_s_ > kStatus_s) write_status();
+    if (status_is_old()) write_status(status());
   }
 
   bool done(NodeId i) const { return steps_of(i) == experiment_.steps; }
@@ -317,7 +314,7 @@ class SimRun final : public LocalRun<SimPort> {
     checkpoints_.publish(++checkpoint_);
     next_checkpoint_ = times_.after(steps_done_ / experiment_.nodes());
     for (NodeId i = 0; i < experiment_.nodes(); ++i) tell(i, TraceEvent::Kind::checkpoint, checkpoint_);
-    write_status();
+    write_status(status());
   }
 
   void check_loaded(const Archive& archive) const {
@@ -329,21 +326,7 @@ class SimRun final : public LocalRun<SimPort> {
     if (!good) archive.fail("does not fit the run's evaluations");
   }
 
-  /// Steps per second are those of the wall clock.
-  void write_status() {
-    const double now_s = wall_seconds(), since_s = now_s - std::exchange(status_s_, now_s);
-    std::vector<Standing> nodes = standings(now_s);
-    for (std::size_t i = 0; i < nodes.size(); ++i)
-      nodes[i].steps_per_s =
-          static_cast<double>(nodes[i].step - std::exchange(told_steps_[i], nodes[i].step)) / since_s;
-    directory_->write_status({.seconds = last_step_s_,
-                              .seconds_now = now_s,
-                              .step = steps_of(0),
-                              .checkpoint = checkpoint_,
-                              .nodes = nodes,
-                              .rows = last_rows_},
-                             experiment_);
-  }
+  Status status() const { return {.seconds = last_step_s_, .checkpoint = checkpoint_}; }
 
   /// A run that ends early is judged as it stands.
   void evaluate_all_now() {
@@ -355,7 +338,6 @@ class SimRun final : public LocalRun<SimPort> {
   }
 
   Recorder* recorder_ = nullptr;
-  const RunDirectory* directory_ = nullptr;
   SimNetwork network_;
   std::vector<std::uint64_t> next_evaluation_;   ///< per node, from 1
   std::vector<char> computing_;                  ///< per node: its wake-up is not a message
@@ -368,9 +350,8 @@ class SimRun final : public LocalRun<SimPort> {
   std::vector<SettlingPace> paces_;
   std::vector<ExchangeBudget> budgets_;
   std::vector<char> agreeing_;  ///< per node: it has made the exchanges that were planned
-  double last_step_s_ = 0, status_s_ = 0;
-  std::uint64_t steps_done_ = 0;           ///< of all nodes
-  std::vector<std::uint64_t> told_steps_;  ///< per node, in the newest status.json
+  double last_step_s_ = 0;
+  std::uint64_t steps_done_ = 0;  ///< of all nodes
   Checkpoints checkpoints_;
   CheckpointTimes times_;
   std::uint64_t checkpoint_ = 0, next_checkpoint_;  ///< number of the latest; mean steps of a node at the next
