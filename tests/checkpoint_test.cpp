@@ -125,10 +125,13 @@ TEST(CheckpointSimulated, AStopSignalIsResumedBitForBit) {
   const double computed_s = summary_of(stopped)["wall_seconds"];
   const std::string head = read_file(stopped / "events.csv"), before = "0.000,1,silent,2\n";
   write_file(stopped / "events.csv", head + before + "99999.000,1,back,2\n1.0");  // after the checkpoint; half a line
+  for (const char* file : {"model.onnx", "model-1.npz", "notes.npz"}) write_file(stopped / "model" / file, "old");
   EXPECT_EQ(run(tool("simulate --quiet --resume " + stopped.string())).exit_code, 0);
   EXPECT_EQ(metrics(stopped), metrics(whole));
   EXPECT_EQ(untimed_summary(stopped), untimed_summary(whole));
   EXPECT_EQ(read_file(stopped / "events.csv"), head + before);
+  EXPECT_EQ(contents(stopped / "model"), (std::set<std::string>{"model.json", "model.safetensors", "notes.npz"}))
+      << "what was exported of the model before";
   EXPECT_GT(summary_of(stopped)["wall_seconds"], computed_s) << "of both processes, as the steps are";
 }
 
@@ -411,6 +414,13 @@ TEST(CheckpointRefusals, WithoutARun) {
   ASSERT_EQ(run(tool("simulate --epochs 1 --quiet --out " + place + "/a")).exit_code, 0);
   EXPECT_NE(line("train --resume " + place + "/a").find("a run of ecl simulate, not of ecl train"), std::string::npos);
   EXPECT_NE(line("simulate --resume " + place + "/a").find("has ended (converged)"), std::string::npos);
+  // One that lost nodes, and whose survivors finished: to begin anew would remove their results.
+  std::string summary = read_file(place + "/a/summary.json");
+  write_file(place + "/a/summary.json", summary.replace(summary.find("converged"), 9, "partial"));
+  const auto before = frozen(place + "/a");
+  EXPECT_NE(line("simulate --resume " + place + "/a").find("has ended (partial) without a checkpoint"),
+            std::string::npos);
+  EXPECT_TRUE(frozen(place + "/a") == before);
   write_file(place + "/a/config.ini", "seed = 1\n");
   EXPECT_EQ(run(tool("simulate --resume " + place + "/a")).exit_code, 5);
 }

@@ -79,12 +79,19 @@ TEST_P(Killed, TheOthersFinishAndSaySo) {
   expect_complete(summary);
   EXPECT_EQ(summary["verdict"], "partial");
   EXPECT_EQ(summary["nodes_lost"], std::vector<int>{victim});
+  EXPECT_EQ(count(summary["warnings"].dump(), "were stopped"), 0u);
   EXPECT_EQ(summary["steps"], (kRanks - 1) * 4000);
   EXPECT_GT(summary["settle_rounds"], 0);
   EXPECT_GT(summary["test_accuracy_min"].get<double>(), 80);
   const auto rows = lines_of(read_file(job.out() + "/metrics.csv"));
   EXPECT_EQ(rows.size(), 1u + kRanks - 1) << "the header, and a row of every survivor";
   EXPECT_EQ(count(read_file(job.out() + "/status.json"), "\"partial\""), 1u);
+  EXPECT_EQ(count(read_file(job.out() + "/status.json"), "\"resume\": null"), 1u);
+  EXPECT_EQ(lines_of(run(tool("top " + job.out())).out).back(), "there is no checkpoint to go on from");
+  const Outcome again = run(tool_on(kRanks, "train --resume " + job.out()));
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_EQ(count(again.err, "has ended (partial) without a checkpoint"), 1u) << again.err;
+  EXPECT_TRUE(fs::exists(job.out() + "/model/model.safetensors"));
   const std::string told = (victim == 0 ? ",1" : ",0") + std::string(",died,") + std::to_string(victim) + "\n";
   EXPECT_EQ(count(read_file(job.out() + "/events.csv"), told), 1u) << read_file(job.out() + "/events.csv");
 
@@ -116,6 +123,7 @@ TEST(RankFaults, SurvivorsThatAreStoppedKeepWhatTheyHave) {
   ASSERT_FALSE(outcome.timed_out) << outcome.err;
   EXPECT_EQ(count(outcome.out, "partial: ecl on ring, 4 nodes"), 1u) << outcome.out << outcome.err;
   EXPECT_EQ(summary_of(job.out())["nodes_lost"], std::vector<int>{0});
+  EXPECT_EQ(count(outcome.err, "ecl: warning: the nodes that live were stopped before"), 1u) << outcome.err;
   EXPECT_EQ(run(tool("evaluate " + job.out())).exit_code, 0);
 }
 

@@ -94,18 +94,18 @@ class Told {
  public:
   Told() {
     write_file(scratch_ / "config.ini", "# ecl train --out a\n# on 4 nodes\n");
-    status_ = {{"state", "running"},      {"step", 500},
-               {"steps", 1000},           {"epoch", 2.5},
-               {"seconds", 83.4},         {"host", host_name()},
-               {"pid", getpid()},         {"exchange", "windows"},
-               {"accuracy", 91.254},      {"consensus_error", 0.125},
-               {"resume", "again"},       {"accuracy_consensus", nullptr},
-               {"by_node", Json::array()}};
+    status_ = {{"state", "running"}, {"step", 500},
+               {"steps", 1000},      {"epoch", 2.5},
+               {"seconds", 83.4},    {"host", host_name()},
+               {"pid", getpid()},    {"exchange", "windows"},
+               {"accuracy", 91.254}, {"consensus_error", 0.125},
+               {"resume", "again"},  {"accuracy_consensus", nullptr},
+               {"checkpoint", 3},    {"by_node", Json::array()}};
     add({{"step", 500}, {"message_age_s", 13.14}, {"message_from", 3}, {"neighbour_silent", true}});
     add({{"step", 1000}, {"steps_per_s", 512.5}, {"message_age_s", 0.05}, {"message_from", 0}, {"accuracy", 95.816}});
     add({{"step", 100}, {"told_s_ago", 14.2}, {"message_age_s", 0.1}, {"message_from", 1}});
     add({{"step", nullptr}, {"told_s_ago", nullptr}, {"steps_per_s", nullptr}});
-    add({{"step", 900}, {"died", true}, {"told_s_ago", 100}});
+    add({{"step", 999}, {"died", true}, {"told_s_ago", 100}});
   }
   std::string run_name() const { return scratch_.path().string(); }
   Json& status() { return status_; }
@@ -143,15 +143,15 @@ constexpr std::chrono::minutes kFresh{-60}, kOld{90};  // from the future: young
 
 TEST(Top, SaysWhatTheNodesHaveTold) {
   const Told told;
-  EXPECT_EQ(
-      told.top(kFresh),
-      (Lines{told.run_name() + ": running" + kHead,
-             "accuracy so far: nodes' mean 91.25 %, average model -; consensus error 1.25e-01", "exchange: windows",
-             " node       step   done   steps/s  accuracy  oldest news of a neighbour",
-             "    0        500   50 %      10.2         -  13.1 s, from 3: silent",
-             "    1       1000  100 %     512.5     95.82  0.1 s, from 0",
-             "    2        100   10 %      10.2         -  has said nothing for 14 s: is it stopped?",
-             "    3          -      -         -         -", "    4        900   90 %      10.2         -  died"}));
+  EXPECT_EQ(told.top(kFresh),
+            (Lines{told.run_name() + ": running" + kHead,
+                   "accuracy so far: nodes' mean 91.25 %, average model -; consensus error 1.25e-01",
+                   "exchange: windows", " node       step   done   steps/s  accuracy  oldest news of a neighbour",
+                   "    0        500   50 %      10.2         -  13.1 s, from 3: silent",
+                   "    1       1000  100 %     512.5     95.82  0.1 s, from 0",
+                   "    2        100   10 %      10.2         -  has said nothing for 14 s: is it stopped?",
+                   "    3          -      -         -         -", "    4        999   99 %      10.2         -  died"}))
+      << "100 % is all of them";
 }
 
 TEST(Top, SaysWhetherTheRunGoesOn) {
@@ -167,6 +167,28 @@ TEST(Top, SaysWhetherTheRunGoesOn) {
   EXPECT_EQ(told.top(kFresh)[0], told.run_name() + ": running" + kHead);
   told.status()["state"] = "preempted";
   EXPECT_EQ(told.top(kOld)[0], told.run_name() + ": preempted" + kHead);
+}
+
+/// Without a checkpoint a run begins anew: nobody should take that for going on.
+TEST(Top, SaysHowToGoOn) {
+  Told told;
+  told.status()["pid"] = ended_process();
+  told.status()["checkpoint"] = nullptr;
+  EXPECT_EQ(told.top(kFresh).back(), "there is no checkpoint to go on from; to begin anew: again");
+  told.status()["state"] = "partial";
+  EXPECT_EQ(told.top(kFresh).back(), "there is no checkpoint to go on from");
+  told.status()["resume"] = nullptr;
+  EXPECT_EQ(told.top(kFresh).back(), "there is no checkpoint to go on from");
+  told.status()["checkpoint"] = 3, told.status()["resume"] = "again";
+  EXPECT_EQ(told.top(kFresh).back(), "to go on: again");
+}
+
+TEST(Top, AProcessOfTheSameNumberIsNotTheRun) {
+  Told told;
+  told.status()["pid_started"] = process_started(getpid());
+  EXPECT_EQ(told.top(kFresh)[0], told.run_name() + ": running" + kHead);
+  told.status()["pid_started"] = process_started(getpid()) - 1;
+  EXPECT_EQ(told.top(kFresh)[0], told.run_name() + ": killed" + kHead);
 }
 
 TEST(Top, ShowsARunThatGoesOnAndOneThatHasEnded) {
@@ -203,7 +225,7 @@ TEST(Top, ShowsARunThatGoesOnAndOneThatHasEnded) {
   const Outcome end = job.top();
   EXPECT_EQ(end.exit_code, 0);
   EXPECT_EQ(end.out.rfind(job.out() + ": preempted, ", 0), 0u) << end.out;
-  EXPECT_EQ(count(end.out, "to go on: mpirun -n 4 ecl train --resume " + job.out()), 1u) << end.out;
+  EXPECT_EQ(count(end.out, "to go on: mpirun -n 4 ecl train --resume " + job.out() + "\n"), 1u) << end.out;
 }
 
 /// Of a rank that is stopped nothing is heard any more, by rank 0, which keeps status.json, and by the neighbours.
@@ -225,14 +247,16 @@ TEST(Top, ANodeThatIsStoppedIsTold) {
   job.stop();
 }
 
+/// It goes on with the options of the call that config.ini has not.
 TEST(Top, SaysWhenARunWasKilled) {
-  Job job("--steps 100000000 --eval-every 0 --checkpoint-every 1");
+  Job job("--steps 100000000 --eval-every 0 --checkpoint-every 1 --exchange shared --stall-warn-s 30");
   ASSERT_TRUE(job.process().wait_until([&] { return fs::exists(job.out() + "/checkpoints/latest"); }, kLimit_s));
   kill_job(job.process());
   job.process().wait(kLimit_s);
   const Outcome top = job.top();
   EXPECT_EQ(top.out.rfind(job.out() + ": killed, ", 0), 0u) << top.out;
-  EXPECT_EQ(count(top.out, "to go on: mpirun -n 4 ecl train --resume "), 1u) << top.out;
+  const std::string resume = "mpirun -n 4 ecl train --resume " + job.out() + " --exchange shared --stall-warn-s 30";
+  EXPECT_EQ(count(top.out, "to go on: " + resume + "\n"), 1u) << top.out;
 }
 
 TEST(Top, ShowsTheEndOfASimulatedRun) {
@@ -260,6 +284,7 @@ TEST(Top, IsShownAnewOnATerminal) {
   const std::string out = (scratch / "a").string();
   Process simulation(tool("simulate --nodes 3 --steps 100000000 --eval-every 0 --quiet --out " + out));
   ASSERT_TRUE(simulation.wait_until([&] { return fs::exists(out + "/status.json"); }, kLimit_s));
+  EXPECT_EQ(status_of(out)["pid_started"], process_started(simulation.id()));
   Process top(on_terminal(tool("top " + out)));
   EXPECT_TRUE(top.wait_until([&] { return count(top.out(), "\033[6A") >= 2; }, kLimit_s)) << top.out();
   simulation.signal(SIGTERM);
@@ -269,6 +294,15 @@ TEST(Top, IsShownAnewOnATerminal) {
   EXPECT_FALSE(outcome.timed_out);
   EXPECT_EQ(count(outcome.out, out + ": preempted, "), 1u) << outcome.out;
   EXPECT_GE(count(outcome.out, out + ": running, "), 2u);
+}
+
+/// It died while it read its data: status.json will never come.
+TEST(Top, DoesNotWaitForARunThatNobodyWorksOn) {
+  const Scratch scratch;
+  write_file(scratch / "config.ini", "# ecl train --out a\n# on 2 nodes\n");
+  const Outcome outcome = Process(on_terminal(tool("top " + scratch.path().string()))).wait(kLimit_s);
+  EXPECT_FALSE(outcome.timed_out);
+  EXPECT_GE(count(outcome.out, "has not begun to train, or it ended before"), 2u) << outcome.out;
 }
 
 TEST(Top, RefusesWhatIsNoRun) {

@@ -66,8 +66,10 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::string& e
   Summary summary;
   summary.verdict = Verdict::partial;
   summary.exchange = exchange;
+  bool all_made = true;
   for (const Survivors::Last& last : all) {
     const FinalReport report = report_in(last);
+    all_made &= report.row.step == experiment.steps;
     if (report.diverged) summary.verdict = Verdict::diverged;
     summary.rows.push_back(report.row);
     summary.rows.back().consensus_error = relative_distance(last.model, mean);
@@ -82,6 +84,9 @@ void write_partial(const std::vector<Survivors::Last>& all, const std::string& e
   for (NodeId node = 0; node < experiment.nodes(); ++node)  // also those that died while the others gathered
     if (std::ranges::none_of(summary.rows, [node](const MetricsRow& row) { return row.node == node; }))
       summary.nodes_lost.push_back(node);
+  if (!all_made && summary.verdict == Verdict::partial)
+    summary.warnings.push_back(
+        "the nodes that live were stopped before they had made their steps: the model is what they had by then");
   if (!experiment.data.own_tests()) note_average(summary.rows, measure_shares(experiment, mean));
   judge(summary, experiment, mean);
   print(std::cout, std::cerr, summary, experiment);

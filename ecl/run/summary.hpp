@@ -17,7 +17,7 @@ enum class Verdict {
   finished,   ///< all steps were made; the nodes' models still differ
   diverged,
   preempted,  ///< stopped by a signal
-  partial     ///< some ranks died; the others made their steps
+  partial     ///< some ranks died; the others made their steps, or were stopped: a warning says so
 };
 const char* name(Verdict verdict);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -31,6 +32,7 @@ using Lines = std::vector<std::string>;
 
 constexpr std::chrono::seconds kLook{1};
 constexpr double kOld_s = 10;  // status.json and what nodes tell are renewed about every second
+constexpr int kIdleLooks = 3;  // a run makes its directory, then locks it, then writes status.json
 
 struct TopOptions {
   std::string run;
@@ -61,6 +63,9 @@ struct Look {
   Json status;       ///< null: it has not begun to train
   double age_s = 0;  ///< of status.json
   bool locked = false;
+
+  /// Nobody is at work there, or what is shows nothing yet.
+  bool idle() const { return status.is_null() && !locked; }
 };
 
 Look look_at(const std::string& run) {
@@ -69,8 +74,8 @@ Look look_at(const std::string& run) {
   std::error_code error;
   const auto written = fs::last_write_time(path, error);
   std::ifstream file(path);
-  if (error || !file) return look;
   look.locked = RunLock::held(run);
+  if (error || !file) return look;
   look.age_s = std::chrono::duration<double>(fs::file_time_type::clock::now() - written).count();
   look.status = Json::parse(std::string(std::istreambuf_iterator<char>(file), {}), nullptr, false);
   if (!look.status.is_object()) throw Error("'" + path + "' is damaged: it is no JSON object", Exit::io);
@@ -90,10 +95,12 @@ std::string shown(const Json& object, const char* key, const char* format) {
   return found == object.end() || found->is_null() ? "-" : text(format, found->get<double>());
 }
 
-/// The process that keeps status.json is gone, without having said that the run ended.
+/// The process that keeps status.json is gone, without having said that the run ended; its number may be another's.
 bool is_dead(const Json& status) {
   if (status.at("state") != "running" || status.at("host") != host_name()) return false;
-  return process_started(status.at("pid").get<std::int64_t>()) == 0;
+  const std::uint64_t started = process_started(status.at("pid").get<std::int64_t>());
+  const auto told = status.find("pid_started");  // not in files of before
+  return started == 0 || (told != status.end() && told->get<std::uint64_t>() != started);
 }
 
 /// Its rank 0 is gone, and processes are at work: they read its data to go on, or are the ranks that live. status.json
@@ -107,12 +114,15 @@ bool is_over(const Look& look) {
   return look.status.at("state") != "running" || is_dead(look.status);
 }
 
+/// Whole ones, of the steps that are to be made: 100 is all of them.
+double percent(double made, double steps) { return steps > 0 ? std::floor(100 * made / steps) : 0; }
+
 /// Of the steps of all nodes, those that have died aside, as far as they have told.
-double share_done(const Json& status) {
+double percent_done(const Json& status) {
   double made = 0, nodes = 0;
   for (const Json& node : status.at("by_node"))
     if (!node.at("died").get<bool>()) made += node.at("step").is_null() ? 0 : node.at("step").get<double>(), ++nodes;
-  return nodes == 0 ? 0 : made / nodes / status.at("steps").get<double>();
+  return percent(made, nodes * status.at("steps").get<double>());
 }
 
 std::string headline(const std::string& run, const Look& look) {
@@ -120,7 +130,7 @@ std::string headline(const std::string& run, const Look& look) {
   const std::string state = status.at("state");
   std::string line = run + ": " + (is_dead(status) ? "killed" : state);
   if (is_busy(look)) line += ", but processes are at work there (it is about to go on, or without rank 0)";
-  line += text(", %.0f %% of %llu steps, epoch %.1f, %s of training", 100 * share_done(status),
+  line += text(", %.0f %% of %llu steps, epoch %.1f, %s of training", percent_done(status),
                status.at("steps").get<unsigned long long>(), status.at("epoch").get<double>(),
                duration_text(status.at("seconds").get<double>()).c_str());
   if (!is_over(look) && !is_busy(look) && look.age_s > kOld_s)
@@ -138,7 +148,7 @@ std::string measures(const Json& status) {
 std::string row(const Json& node, double steps, bool over) {
   std::string line =
       text("%5d %10s %6s %9s %9s", node.at("node").get<int>(), shown(node, "step", "%.0f").c_str(),
-           node.at("step").is_null() ? "-" : text("%.0f %%", 100 * node.at("step").get<double>() / steps).c_str(),
+           node.at("step").is_null() ? "-" : text("%.0f %%", percent(node.at("step").get<double>(), steps)).c_str(),
            shown(node, "steps_per_s", "%.1f").c_str(), shown(node, "accuracy", "%.2f").c_str());
   if (node.at("died").get<bool>()) return line + "  died";
   if (over) return line;
@@ -166,6 +176,18 @@ Lines table(const Json& status, std::size_t most, bool over) {
   return lines;
 }
 
+/// Of a run that is over; empty where there is nothing to say. One that was killed may have made its first checkpoint
+/// after its last status.json.
+std::string way_on(const std::string& run, const Json& status) {
+  std::error_code error;
+  const bool checkpoint = !status.at("checkpoint").is_null() || fs::exists(run + "/checkpoints/latest", error);
+  const bool resume = !status.at("resume").is_null();
+  if (resume && checkpoint) return "to go on: " + status.at("resume").get<std::string>();
+  if (resume && status.at("state") == "running")
+    return "there is no checkpoint to go on from; to begin anew: " + status.at("resume").get<std::string>();
+  return status.at("state") == "partial" && !checkpoint ? "there is no checkpoint to go on from" : "";
+}
+
 Lines lines_of(const std::string& run, const Look& look, std::size_t most_nodes) {
   if (look.status.is_null()) return {run + ": the run has not begun to train, or it ended before"};
   const Json& status = look.status;
@@ -174,7 +196,8 @@ Lines lines_of(const std::string& run, const Look& look, std::size_t most_nodes)
     Lines lines = {headline(run, look), measures(status)};
     if (!status.at("exchange").is_null()) lines.push_back("exchange: " + status.at("exchange").get<std::string>());
     for (std::string& line : table(status, most_nodes, over)) lines.push_back(std::move(line));
-    if (over && !status.at("resume").is_null()) lines.push_back("to go on: " + status.at("resume").get<std::string>());
+    if (over)
+      if (std::string way = way_on(run, status); !way.empty()) lines.push_back(std::move(way));
     return lines;
   } catch (const Json::exception&) {
     throw Error("'" + run + "/status.json' has not what ecl writes there; was the run made by another version?",
@@ -215,10 +238,12 @@ void top_command(const std::vector<std::string>& arguments) {
     for (const std::string& line : lines_of(wanted->run, look_at(wanted->run), SIZE_MAX)) std::cout << line << '\n';
     return;
   }
+  int idle = 0;  // looks, one after the other
   for (Screen screen;; std::this_thread::sleep_for(kLook)) {
     const Look look = look_at(wanted->run);
     screen.show(lines_of(wanted->run, look, Screen::room()));
-    if (is_over(look) || !std::cout) return;
+    idle = look.idle() ? idle + 1 : 0;
+    if (is_over(look) || idle == kIdleLooks || !std::cout) return;
   }
 }
 

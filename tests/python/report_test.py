@@ -270,6 +270,13 @@ def lost_a_rank(run):
     (run / "events.csv").write_text("time_s,node,event,peer\n0.02,0,silent,3\n0.04,0,back,3\n0.05,0,died,2\n")
 
 
+def lost_a_rank_and_was_stopped(run):
+    lost_a_rank(run)
+    nodes = json.loads((run / "status.json").read_text())["by_node"]
+    nodes[1]["step"] -= 1
+    set_status(run, "partial", summary=True, by_node=nodes)
+
+
 def cut_short(run):
     set_status(run, "running", checkpoint=3, resume="mpirun -n 4 ecl train --resume x")
     (run / "events.csv").write_text("time_s,node,event,peer\n0.05,0,died,2\n0.0")
@@ -281,12 +288,15 @@ def fell_silent(run):
 
 
 @pytest.mark.parametrize("spoil, verdict, words", [
-    (killed_mid_line, "killed", ["its processes are gone", "the last line of metrics.csv is torn", "no checkpoint"]),
+    (killed_mid_line, "killed", ["its processes are gone", "the last line of metrics.csv is torn",
+                                 "no checkpoint to go on from; to begin anew: ecl simulate --resume x"]),
     (no_evaluation, "killed", ["No evaluation yet.", "after 0 epochs"]),
     (barely_begun, "killed", ["before its first step", "there is no metrics.csv"]),
     (diverged, "diverged", ["try a smaller --lr"]),
-    (lost_a_rank, "partial", ["Node 2 died. The others made their steps without it and its data.", "2 died",
+    (lost_a_rank, "partial", ["Node 2 died. The others made their steps without it and its data. There is no "
+                              "checkpoint to go on from.", "2 died",
                               "node 0 heard nothing from node 3 from 0.02 s to 0.04 s", "node 2 died at 0.05 s"]),
+    (lost_a_rank_and_was_stopped, "partial", ["and its data, and were stopped before they had"]),
     (cut_short, "killed", ["Node 2 died, and the run with it", "Go on with: mpirun -n 4 ecl train --resume x"]),
     (lambda run: set_status(run, "preempted", resume="ecl simulate --resume x"), "preempted", ["A signal stopped"]),
     (fell_silent, "silent", ["on host elsewhere", "has written nothing"]),
@@ -313,10 +323,13 @@ def zombie():
 def test_it_says_of_a_run_what_ecl_top_says(copy):
     """By the process that keeps status.json, not by locks, which not every disk knows."""
     waiting, tomorrow = zombie(), (time.time() + 86400,) * 2  # a file that is young however slow the test is
-    for pid, host, state in [(os.getpid(), None, "running"), (ended_process(), None, "killed"),
-                             (waiting.pid, None, "killed"), (ended_process(), "elsewhere", "running")]:
+    started = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    for pid, host, state, more in [(os.getpid(), None, "running", {"pid_started": started}),
+                                   (os.getpid(), None, "killed", {"pid_started": started - 1}),  # another one's number
+                                   (ended_process(), None, "killed", {}), (waiting.pid, None, "killed", {}),
+                                   (ended_process(), "elsewhere", "running", {})]:
         set_status(copy, "running", summary=not (copy / "summary.json").is_file(), pid=pid,
-                   host=host or socket.gethostname())
+                   host=host or socket.gethostname(), **more)
         os.utime(copy / "status.json", tomorrow)
         top = subprocess.run([TOOL, "top", copy], capture_output=True, text=True, timeout=HANGS_S)
         assert top.stdout.startswith(f"{copy}: {state}, ") and "no news" not in top.stdout, top.stderr

@@ -19,6 +19,7 @@
 #include "ecl/base/text_lines.hpp"
 #include "ecl/inference/confusion.hpp"
 #include "ecl/inference/trained_model.hpp"
+#include "ecl/run/directory/checkpoints.hpp"
 #include "ecl/run/directory/events.hpp"
 
 namespace ecl {
@@ -124,6 +125,12 @@ static bool ended(const std::string& verdict) {
   return verdict == "converged" || verdict == "finished" || verdict == "diverged";
 }
 
+/// Of the state of status.json. Without a checkpoint a run begins anew: one that was cut off loses nothing by that, one
+/// that has left results would lose them.
+static bool resumable(const std::string& state, std::uint64_t checkpoint) {
+  return state == "running" || (!ended(state) && checkpoint != 0);
+}
+
 static Status last_status(const Summary& summary, NodeId nodes, std::uint64_t checkpoint) {
   Status status{.state = name(summary.verdict),
                 .seconds = summary.seconds,
@@ -171,8 +178,8 @@ std::string RunDirectory::path(const std::string& file) const {
 
 void RunDirectory::write_status(const Status& status, const Experiment& experiment) const {
   if (directory_.empty()) return;
-  const auto resume = resume_command(experiment);
-  const bool over = ended(status.state);
+  const auto resume =
+      resumable(status.state, status.checkpoint) ? resume_command(experiment) : std::optional<std::string>();
   const Json json = {
       {"state", status.state},
       {"step", status.step},
@@ -183,7 +190,8 @@ void RunDirectory::write_status(const Status& status, const Experiment& experime
       {"nodes", experiment.nodes()},
       {"host", host_name()},
       {"pid", getpid()},
-      {"resume", over || !resume ? Json(nullptr) : Json(*resume)},
+      {"pid_started", process_started(getpid())},
+      {"resume", resume ? Json(*resume) : Json(nullptr)},
       {"exchange", status.exchange.empty() ? Json(nullptr) : Json(status.exchange)},
       {"accuracy", mean_accuracy(status, experiment)},
       {"accuracy_consensus", status.rows.empty() ? Json(nullptr) : or_null(status.rows[0].average[0])},
@@ -222,8 +230,13 @@ void RunDirectory::begin(const Experiment& experiment, const std::vector<std::st
   for (const char* of_the_end : {"summary.json", "edges.csv", "sites.csv", "confusion.csv"})  // before it was resumed
     fs::remove(path(of_the_end), ignored);
   make_folder(path("model"));
+  const auto is_old = [](const fs::path& file) {  // exports of the model, too, where ecl export writes them by itself
+    const fs::path kind = file.extension();
+    const bool exported = kind == ".onnx" || kind == ".npz";
+    return kind == ".safetensors" || (exported && file.filename().string().starts_with("model"));
+  };
   for (fs::directory_iterator at(path("model"), ignored), end; !ignored && at != end; at.increment(ignored))
-    if (at->path().extension() == ".safetensors") fs::remove(at->path(), ignored);
+    if (is_old(at->path())) fs::remove(at->path(), ignored);
   write_model_json(path("model"), trained_model(experiment));
 }
 
@@ -275,9 +288,13 @@ StartedRun started_run(const std::string& directory, const std::string& command)
   if (!fs::exists(summary_path, error)) return run;
   const Json summary = Json::parse(text_of(summary_path), nullptr, false);
   const Json verdict = summary.is_object() ? summary.value("verdict", Json()) : Json();
-  if (verdict.is_string() && ended(verdict.get<std::string>()))
-    throw Error(what + "that run has ended (" + verdict.get<std::string>() +
-                "): there is nothing to resume; start another one with --out");
+  if (!verdict.is_string()) return run;
+  const std::string word = verdict.get<std::string>();
+  if (ended(word))
+    throw Error(what + "that run has ended (" + word + "): there is nothing to resume; start another one with --out");
+  if (!resumable(word, Checkpoints(directory, "").latest()))
+    throw Error(what + "that run has ended (" + word + ") without a checkpoint: it would begin anew, and what it has " +
+                "left would be lost; start another one with --out");
   return run;
 }
 
@@ -286,7 +303,13 @@ std::optional<std::string> resume_command(const Experiment& experiment) {
   const std::string command = command_of(spec.command);
   const std::string arguments = "ecl " + command + " --resume " + shell_quoted(spec.out);
   if (spec.out.empty() || command == "replay") return std::nullopt;
-  return command == "train" ? "mpirun -n " + std::to_string(experiment.nodes()) + " " + arguments : arguments;
+  if (command != "train") return arguments;
+  std::ostringstream text;
+  text << "mpirun -n " << experiment.nodes() << ' ' << arguments;
+  const Spec usual;  // config.ini has not the options of a call
+  if (spec.exchange != usual.exchange) text << " --exchange " << spec.exchange;
+  if (spec.stall_warn_s != usual.stall_warn_s) text << " --stall-warn-s " << spec.stall_warn_s;
+  return text.str();
 }
 
 std::string fingerprint_of_options(const std::string& command, NodeId nodes, const std::string& config) {

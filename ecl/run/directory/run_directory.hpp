@@ -36,8 +36,8 @@ class RunDirectory {
   /// Replaces status.json, for people and scripts that look at a run from outside. Throws Error (io).
   void write_status(const Status& status, const Experiment& experiment) const;
   /// Before the first step: writes nodes.csv, and model/model.json, with which the models of a checkpoint can be used.
-  /// Models that a resumed run ended with before are removed. `hosts`: of the nodes. `seconds`: of training up to the
-  /// checkpoint that it goes on from; 0 for a new one. Throws Error (io).
+  /// Models that a resumed run ended with before are removed, and what ecl export made of them there. `hosts`: of the
+  /// nodes. `seconds`: of training up to the checkpoint that it goes on from; 0 for a new one. Throws Error (io).
   void begin(const Experiment& experiment, const std::vector<std::string>& hosts, double seconds) const;
   /// Writes the nodes' average model into model/. Throws Error (io).
   void write_model(const Experiment& experiment, const std::vector<double>& mean) const;
@@ -66,8 +66,8 @@ struct StartedRun {
 
 /// Reads it. Throws Error if no run was begun in `directory`.
 StartedRun begun_run(const std::string& directory);
-/// For --resume: throws Error, too, if `directory` holds no run of `command` ("train" or "simulate"), or one that has
-/// ended.
+/// For --resume: throws Error, too, if `directory` holds no run of `command` ("train" or "simulate"), one that has
+/// ended, or one with results and without a checkpoint.
 StartedRun started_run(const std::string& directory, const std::string& command);
 
 /// What a fingerprint begins with: of a run of `command` on `nodes` nodes, with these options (an ini text).

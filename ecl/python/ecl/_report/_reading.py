@@ -17,6 +17,7 @@ from ecl._run import _table
 from ecl._tool import mistake
 
 _OLD_S = 10  # status.json is renewed about every second
+_STARTED = 19  # of the fields of /proc/PID/stat, from the one after the name
 ENDED = ("converged", "finished", "diverged", "preempted", "partial")
 
 
@@ -166,17 +167,19 @@ def _state(path: Path, status: Dict[str, Any], summary: Dict[str, Any]) -> str:
     if not status:  # it reads its data, or ended before it trained
         return "running" if _locked(path) else "killed"
     if status["host"] == socket.gethostname():
-        return "running" if _is_there(status["pid"]) or _locked(path) else "killed"
+        return "running" if _is_there(status["pid"], status.get("pid_started")) or _locked(path) else "killed"
     return "running" if _age(path / "status.json") <= _OLD_S else "silent"
 
 
-def _is_there(pid: int) -> bool:
-    """A process of this host, that does not merely wait to be collected."""
+def _is_there(pid: int, started: Optional[int]) -> bool:
+    """A process of this host that was started then, and does not merely wait to be collected; when, the system's ticks,
+    is not in files of before. The number alone may be another's by now."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return text[text.rfind(")") + 1 :].split()[:1] not in ([], ["Z"], ["X"])  # a name may hold anything
+    fields = text[text.rfind(")") + 1 :].split()  # a name may hold anything
+    return len(fields) > _STARTED and fields[0] not in "ZX" and started in (None, int(fields[_STARTED]))
 
 
 def _locked(path: Path) -> bool:

@@ -21,10 +21,7 @@ class Figure(NamedTuple):
 
 
 def verdict(run: Reading) -> str:
-    lost = run.lost
-    resume = run.status.get("resume")
-    go_on = "" if not resume else f" Go on with: {resume}" if run.status.get("checkpoint") else \
-        " There is no checkpoint to go on from."
+    lost, go_on = run.lost, _way_on(run)
     far = (f"after {run.status['epoch']:.4g} epochs ({run.status['step']} of {run.status['steps']} steps)"
            if "epoch" in run.status else "before its first step")
     if run.state == "converged":
@@ -36,8 +33,12 @@ def verdict(run: Reading) -> str:
     if run.state == "preempted":
         return f"A signal stopped the run {far}.{go_on}"
     if run.state == "partial":
-        theirs = "it and its" if len(lost) == 1 else "them and their"
-        return f"{_nodes(lost)} died. The others made their steps without {theirs} data."
+        without = f"without {'it and its' if len(lost) == 1 else 'them and their'} data"
+        stopped = any(node["step"] is not None and node["step"] < run.status["steps"] and not node["died"]
+                      for node in run.status.get("by_node", []))
+        others = (f"went on {without}, and were stopped before they had made their steps" if stopped
+                  else f"made their steps {without}")
+        return f"{_nodes(lost)} died. The others {others}.{go_on}"
     if run.state == "killed":
         why = f"{_nodes(lost)} died, and the run with it" if lost else "its processes are gone and have left no result"
         return f"The run did not end: it was cut off {far}; {why}.{go_on}"
@@ -45,6 +46,18 @@ def verdict(run: Reading) -> str:
         return (f"It had not ended {far}, on host {run.status.get('host', '?')}; it has written nothing for "
                 f"{duration(last_sign_s(run))}. Whether it still runs is not to be seen from here.{go_on}")
     return f"The run goes on: it stands {far}. This page shows it anew whenever its file is written anew (--watch)."
+
+
+def _way_on(run: Reading) -> str:
+    """A run that has left results and no checkpoint would lose them if it began anew. One that was killed may have made
+    its first checkpoint after its last status.json."""
+    resume = run.status.get("resume")
+    checkpoint = run.status.get("checkpoint") or (run.path / "checkpoints" / "latest").is_file()
+    if resume and checkpoint:
+        return f" Go on with: {resume}"
+    if resume and run.state in ("killed", "silent"):
+        return f" There is no checkpoint to go on from; to begin anew: {resume}"
+    return " There is no checkpoint to go on from." if run.state == "partial" and not checkpoint else ""
 
 
 def _nodes(numbers: Sequence[int]) -> str:
