@@ -101,6 +101,23 @@ TEST_F(Convert, EverySiteMayHaveItsFolder) {
   expect_refused("simulate --nodes 2 --dataset npy --data " + path("site{node}"), 2, "column 2 is 'z'");
 }
 
+/// The columns of the tables are the same, and not what was made of them.
+TEST_F(Convert, FoldersOfOtherFeaturesOrLabelsAreNotMixed) {
+  write_table("a.csv", 50);
+  const auto convert = [&](const std::string& parameters, const std::string& folder) {
+    fs::remove_all(scratch_ / folder);
+    expect_converted("--dataset csv:" + parameters + " --data " + path("a.csv") + " --out " + path(folder));
+  };
+  const std::string sites = "simulate --nodes 2 --dataset npy --data " + path("site{node}"),
+                    tested = "simulate --nodes 1 --dataset npy --data " + path("site0") + " --test " + path("site1");
+  convert("ignore=who|2", "site0"), convert("ignore=who|x", "site1");
+  expect_refused(sites, 2, "feature 1 is 'y, squared', and that of node 0");
+  expect_refused(tested, 2, "was made with other features");
+  convert("ignore=who,label=kind", "site0"), convert("ignore=kind,label=who", "site1");
+  expect_refused(sites, 2, "has the label 'who', and node 0");
+  expect_refused(tested, 2, "or another label");
+}
+
 TEST_F(Convert, LibsvmTooUnlessItIsSparse) {
   write_file(scratch_ / "a.svm", "1 1:0.5 3:2\n2 2:1\n1 1:4 2:5 3:6\n");
   expect_converted("--dataset libsvm --data " + path("a.svm") + " --out " + path("a"));

@@ -243,8 +243,8 @@ TEST_F(Idx, WrongMagicSizesAndLabelsAreIoErrors) {
   EXPECT_HAS(mnist_error(), "should hold 2147483647000016 bytes");
   write("train-images-idx3-ubyte", idx_images(19, 4, 3));
   EXPECT_HAS(mnist_error(), "20 labels for 19 images");
-  write("train-images-idx3-ubyte", idx_images(20, 3, 3));
-  EXPECT_HAS(mnist_error(), "training images have 9 pixels");
+  write("train-images-idx3-ubyte", idx_images(20, 3, 4));
+  EXPECT_HAS(mnist_error(), "its training images have 3 x 4 pixels and its test images 4 x 3");
   std::string labels = idx_labels(20);
   labels[8 + 7] = 10;
   write("train-labels-idx1-ubyte", labels);

@@ -34,6 +34,7 @@ TEST(Measures, FollowFromTheCountsOfThreeClasses) {
   EXPECT_DOUBLE_EQ(measures.macro_f1(), (2 * 3.0 / (4 + 4) + 2 * 1.0 / (2 + 2)) / 2);
   EXPECT_NEAR(measures.log_loss(), (4 * std::log(5.0 / 3) + 2 * std::log(5.0)) / 6, 1e-7);
   EXPECT_DOUBLE_EQ(measures.baseline_accuracy(), 100 * 4.0 / 6);
+  EXPECT_DOUBLE_EQ(measures.baseline_balanced_accuracy(), 50) << "all of class 0, none of class 1";
   EXPECT_DOUBLE_EQ(measures.baseline_log_loss(), -(4.0 / 6 * std::log(4.0 / 6) + 2.0 / 6 * std::log(2.0 / 6)));
   EXPECT_FALSE(measures.auc());
 }

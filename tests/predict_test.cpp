@@ -1,5 +1,6 @@
 // A run's model in use: ecl predict and ecl evaluate give what the run's own evaluation gave, to the bit, whatever else
 // a file holds; a program without ecl's code gives the same; and every way in which rows do not fit is one clear line.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <gtest/gtest.h>
@@ -53,6 +54,25 @@ TEST_F(Predict, SaysThatTheRunsFilesHaveChanged) {
   EXPECT_EQ(run(tool("evaluate " + directory)).err, "");
   write_table("train.csv", 350);
   EXPECT_NE(run(tool("evaluate " + directory)).err.find("to train on now: they have changed"), std::string::npos);
+}
+
+/// In another order other rows are drawn for the test: some that the model was trained on.
+TEST_F(Predict, SaysThatTheRunsTestRowsAreOthers) {
+  const auto expect = [&](const std::string& directory, const std::string& name) {
+    EXPECT_EQ(run(tool("evaluate " + directory)).err, "");
+    std::vector<std::string> lines = lines_of(read_file(path(name)));
+    std::sort(lines.begin() + 1, lines.end());
+    std::string sorted;
+    for (const std::string& line : lines) sorted += line + "\n";
+    write_file(scratch_ / name, sorted);
+    const std::string said = run(tool("evaluate " + directory)).err;
+    EXPECT_EQ(count(said, "the test samples of " + directory + " are not those that it had"), 1u) << said;
+    EXPECT_EQ(count(said, "\n"), 1u) << said;
+  };
+  write_table("train.csv", 300);
+  expect(trained("--dataset csv:label=outcome,ignore=site --data " + path("train.csv")), "train.csv");
+  for (const char* site : {"site0.csv", "site1.csv", "site2.csv"}) write_table(site, 100);
+  expect(trained("--dataset csv:label=outcome,ignore=site --data " + path("site{node}.csv"), "own"), "site1.csv");
 }
 
 TEST_F(Predict, GivesTheBitsOfTheRunsOwnEvaluation) {
@@ -336,6 +356,9 @@ TEST_F(Predict, AnEarlierModelKeepsItsLevelsAndItsUnit) {
       trained("--model mlp:4 --dataset csv:categorical=auto --data " + path("new.csv") + " --init " + first, "second");
   EXPECT_EQ(Json::parse(read_file(second + "/model/model.json"))["inputs"],
             Json::parse(read_file(first + "/model/model.json"))["inputs"]);
+  EXPECT_EQ(count(summary_of(second)["warnings"].dump(),
+                  "of column 'colour' in the training rows with a value that the earlier model does not know"),
+            1u);
 
   std::string prices = "x,price\n";
   for (int n = 0; n < 80; ++n) prices += number(noise()) + "," + number(500 + 30 * noise()) + "\n";
@@ -394,8 +417,41 @@ TEST_F(Predict, TablesWithoutAHeaderAreReadByPosition) {
   EXPECT_EQ(count(named.err, "the first line was taken for the names of columns: 'size' ..."), 1u) << named.err;
   write_file(scratch_ / "gap.csv", "-,red\n0.25,black\n");
   EXPECT_EQ(count(run(tool("predict " + directory + " --data " + path("gap.csv"))).err, "names of columns"), 1u);
-  write_file(scratch_ / "gap.csv", "None,1\n0.25,2\n");
-  expect_error("predict " + directory + " --data " + path("gap.csv"), "gap.csv:1:1: 'None' is not a number", 5);
+  write_file(scratch_ / "gap.csv", "none,1\n0.25,2\n");
+  expect_error("predict " + directory + " --data " + path("gap.csv"), "gap.csv:1:1: 'none' is not a number", 5);
+}
+
+/// With a column less all others would be taken for their neighbours.
+TEST_F(Predict, NumberedColumnsAreAllThereOrTheFeaturesAlone) {
+  std::string rows, features, unlabelled;
+  for (int n = 0; n < 120; ++n) {
+    const std::string x = number(noise() + n % 2), y = number(noise()), junk = number(noise());
+    rows += std::to_string(n % 2) + "," + x + "," + y + "," + junk + "\n";
+    features += x + "," + y + "\n", unlabelled += x + "," + y + "," + junk + "\n";
+  }
+  write_file(scratch_ / "rows.csv", rows), write_file(scratch_ / "features.csv", features);
+  write_file(scratch_ / "unlabelled.csv", unlabelled);
+  const std::string directory = trained("--dataset csv:label=1,ignore=4 --data " + path("rows.csv"));
+  EXPECT_EQ(predicted(directory, "features.csv"), predicted(directory, "rows.csv"));
+  expect_error("predict " + directory + " --data " + path("unlabelled.csv"),
+               "has 3 columns; the model was trained on a table of 4 columns without names, of which 2 are features");
+  const std::string file = directory + "/model/model.json";
+  Json json = Json::parse(read_file(file));
+  EXPECT_EQ(json["column_count"], 4);
+  json.erase("column_count");
+  write_file(file, json.dump());
+  EXPECT_EQ(predicted(directory, "features.csv"), predicted(directory, "rows.csv")) << "a model of before";
+}
+
+TEST_F(Predict, TruthIsOneClassHoweverItIsWritten) {
+  std::string rows, other;
+  for (int n = 0; n < 60; ++n) {
+    const std::string x = number(noise() + 2 * (n % 2));
+    rows += x + (n % 2 == 0 ? ",FALSE\n" : ",TRUE\n"), other += x + (n % 2 == 0 ? ",0\n" : ",true\n");
+  }
+  write_file(scratch_ / "rows.csv", "x,kind\n" + rows), write_file(scratch_ / "other.csv", "x,kind\n" + other);
+  const std::string directory = trained("--dataset csv --data " + path("rows.csv"));
+  EXPECT_EQ(evaluated(directory, path("other.csv")), evaluated(directory, path("rows.csv")));
 }
 
 TEST_F(Predict, NamesakesAreRefused) {

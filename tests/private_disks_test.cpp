@@ -56,10 +56,11 @@ TEST_F(PrivateDisks, EachKeepsWhatBelongsToItsRanks) {
   if (outcome.exit_code == kSkipped) GTEST_SKIP() << outcome.err;
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const auto first = contents(on(0, "a")), second = contents(on(1, "a"));
-  EXPECT_EQ(second, (std::set<std::string>{"checkpoints", "checkpoints/1", "checkpoints/1/node-2",
-                                           "checkpoints/1/node-3", "checkpoints/latest", "config.ini", "deliveries",
-                                           "deliveries/node-2", "deliveries/node-3", "events.csv", "model",
-                                           "model/model.json", "model/model.safetensors", "nodes.csv"}));
+  EXPECT_EQ(second,
+            (std::set<std::string>{"checkpoints", "checkpoints/1", "checkpoints/1/node-2", "checkpoints/1/node-3",
+                                   "checkpoints/latest", "config.ini", "deliveries", "deliveries/node-2",
+                                   "deliveries/node-3", "events.csv", "model", "model/model.json",
+                                   "model/model.safetensors", "nodes.csv", "tests", "tests/node-2", "tests/node-3"}));
   for (const char* file : {"metrics.csv", "summary.json", "sites.csv", "checkpoints/1/node-1", "deliveries/node-0"})
     EXPECT_TRUE(first.contains(file)) << file;
   EXPECT_FALSE(first.contains("checkpoints/1/node-2"));

@@ -334,6 +334,26 @@ TEST_F(Sites, AreWarnedOfFewRoundsAndOfLabelsThatNobodyTrainsOn) {
   EXPECT_TRUE(summary_of(path("a"))["loss_alone"].is_number());
 }
 
+/// All rows of a class may be drawn for the test.
+TEST_F(Sites, AreWarnedOfAClassThatIsDrawnForTheTest) {
+  write_file(scratch_ / "all.csv", read_file(path("all.csv")) + "1.7,5,tiny\n");
+  const Outcome outcome =
+      run(tool("simulate --quiet --nodes 2 --steps 5 --dataset csv:test=0.9 --data " + path("all.csv")));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("label 'tiny' is in test samples alone"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Sites, AreToldWhatAFirstLineWasTakenFor) {
+  std::string rows;
+  for (int row = 0; row < 20; ++row) rows += row % 2 == 0 ? "1,2.5,7,ok\n" : "3,2.25,8,bad\n";
+  write_file(scratch_ / "site0.csv", "a,b,c,kind\n" + rows), write_file(scratch_ / "site1.csv", "1,2,3,kind\n" + rows);
+  const std::string command = "simulate --quiet --nodes 2 --steps 5 --dataset csv --data " + path("site{node}.csv");
+  EXPECT_NE(run(tool(command)).err.find("column 1 is '1', and that of node 0"), std::string::npos);
+  write_file(scratch_ / "site0.csv", "1,2,3,kind\n" + rows);
+  EXPECT_NE(run(tool(command)).err.find("node 0, 1: the first line was taken for the names of columns"),
+            std::string::npos);
+}
+
 TEST_F(Sites, OfOneClassOrOfOtherClassesShareTheUnion) {
   write_file(scratch_ / "site0.csv", std::string(kHeader) + "1,2,aside\n1,3,aside\n2,2,aside\n");
   const Outcome outcome = run(tool_on(kSites, kTraining + own() + " --out " + path("a")));
@@ -456,6 +476,8 @@ TEST_F(Sites, WhatMakesNoSenseIsRefused) {
   expect("--dataset csv --data " + path("all.csv") + " --test " + path("site{node}.csv"),
          "with --data of each node's own");
   expect("--dataset csv:standardise=own --data " + path("all.csv"), "sites with data of their own");
+  expect("--nodes 4" + own(",standardise=own") + one_test(), "give each site test samples of its own");
+  expect(own() + " --test " + path("site{node}.csv"), "--test names the files of --data");
   expect("--data " + path("all.csv"), "dataset digits reads no file");
   expect("--dataset synthetic --test " + path("all.csv"), "dataset synthetic reads no file");
   expect(own() + " --placement edge:2 --devices 4", "leave them out");
@@ -487,6 +509,21 @@ TEST(Agreement, ClassesAreTheUnionByValueWhereAllAreNumbers) {
   EXPECT_EQ(held[0].train.labels(), (std::vector<std::int32_t>{2, 1}));
   EXPECT_EQ(held[1].test.labels(), (std::vector<std::int32_t>{2}));
   EXPECT_EQ(held[2].train.labels(), (std::vector<std::int32_t>{0}));
+}
+
+TEST(Agreement, PicturesHaveOneShape) {
+  std::vector<TrainTest> held = {table({1, 2}, {"a", "b"}, {0, 1}), table({3}, {"a"}, {0})};
+  held[0].train.image = {1, 2, 3}, held[1].train.image = {1, 3, 2};
+  const std::string places[] = {"a", "b"};
+  LocalSites sites;
+  try {
+    agree_on_tables(sites, held, places);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "b: has pictures of 1 channel, 3 x 2 pixels, and a of 1 channel, 2 x 3 pixels; all sites need the "
+                 "same shape");
+  }
 }
 
 TEST(Agreement, ScaleIsStableForLargeOffsets) {

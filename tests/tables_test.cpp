@@ -5,6 +5,7 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <limits>
+#include <set>
 
 #include "ecl/base/check.hpp"
 #include "ecl/base/random.hpp"
@@ -132,6 +133,34 @@ TEST_F(Tables, KnowAHeader) {
                    "e, cm",
                    "subject#", "the \"x\""}));
   EXPECT_EQ(table("% fat,kind\n1,2\n").header(), (Texts{"% fat", "kind"})) << "no comment of ARFF";
+}
+
+/// A first line that holds numbers is a row, unless rows do not hold such numbers.
+TEST_F(Tables, KnowAHeaderOfNumbers) {
+  Random random(3, Purpose::test);
+  std::string spectra, laboratory;
+  for (int row = 0; row < 40; ++row) {
+    std::string shares;
+    for (int column = 0; column < 4; ++column) shares += std::to_string(random.uniform()) + ",";
+    spectra += shares + (row % 2 == 0 ? "ok\n" : "bad\n");
+    laboratory += std::to_string(random.uniform() * 9) + "," + std::to_string(20 + row * 2) + "," +
+                  shares.substr(0, 8) + (row % 2 == 0 ? ",1\n" : ",0\n");
+  }
+  const TextTable waves = table("400.1,400.2,400.4,400.9,class\n" + spectra);
+  EXPECT_EQ(waves.header(), (Texts{"400.1", "400.2", "400.4", "400.9", "class"})) << "beyond all values below";
+  EXPECT_HAS(waves.doubt(), "taken for the names of columns");
+  EXPECT_EQ(table("0,1,2,3,class\n" + spectra).header().size(), 5u) << "they count";
+  EXPECT_EQ(table("2019,2020,2021,kind\n2020,2018,2025,7\n2030,2000,2010,3\n").header().size(), 4u);
+  EXPECT_EQ(table("id,2019,2020,2021,y\na,1,2,4,5\nb,3,1,5,9\n").header().size(), 5u);
+  EXPECT_TRUE(table("0.5,0.25,0.6,0.1,rare\n" + spectra).header().empty()) << "a row of a class that comes once";
+  EXPECT_TRUE(table("5,7,9,kind\n1,2,3,7\n2,5,1,8\n").header().empty()) << "the rows below count as well";
+  EXPECT_EQ(table("0,1,kind\n1,2,7\n3,4,8\n").header().size(), 3u) << "columns by their numbers";
+  EXPECT_TRUE(table("0,1,neg\n1,0,7\n0,1,8\n").header().empty()) << "a row below is the same";
+  const TextTable row = table("<0.5,63,0.2,0\n" + laboratory);
+  EXPECT_TRUE(row.header().empty());
+  EXPECT_HAS(row.doubt(), "taken for a row, as it holds numbers; if it is a header, label=NAME");
+  EXPECT_EQ(table("age,2020,low\n1,2,3\n", {"low"}).header().size(), 3u) << "the user says so";
+  EXPECT_EQ(table("a,b\n1,2\n").doubt() + table("1,2\n1,2\n").doubt(), "") << "clear";
 }
 
 TEST_F(Tables, ReadArff) {
@@ -365,18 +394,21 @@ TEST_F(Tables, RandomDamageNeverCrashes) {
 // ---- labels
 
 TEST_F(Tables, QuantitiesAreNoClasses) {
-  std::string scores = "a,score\n", whole = "a,score\n", few = "a,score\n";
+  std::string scores = "a,score\n", whole = "a,score\n", few = "a,score\n", codes = "a,score\n";
   for (int n = 0; n < 60; ++n) {
     scores += "1," + std::to_string(20 + n * 0.37) + "\n";
     whole += "1," + std::to_string(n) + "\n";
     few += "1," + std::to_string(n % 5 * 0.5) + "\n";
+    codes += "1," + std::to_string(n % 30) + "\n";
   }
   const std::string said = error("", scores);
   EXPECT_HAS(said, "2: '" + path("bad.csv") + "': the labels, 60 different numbers in 60 rows, look like a quantity");
   EXPECT_HAS(said, "or --loss mse, learns to predict it");
   EXPECT_EQ(error("label-kind=class", scores), "");
-  EXPECT_EQ(error("", whole), "");
+  EXPECT_HAS(error("", whole), "60 different numbers in 60 rows, look like a quantity");
+  EXPECT_EQ(error("label-kind=class", whole), "");
   EXPECT_EQ(error("", few), "");
+  EXPECT_EQ(error("", codes), "") << "two rows of each";
   EXPECT_HAS(error("label-kind=many", few), "it is class or number");
   write("bad.csv", few);
   const TrainTest numbers = load_dataset(Choice::parse("csv:label-kind=number"), {path("bad.csv"), 1, 1});
@@ -386,6 +418,84 @@ TEST_F(Tables, QuantitiesAreNoClasses) {
   for (const float y : numbers.train.targets()) sum += y, squares += y * y;
   EXPECT_NEAR(sum / 48, 0, 1e-6) << "scaled over the training rows";
   EXPECT_NEAR(squares / 48, 1, 1e-5);
+}
+
+TEST_F(Tables, TruthIsOneClassHoweverItIsWritten) {
+  const auto held = agree("label=k", {"v,k\n1,TRUE\n2,FALSE\n", "v,k\n1,True\n", "v,k\n1,1\n2,0\n"}, "v,k\n1,false\n");
+  for (const TrainTest& data : held) EXPECT_EQ(data.train.schema.classes.size(), 2u);
+  EXPECT_EQ(held[0].train.labels(), (std::vector<std::int32_t>{1, 0}));
+  EXPECT_EQ(held[1].train.labels(), (std::vector<std::int32_t>{1}));
+  EXPECT_EQ(held[2].train.labels(), (std::vector<std::int32_t>{1, 0}));
+  EXPECT_EQ(held[0].test.labels(), (std::vector<std::int32_t>{0}));
+}
+
+TEST_F(Tables, ClassesThatDifferInCaseAloneAreTwoSpellings) {
+  const auto said = [&](const std::string& one, const std::string& other, const std::string& test) {
+    return error_of([&] { agree("label=k", {"v,k\n1," + one, "v,k\n2," + other}, "v,k\n1," + test); });
+  };
+  EXPECT_HAS(said("Yes\n2,No\n", "yes\n1,No\n", "No\n"),
+             "site 0 ('" + path("site 0.csv") + "') has the class 'Yes', and site 1");
+  EXPECT_HAS(said("no show\n2,No\n", "No\n1,No\n", "noshow\n"), "and the test of site 0");
+  EXPECT_EQ(said("A\n2,a\n", "a\n1,B\n", "B\n"), "") << "told apart on purpose";
+}
+
+TEST_F(Tables, WhoIsKnownAtTwoSitesIsTestedOnAtBothOrAtNone) {
+  const auto tested = [&](int first, int last, std::uint64_t seed) {
+    std::string text = "x,who,k\n";
+    for (int row = 0; row < 3 * (last - first); ++row)
+      text += "1," + std::to_string(first + row % (last - first)) + (row % 2 == 0 ? ",a\n" : ",b\n");
+    DatasetRequest request{write("t.csv", text), 2, seed};
+    request.site = first;
+    const TrainTest data = read_dataset(Choice{"csv", "label=k,group=who"}, request);
+    const auto &train = data.train.columns.at("who"), &test = data.test.columns.at("who");
+    std::set<int> groups;
+    for (const std::int32_t group : test) groups.insert(first + group);
+    for (const std::int32_t group : train) EXPECT_FALSE(groups.contains(first + group)) << "whole groups";
+    EXPECT_EQ(data.groups_to_test, groups.size());
+    return groups;
+  };
+  std::size_t all = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const std::set<int> one = tested(100, 140, seed), other = tested(120, 160, seed);
+    for (int group = 120; group < 140; ++group) EXPECT_EQ(one.contains(group), other.contains(group)) << group;
+    EXPECT_EQ(tested(100, 102, seed).size(), 1u) << "of two groups one";
+    EXPECT_EQ(tested(100, 101, seed).size(), 0u) << "the only group is for training";
+    all += one.size();
+  }
+  EXPECT_NEAR(static_cast<double>(all) / 400, 0.2, 0.05);
+}
+
+TEST_F(Tables, FewTextsAmongNumbersAreTold) {
+  std::string rows = "age,sex,k\n";
+  for (int row = 0; row < 30; ++row)
+    rows += (row == 7 ? "unknown" : std::to_string(30 + row)) + (row % 3 == 0 ? ",m," : ",f,") +
+            (row % 2 == 0 ? "a\n" : "b\n");
+  const TrainTest data = read_dataset(Choice{"csv", "categorical=auto"}, {write("t.csv", rows), 1, 1});
+  ASSERT_EQ(data.notes.size(), 1u);
+  EXPECT_HAS(data.notes[0], "column 'age' holds text in 1 of 30 rows, first at " + path("t.csv") + ":9:1");
+  for (const char* gap : {"", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "null", "None", "\\N"})
+    EXPECT_HAS(error("", std::string("a,b\n1,x\n") + gap + ",y\n2,x\n"), "a value is missing") << gap;
+}
+
+TEST_F(Tables, NumbersOfMoreDigitsThanAreKeptAreTold) {
+  std::string rows = "t,u,k\n";
+  for (int row = 0; row < 30; ++row)
+    rows += std::to_string(1'700'000'000 + row * 77) + "," + std::to_string(16'000'000 + row) + "," +
+            std::to_string(1'600'000'000 + row) + "\n";
+  const auto notes = [&](const std::string& parameters) {
+    return read_dataset(Choice{"csv", parameters}, {write("t.csv", rows), 1, 1}).notes;
+  };
+  EXPECT_EQ(notes("label-kind=number").size(), 2u);
+  EXPECT_HAS(notes("label-kind=class").at(0), "column 't' holds numbers above 2^24, of which 7 digits are kept");
+  EXPECT_HAS(notes("label-kind=number").at(1), "column 'k' holds numbers above 2^24");
+  EXPECT_TRUE(notes("label-kind=class,ignore=t").empty());
+}
+
+TEST_F(Tables, AColumnWithoutANameIsNoFeature) {
+  const std::string rows = ",x,y\n0,3,a\n1,4,b\n2,5,a\n";
+  EXPECT_HAS(error("", rows), "column 1 has no name: a row number, perhaps");
+  EXPECT_HAS(error("", rows), "leave it out with ignore=1");
+  EXPECT_EQ(error("ignore=1", rows), "");
 }
 
 // ---- several sites

@@ -57,26 +57,92 @@ std::vector<std::string_view> column_of(const std::vector<Cells>& rows, std::siz
   return cells;
 }
 
+constexpr std::size_t kFew = 10;  // fewer rows say little
+
 /// Text that repeats itself, but for what stands in the first line.
 bool names_its_levels(std::string_view first, std::vector<std::string_view> below) {
-  constexpr std::size_t kFew = 10;  // rows say little
   if (below.size() < kFew || std::find(below.begin(), below.end(), first) != below.end()) return false;
   std::sort(below.begin(), below.end());
   return static_cast<std::size_t>(std::unique(below.begin(), below.end()) - below.begin()) <= below.size() / 2;
 }
 
-/// The first line is a header if some column has a name there and a value below it (a label column may hold text), if
-/// one of the names is expected, or if all columns repeat the same texts, and none of the first line's.
-bool is_header(const Cells& first, const std::vector<Cells>& rows, std::span<const std::string> expected) {
-  bool levels_everywhere = true;
+std::vector<double> values_of(const std::vector<std::string_view>& cells) {
+  std::vector<double> values;
+  for (const std::string_view cell : cells)
+    if (const auto value = cell_value(cell)) values.push_back(*value);
+  return values;
+}
+
+constexpr std::size_t kCounted = 3;  // numbers that make a header's; fewer come about by chance
+
+/// Numbers that count up or down: 0 1 2 3, 2019 2020 2021, 400.5 401 401.5.
+bool counts(const Cells& cells) {
+  const std::vector<double> values = values_of(cells);
+  if (values.size() < kCounted) return false;
+  const double step = values[1] - values[0];
+  for (std::size_t n = 1; n < values.size(); ++n)
+    if (!(std::abs(values[n] - values[n - 1] - step) <= 1e-6 * std::abs(step))) return false;
+  return step != 0;
+}
+
+/// Columns that go by their numbers: 0 1 2, or 1 2 3.
+bool number_columns(const Cells& first) {
+  const std::vector<double> values = values_of(first);
+  for (std::size_t n = 0; n < values.size(); ++n)
+    if ((values[0] != 0 && values[0] != 1) || values[n] != values[0] + static_cast<double>(n)) return false;
+  return values.size() >= 2;
+}
+
+/// Each number is beyond all numbers below it.
+bool is_beyond_columns(const Cells& first, const std::vector<Cells>& rows) {
+  if (values_of(first).size() < kCounted) return false;
   for (std::size_t c = 0; c < first.size(); ++c) {
-    const auto below = column_of(rows, c);
-    levels_everywhere &= is_name(first[c]) && names_its_levels(first[c], below);
-    if (!is_name(first[c])) continue;
-    if (rows.empty() || (!below.empty() && cell_value(below[0]))) return true;
-    if (std::find(expected.begin(), expected.end(), unescaped(first[c])) != expected.end()) return true;
+    const auto value = cell_value(first[c]);
+    if (!value) continue;
+    const std::vector<double> below = values_of(column_of(rows, c));
+    if (below.size() < kFew) return false;
+    const auto [least, most] = std::ranges::minmax_element(below);
+    if (*value >= *least && *value <= *most) return false;
   }
-  return levels_everywhere;
+  return true;
+}
+
+/// A first line that holds numbers is rather a row, unless they are such as rows do not have in those columns.
+bool could_name_columns(const Cells& first, const std::vector<Cells>& rows) {
+  if (values_of(first).empty()) return true;
+  const auto below = [&](const Cells& row) {
+    Cells cells;
+    for (std::size_t c = 0; c < std::min(first.size(), row.size()); ++c)
+      if (cell_value(first[c])) cells.push_back(row[c]);
+    return cells;
+  };
+  const auto row_counts = [&](const Cells& row) { return counts(below(row)); };
+  const auto row_is_same = [&](const Cells& row) { return values_of(below(row)) == values_of(first); };
+  return is_beyond_columns(first, rows) || (counts(first) && std::ranges::none_of(rows, row_counts)) ||
+         (number_columns(first) && std::ranges::none_of(rows, row_is_same));
+}
+
+/// What tells that a first line holds the names of columns.
+enum class Sign {
+  none,
+  levels,  ///< its texts are above texts that repeat, and not among them; no mark of a missing cell is beside them
+  value,   ///< a name is above a number, or there is no row
+  asked,   ///< one of the names is expected
+};
+
+Sign sign_of_header(const Cells& first, const std::vector<Cells>& rows, std::span<const std::string> expected) {
+  Sign sign = Sign::none;
+  bool levels = true;
+  for (std::size_t c = 0; c < first.size(); ++c) {
+    levels &= first[c].empty() || !is_missing(first[c]);
+    if (!is_name(first[c])) continue;
+    if (std::find(expected.begin(), expected.end(), unescaped(first[c])) != expected.end()) return Sign::asked;
+    const auto below = column_of(rows, c);
+    if (rows.empty() || (!below.empty() && cell_value(below[0]))) sign = Sign::value;
+    levels &= names_its_levels(first[c], below);
+  }
+  if (sign == Sign::value) return sign;
+  return levels && std::ranges::any_of(first, is_name) ? Sign::levels : Sign::none;
 }
 
 }  // namespace
@@ -106,8 +172,18 @@ void TextTable::read_first_lines(std::span<const std::string> expected) {
   for (const std::string_view cell : cells_) lines_.require_utf8(cell);
   std::vector<Cells> rows(ahead.size());
   for (std::size_t r = 0; r < rows.size(); ++r) cut_cells(ahead[r], separator_, "\"", rows[r]);
-  if (is_header(cells_, rows, expected))
+  const Sign sign = sign_of_header(cells_, rows, expected);
+  const bool header = sign == Sign::asked || (sign != Sign::none && could_name_columns(cells_, rows));
+  const bool numbers = !values_of(cells_).empty();
+  if (header)
     for (const std::string_view cell : cells_) header_.push_back(unescaped(cell));
+  if (header && sign != Sign::asked && (numbers || sign == Sign::levels))
+    doubt_ = std::string("the first line was taken for the names of columns") +
+             (numbers ? ", though it holds numbers: no row below has such" : ": its texts are none of those below");
+  if (!header && sign != Sign::none)
+    doubt_ =
+        "the first line was taken for a row, as it holds numbers; if it is a header, label=NAME, a name in it, "
+        "says so";
   at_first_row_ = header_.empty();
 }
 
@@ -207,7 +283,8 @@ std::optional<std::size_t> find_column(const std::string& wanted, std::span<cons
 }
 
 bool is_missing(std::string_view cell) {
-  constexpr std::array<std::string_view, 8> kWays = {"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"};
+  constexpr std::array<std::string_view, 13> kWays = {"",    "?",   "NA",   "N/A",  "n/a",  "#N/A", "<NA>",
+                                                      "NaN", "nan", "null", "NULL", "None", "\\N"};
   return cell.size() <= 4 && std::find(kWays.begin(), kWays.end(), cell) != kWays.end();
 }
 

@@ -29,6 +29,8 @@ class TextTable {
 
   /// The header is a first line that looks like one, not ARFF's.
   bool guessed_header() const { return !is_arff_ && !header_.empty(); }
+  /// What the first line was taken for, in words that show nothing of it, where one may doubt; else empty.
+  const std::string& doubt() const { return doubt_; }
   /// A guessed_header() is a row: the caller knows. Before next().
   void take_header_for_row();
   /// Goes to the next row; false at the end. Call once before the first. Cells of the row before are no longer good.
@@ -59,6 +61,7 @@ class TextTable {
   bool is_arff_ = false, at_first_row_ = false;
   std::size_t columns_ = 0;
   std::vector<std::string> header_;
+  std::string doubt_;
   std::vector<Declared> declared_;
   std::vector<std::string_view> cells_;
 };
@@ -67,7 +70,7 @@ class TextTable {
 std::optional<std::size_t> find_column(const std::string& wanted, std::span<const std::string> header,
                                        std::size_t columns);
 
-/// Says that there is no value: an empty cell, ?, NA, N/A, NaN, null.
+/// Says that there is no value: an empty cell, ?, NA, N/A, NaN, null, None and the like.
 bool is_missing(std::string_view cell);
 
 /// The value of a cell: a number, infinities included, or true and false as 1 and 0; none for other text.

@@ -47,6 +47,7 @@ struct Schema {
   std::vector<std::string> features;  ///< what the features are called; empty without a header
   std::vector<std::string> classes;   ///< by class number (or label); empty where they have no names but their numbers
   Missing missing = Missing::refuse;  ///< of the table's cells
+  int column_count = 0;               ///< of a text table without a header: columns go by their numbers; else 0
 };
 
 /// What the numbers of a regression are scaled by.
@@ -184,6 +185,7 @@ struct TrainTest {
   std::size_t groups_to_test = 0;        ///< whole groups that were drawn for the test
   std::vector<std::string> groups = {};  ///< their names, by number: where DatasetRequest::store asks for the table
   Gaps gaps = {}, test_gaps = {};        ///< of the file, and of the one that only the test samples come from
+  std::vector<std::string> notes = {};   ///< what the reader's user should know; all sites are told, so no value
   std::uint64_t ignored_queries = 0;     ///< rows whose qid:N, a query of a ranking, is not used
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <sstream>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -129,8 +130,9 @@ class Translation {
   std::unordered_map<float, float> of_value_;
 };
 
+/// `unknown`: of each column so many cells more hold a value that is none of its levels.
 void encode_half(Dataset& half, const std::vector<Column>& columns, const std::string& letters,
-                 const std::string& place) {
+                 const std::string& place, std::vector<std::uint64_t>& unknown) {
   const std::size_t features = encoded_size(columns);
   const std::string what = place + " as " + std::to_string(half.size()) + " rows of " + std::to_string(features) +
                            " numbers, one for each text of a column,";
@@ -146,7 +148,7 @@ void encode_half(Dataset& half, const std::vector<Column>& columns, const std::s
   std::vector<float> cells(columns.size());
   for (std::size_t r = 0; r < half.size(); ++r) {
     half.gather(r, 1, cells.data());
-    for (auto& [c, translate] : translations) cells[c] = translate(cells[c]);
+    for (auto& [c, translate] : translations) unknown[c] += (cells[c] = translate(cells[c])) == kUnknownLevel;
     encode(columns, cells.data(), rows.values.data() + r * features);
   }
   half.replace_features(std::move(rows));
@@ -177,6 +179,27 @@ std::vector<Column> columns_as_before(const Schema& earlier, const std::vector<C
   return earlier.inputs;
 }
 
+/// In words: what training rows of all sites hold that an earlier model does not know. `own`: the cells of this
+/// process's rows.
+std::vector<std::string> unknown_levels(Sites& sites, std::size_t held, const std::vector<Column>& columns,
+                                        const std::vector<std::uint64_t>& own) {
+  std::vector<std::string> mine(held);  // all of them are in the first
+  for (const std::uint64_t count : own) mine[0] += std::to_string(count) + ' ';
+  std::vector<std::uint64_t> counts(columns.size(), 0);
+  for (const std::string& site : sites.gather(std::move(mine))) {
+    std::istringstream numbers(site);
+    std::uint64_t count = 0;
+    for (std::size_t c = 0; numbers >> count; ++c) counts[c] += count;
+  }
+  std::vector<std::string> notes;
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    if (counts[c] > 0)
+      notes.push_back(std::to_string(counts[c]) + (counts[c] == 1 ? " cell" : " cells") + " of column '" +
+                      columns[c].name +
+                      "' in the training rows with a value that the earlier model does not know: " + "taken for none");
+  return notes;
+}
+
 }  // namespace
 
 std::string describe_columns(const TrainTest& data) {
@@ -189,15 +212,15 @@ std::string describe_columns(const TrainTest& data) {
   return letters;
 }
 
-void agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places,
-                      std::span<const std::string> said, const Schema* earlier) {
+std::vector<std::string> agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const std::string> places,
+                                          std::span<const std::string> said, const Schema* earlier) {
   std::string letters = joined(said);
   std::vector<Column> columns;
   if (earlier) columns = columns_as_before(*earlier, held[0].train.schema.inputs, letters);
   if (!any(letters, kCategorical | kIndicator)) {
     if (earlier)
       for (TrainTest& data : held) data.train.schema.inputs = data.test.schema.inputs = columns;
-    return;
+    return {};
   }
   for (std::size_t c = columns.size(); c < letters.size(); ++c)
     columns.push_back({held[0].train.schema.inputs[c].name, {}, (letters[c] & kIndicator) != 0});
@@ -210,15 +233,19 @@ void agree_on_columns(Sites& sites, std::span<TrainTest> held, std::span<const s
   }
   const bool named = !held[0].train.schema.columns.empty();
   const std::vector<std::string> names = named ? encoded_names(columns) : std::vector<std::string>();
+  std::vector<std::uint64_t> unknown(columns.size(), 0), unused(columns.size(), 0);
   sites.together([&] {  // memory may be short at one of them
     for (TrainTest& data : held)
       for (Dataset* half : {&data.train, &data.test})
         within_memory("'" + data.source + "'", [&] {
-          encode_half(*half, columns, letters, (half == &data.test ? "test rows of '" : "'") + data.source + "'");
+          const bool test = half == &data.test;
+          encode_half(*half, columns, letters, (test ? "test rows of '" : "'") + data.source + "'",
+                      test ? unused : unknown);
           half->schema.inputs = columns, half->schema.features = names;
           return 0;
         });
   });
+  return earlier ? unknown_levels(sites, held.size(), columns, unknown) : std::vector<std::string>();
 }
 
 }  // namespace ecl

@@ -1,8 +1,10 @@
 #include "ecl/data/agreement.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
@@ -14,6 +16,7 @@
 #include "ecl/base/memory.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/base/text_lines.hpp"
+#include "ecl/base/text_table.hpp"
 #include "ecl/data/agreed_columns.hpp"
 #include "ecl/data/datasets/table.hpp"
 
@@ -31,14 +34,17 @@ struct Description {
   bool any_features = false, may_be_sparse = false, weighted = false;
   Gaps gaps, test_gaps;
   std::uint64_t ignored_queries = 0;
-  std::vector<std::string> columns, classes, tested_classes;
+  std::vector<std::string> columns, feature_names, classes, tested_classes, notes;
+  std::string label;
   std::string inputs;  ///< describe_columns()
+  ImageShape image;
+  int column_count = 0;
 
   void archive(Archive& archive) {
     archive(place, source, features, train, test, groups_to_test, values, rows, any_features, may_be_sparse, weighted);
     archive(gaps.dropped_rows, gaps.filled_cells, test_gaps.dropped_rows, test_gaps.filled_cells, ignored_queries);
-    archive(inputs);
-    archive.list(columns), archive.list(classes), archive.list(tested_classes);
+    archive(label, inputs, column_count, image.channels, image.height, image.width);
+    for (auto* list : {&columns, &feature_names, &classes, &tested_classes, &notes}) archive.list(*list);
   }
   std::string named() const { return place + (source.empty() ? "" : " ('" + source + "')"); }
 };
@@ -78,9 +84,14 @@ std::vector<Description> describe(Sites& sites, std::span<const TrainTest> held,
                      .test_gaps = data.test_gaps,
                      .ignored_queries = data.ignored_queries,
                      .columns = data.train.schema.columns,
+                     .feature_names = data.train.schema.features,
                      .classes = data.train.schema.classes,
                      .tested_classes = data.test.schema.classes,
-                     .inputs = describe_columns(data)};
+                     .notes = data.notes,
+                     .label = data.train.schema.label,
+                     .inputs = describe_columns(data),
+                     .image = data.train.image,
+                     .column_count = data.train.schema.column_count};
     mine.push_back(to_bytes(text));
   }
   std::vector<Description> all;
@@ -93,27 +104,45 @@ bool equal_but_for(const std::vector<std::string>& longer, const std::vector<std
                     shorter.begin() + static_cast<std::ptrdiff_t>(at), shorter.end());
 }
 
-/// How the columns differ; empty if they do not.
-std::string difference(const Description& site, const Description& first) {
-  const auto &ours = site.columns, &theirs = first.columns;
-  if (ours.empty() != theirs.empty())
-    return std::string("has ") + (ours.empty() ? "no header" : "a header") + ", and " + first.named() + " has " +
-           (ours.empty() ? "one" : "none") + " (a header above text alone is known by label=NAME)";
-  if (ours.empty())
-    return site.features == first.features || (site.any_features && first.any_features)
-               ? ""
-               : "has " + std::to_string(site.features) + " features a sample, and " + first.named() + " has " +
-                     std::to_string(first.features);
+/// How two lists of names, of columns or features, differ; empty if they do not.
+std::string difference_of(const char* what, const std::vector<std::string>& ours,
+                          const std::vector<std::string>& theirs, const std::string& first) {
   const auto at = static_cast<std::size_t>(std::mismatch(ours.begin(), ours.end(), theirs.begin(), theirs.end()).first -
                                            ours.begin());
   if (at == ours.size() && at == theirs.size()) return "";
-  const std::string column = "column " + std::to_string(at + 1);
+  const std::string one = std::string(what) + ' ' + std::to_string(at + 1);
   if (at < ours.size() && equal_but_for(ours, theirs, at))
-    return column + ", '" + ours[at] + "', is one that " + first.named() + " does not have";
+    return one + ", '" + ours[at] + "', is one that " + first + " does not have";
   if (at < theirs.size() && equal_but_for(theirs, ours, at))
-    return "lacks " + column + " of " + first.named() + ", '" + theirs[at] + "'";
-  return column + " is " + (at < ours.size() ? "'" + ours[at] + "'" : "missing") + ", and that of " + first.named() +
-         " is " + (at < theirs.size() ? "'" + theirs[at] + "'" : "missing");
+    return "lacks " + one + " of " + first + ", '" + theirs[at] + "'";
+  return one + " is " + (at < ours.size() ? "'" + ours[at] + "'" : "missing") + ", and that of " + first + " is " +
+         (at < theirs.size() ? "'" + theirs[at] + "'" : "missing");
+}
+
+std::string size_of(const ImageShape& image) {
+  return std::to_string(image.channels) + (image.channels == 1 ? " channel, " : " channels, ") +
+         std::to_string(image.height) + " x " + std::to_string(image.width) + " pixels";
+}
+
+/// How the columns differ, or which of them are features and label; empty if neither does.
+std::string difference(const Description& site, const Description& first) {
+  if (site.columns.empty() != first.columns.empty())
+    return std::string("has ") + (site.columns.empty() ? "no header" : "a header") + ", and " + first.named() +
+           " has " + (site.columns.empty() ? "one" : "none") + " (a header above text alone is known by label=NAME)";
+  if (site.columns.empty() && site.features != first.features && !(site.any_features && first.any_features))
+    return "has " + std::to_string(site.features) + " features a sample, and " + first.named() + " has " +
+           std::to_string(first.features);
+  if (const auto ours = size_of(site.image), theirs = size_of(first.image); ours != theirs)
+    return "has pictures of " + ours + ", and " + first.named() + " of " + theirs;
+  if (site.column_count != first.column_count)
+    return "has " + std::to_string(site.column_count) + " columns, and " + first.named() + " has " +
+           std::to_string(first.column_count);
+  if (const auto what = difference_of("column", site.columns, first.columns, first.named()); !what.empty()) return what;
+  if (const auto what = difference_of("feature", site.feature_names, first.feature_names, first.named()); !what.empty())
+    return what;
+  if (site.label != first.label)
+    return "has the label '" + site.label + "', and " + first.named() + " has '" + first.label + "'";
+  return "";
 }
 
 void refuse_other_columns(const std::vector<Description>& all) {
@@ -123,18 +152,17 @@ void refuse_other_columns(const std::vector<Description>& all) {
                   all[0].named() + " has " + (site.weighted ? "none" : "some") + "; all sites need them, or none");
   for (const Description& site : all)
     if (const std::string what = difference(site, all[0]); !what.empty())
-      throw Error(site.named() + ": " + what + "; all sites need the same columns in the same order");
+      throw Error(site.named() + ": " + what + "; all sites need the same " +
+                  (all[0].image.channels > 0 ? "shape" : "columns in the same order"));
 }
 
-/// The numbers of `names` among the classes of an earlier model: by name, or by value if they are numbers. `or_none`: 0
+/// The numbers of `names` among the classes of an earlier model: by name, or by value if they have one. `or_none`: 0
 /// beside the only label, 1, is none.
 NameTable among(const std::vector<std::string>& names, const std::vector<std::string>& classes, bool or_none) {
   NameTable table{classes, {}};
   for (const std::string& name : names) {
-    const auto value = parse_number(name);
-    const auto same = [&](const std::string& other) {
-      return other == name || (value && parse_number(other) == value);
-    };
+    const auto value = cell_value(name);
+    const auto same = [&](const std::string& other) { return other == name || (value && cell_value(other) == value); };
     const auto at = std::find_if(classes.begin(), classes.end(), same);
     const bool none = or_none && classes.size() == 1 && value == 0;
     if (at == classes.end() && !none)
@@ -144,6 +172,40 @@ NameTable among(const std::vector<std::string>& names, const std::vector<std::st
     table.numbers.push_back(at == classes.end() ? -1 : static_cast<std::int32_t>(at - classes.begin()));
   }
   return table;
+}
+
+/// Without its case and its blanks.
+std::string folded(const std::string& name) {
+  std::string letters;
+  for (const unsigned char letter : name)
+    if (!std::isspace(letter)) letters += static_cast<char>(std::tolower(letter));
+  return letters;
+}
+
+/// Two sites' spellings of one class would be two classes. Who has both in one file tells them apart by intention.
+void refuse_spellings(const std::vector<Description>& all, const std::vector<std::string>& classes) {
+  std::map<std::string, std::vector<std::string>> alike;
+  for (const std::string& name : classes) alike[folded(name)].push_back(name);
+  const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::ranges::find(names, name) != names.end();
+  };
+  for (const auto& [letters, names] : alike) {
+    if (names.size() < 2) continue;
+    std::string says[2];
+    bool both = false;
+    for (const Description& site : all)
+      for (const auto* of : {&site.classes, &site.tested_classes}) {
+        both |= has(*of, names[0]) && has(*of, names[1]);
+        for (int n : {0, 1})
+          if (says[n].empty() && has(*of, names[n]))
+            says[n] = (of == &site.classes ? "" : "the test of ") + site.named();
+      }
+    if (!both)
+      throw Error(says[0] + " has the class " + ecl::quoted(names[0]) + ", and " + says[1] + " has " +
+                  ecl::quoted(names[1]) +
+                  ": two classes whose names differ in case or blanks alone; spell them alike " +
+                  "at all sites, or, if they are two, name them apart");
+  }
 }
 
 /// Labels that are 0 and 1 alone say whether a row has one label, 1.
@@ -171,6 +233,7 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
   if (labels && !all[0].any_features && classes.names.size() > names.size())
     throw Error("the labels are " + std::to_string(names.size()) + " columns, and the earlier model's " +
                 std::to_string(classes.names.size()) + "; a model goes on with all of its labels");
+  if (!earlier) refuse_spellings(all, classes.names);
   const std::size_t count = classes.names.size();
   const std::string where = all.size() == 1 ? "'" + all[0].source + "': " : "";
   if (count < 2 && !labels)
@@ -379,10 +442,11 @@ SiteSizes agree_on_tables(Sites& sites, std::span<TrainTest> held, std::span<con
   agree_on_features(sites, held, all);
   std::vector<std::string> columns;
   for (const Description& site : all) columns.push_back(site.inputs);
-  agree_on_columns(sites, held, places, columns, earlier);
+  sizes.notes_of_all = agree_on_columns(sites, held, places, columns, earlier);
   for (const Description& site : all) {
     sizes.gaps.push_back(site.gaps), sizes.test_gaps.push_back(site.test_gaps);
     sizes.ignored_queries += site.ignored_queries;
+    sizes.notes.push_back(site.notes);
     sizes.train.push_back(site.train), sizes.test.push_back(site.test);
     sizes.groups_to_test.push_back(site.groups_to_test);
   }

@@ -24,6 +24,8 @@ struct SiteSizes {
   std::vector<std::string> only_tested;  ///< classes that no training row has
   std::vector<Gaps> gaps, test_gaps;
   std::uint64_t ignored_queries = 0;
+  std::vector<std::vector<std::string>> notes;  ///< TrainTest's
+  std::vector<std::string> notes_of_all;        ///< agree_on_columns()
 };
 
 /// 2. The columns are the same (names and order, or their number where there is no header); the classes are the union

@@ -101,6 +101,11 @@ int ClassifierMeasures::most_frequent() const {
 
 double ClassifierMeasures::baseline_accuracy() const { return ratio(100.0 * labels_[most_frequent()], weight_); }
 
+double ClassifierMeasures::baseline_balanced_accuracy() const {
+  const auto present = std::ranges::count_if(labels_, [](double weight) { return weight > 0; });
+  return ratio(100, static_cast<double>(present));
+}
+
 double ClassifierMeasures::baseline_log_loss() const {
   double sum = 0;
   for (int c = 0; c < classes_; ++c)

@@ -48,7 +48,8 @@ class ClassifierMeasures {
 
   /// What the same measures are for whoever knows the classes' frequencies and looks at no feature: always says the
   /// most frequent class, gives each class its frequency as probability.
-  double baseline_accuracy() const;  ///< per cent
+  double baseline_accuracy() const;           ///< per cent
+  double baseline_balanced_accuracy() const;  ///< all of one class, and none of the others that there are samples of
   double baseline_log_loss() const;
   int most_frequent() const;
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "ecl/base/check.hpp"
-#include "ecl/base/text_lines.hpp"
+#include "ecl/base/text_table.hpp"
 
 namespace ecl {
 
@@ -21,9 +21,9 @@ std::string Predictor::class_name(int number) const {
 
 std::int32_t Predictor::class_number(std::string_view name) const {
   if (const auto found = numbers_.find(std::string(name)); found != numbers_.end()) return found->second;
-  if (const auto value = parse_number(name))  // 1.0 is the class 1, as in training
+  if (const auto value = cell_value(name))  // 1.0, and true, is the class 1, as in training
     for (const auto& [known, number] : numbers_)
-      if (parse_number(known) == value) return number;
+      if (cell_value(known) == value) return number;
   return -1;
 }
 

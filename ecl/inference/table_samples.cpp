@@ -90,14 +90,16 @@ class TableSamples final : public Samples {
       throw Error("'" + path() + "' has no header, and the model's columns are found by name: " +
                   ecl::quoted(columns_[0].name) + " and the others");
     // A first line of names alone is a header; one that holds a value is a row. Either is told.
-    if (!named && table_.guessed_header() && !std::ranges::all_of(table_.header(), is_name)) {
+    const bool guessed = table_.guessed_header(), names = std::ranges::all_of(table_.header(), is_name);
+    if (!named && (guessed ? !names : !table_.doubt().empty())) {
       first_line_ = "a row, as the model's columns have no names and it holds a value";
-      table_.take_header_for_row();
-    } else if (!named && table_.guessed_header()) {
+      if (guessed) table_.take_header_for_row();
+    } else if (!named && guessed) {
       first_line_ = "the names of columns: " + ecl::quoted(table_.header()[0]) + " ...";
     }
     // Numbered columns: all of them are there, or the features alone, in their order.
     features_alone_ = !named && table_.columns() == columns_.size();
+    if (!named && !features_alone_) refuse_other_count();
     for (std::size_t c = 0; c < columns_.size(); ++c) {
       const auto at = features_alone_ ? c : find_column(columns_[c].name, table_.header(), table_.columns());
       if (!at)
@@ -110,6 +112,17 @@ class TableSamples final : public Samples {
         place.codes.emplace(columns_[c].levels[level], static_cast<float>(level));
       places_.push_back(std::move(place));
     }
+  }
+
+  /// Where columns go by their numbers, one more or less makes them others.
+  void refuse_other_count() const {
+    const auto trained =
+        static_cast<std::size_t>(schema_.column_count);  // 0 too in models of earlier versions, which did not keep it
+    if (trained == 0 || table_.columns() == trained) return;
+    throw Error("'" + path() + "' has " + std::to_string(table_.columns()) + " columns; the model was trained on a " +
+                "table of " + std::to_string(trained) + " columns without names, of which " +
+                std::to_string(columns_.size()) +
+                " are features: which these are is known only of all of them, or of the features alone");
   }
 
   /// And the weight, which may be missing.
@@ -129,7 +142,8 @@ class TableSamples final : public Samples {
   /// Keeps the row's label; false if the cell is empty.
   bool read_label() {
     for (const std::size_t at : labels_at_)
-      if (is_missing(table_.cells()[at])) return ++unlabelled_, false;
+      if (const auto cell = table_.cells()[at]; is_missing(cell) && predictor_.class_number(cell) < 0)
+        return ++unlabelled_, false;
     if (predictor_.multi_label()) {
       for (const std::size_t at : labels_at_) targets_.push_back(read_binary(table_.cells()[at], table_.lines()));
       return true;
@@ -152,7 +166,7 @@ class TableSamples final : public Samples {
     for (std::size_t c = 0; c < places_.size(); ++c) {
       Place& place = places_[c];
       const std::string_view cell = table_.cells()[place.at];
-      if (is_missing(cell)) {
+      if (is_missing(cell) && !place.codes.contains(std::string(cell))) {
         if (schema_.missing == Missing::refuse)
           table_.lines().fail(cell, "a value of column " + quoted(place.column.name) +
                                         " is missing, and the model was trained without gaps; leave such rows out");

@@ -68,6 +68,7 @@ TrainedModel to_model(const Json& json) {
   trained.schema.label = json.at("label").get<std::string>();
   trained.schema.classes = json.at("classes").get<std::vector<std::string>>();
   trained.schema.weight = json.value("weight", "");
+  trained.schema.column_count = json.value("column_count", 0);
   trained.scale = to_scale(json);
   for (const Json& channel : json.at("pixels"))
     trained.channels.push_back({channel.at("mean").get<float>(), channel.at("deviation").get<float>()});
@@ -166,6 +167,7 @@ std::string model_json(const TrainedModel& trained) {
         {"version", origin.version}}},
   };
   if (!trained.schema.weight.empty()) json["weight"] = trained.schema.weight;
+  if (trained.schema.column_count > 0) json["column_count"] = trained.schema.column_count;
   return json.dump(1) + "\n";
 }
 

@@ -141,12 +141,22 @@ TrainTest RunData::read_all(const Spec& spec, NodeId nodes, Sites& sites, Readin
   }
 }
 
+/// One test set cannot be scaled as each site's own rows are.
+void RunData::refuse_own_scaling() const {
+  throw Error(std::string("each site's features are scaled by themselves (") +
+              (earlier_ ? "as in the model of --init" : "standardise=own") +
+              "), and the test samples are the same for all sites; give each site test samples of its own, with --test "
+              "'x-{node}.csv', or let them be drawn from its data with the data set's test=0.2");
+}
+
 void RunData::agree(Sites& sites, Reading& reading) {
   auto& held = reading.held;
   std::vector<std::string> places;
   for (std::size_t h = 0; h < held.size(); ++h) places.push_back(place_of(first_ + static_cast<NodeId>(h)));
   if (own_ && rank_) refuse_shared_files(sites, held[0].source, places[0]);
   if (!own_) agree_on_copies(sites, places, "training samples", reading.dealt);
+  own_scaling_ = earlier_ ? !earlier_->scale : held[0].scaling == Scaling::own;
+  if (own_scaling_ && !own_tests_) refuse_own_scaling();
   if (!own_tests_) agree_on_copies(sites, std::span(places).first(1), "test samples", identity_of(held[0].test));
   if (earlier_) agree_on_copies(sites, places, "the model of --init", identity_of(*earlier_));
   const SiteSizes sizes = agree_on_tables(sites, held, places, earlier_ ? &earlier_->schema : nullptr);
@@ -174,6 +184,7 @@ void RunData::agree(Sites& sites, Reading& reading) {
   LocalSites alone;
   Sites& holders = dealt_here ? alone : sites;
   count_classes(holders, rows);
+  find_only_tested(held[0].train);
   scale_weights(holders, held, rows);
   scale(holders, held, rows);
 }
@@ -193,6 +204,16 @@ void RunData::count_classes(Sites& sites, std::span<const SiteRows> rows) {
     auto& counts = class_counts_.emplace_back(bytes.size() / sizeof(std::uint64_t));
     if (!counts.empty()) std::memcpy(counts.data(), bytes.data(), bytes.size());
   }
+}
+
+/// A class may have rows at all sites, and all of them drawn for the test.
+void RunData::find_only_tested(const Dataset& example) {
+  if (earlier_ || example.multi_label()) return;
+  const auto& classes = example.schema.classes;
+  only_tested_.clear();
+  for (std::size_t c = 0; c < classes.size(); ++c)
+    if (std::ranges::all_of(class_counts_, [c](const auto& counts) { return counts[c] == 0; }))
+      only_tested_.push_back(classes[c]);
 }
 
 /// Throws Error where the samples are none of the earlier model's.
@@ -231,7 +252,6 @@ void RunData::scale_as_earlier(std::vector<TrainTest>& held) {
 /// As the earlier model did, whose parameters mean nothing otherwise; or by these samples.
 void RunData::scale(Sites& sites, std::vector<TrainTest>& held, std::span<const SiteRows> rows) {
   const bool numbers = held[0].train.is_regression();
-  own_scaling_ = earlier_ ? !earlier_->scale : held[0].scaling == Scaling::own;
   if (!earlier_ || own_scaling_) {
     if (earlier_)
       sites.together([&] {
@@ -262,6 +282,15 @@ void RunData::take_notes(const SiteSizes& sizes) {
   note(&Gaps::dropped_rows, "row with missing cells was left out", "rows with missing cells were left out");
   note(&Gaps::filled_cells, "missing cell was filled with its column's mean",
        "missing cells were filled with their column's mean");
+  std::vector<std::pair<std::string, std::string>> said;  // a note, the nodes that say it
+  for (std::size_t i = 0; i < sizes.notes.size(); ++i)
+    for (const std::string& text : sizes.notes[i]) {
+      auto at = std::ranges::find(said, text, &std::pair<std::string, std::string>::first);
+      if (at == said.end()) at = said.insert(said.end(), {text, ""});
+      (at->second += at->second.empty() ? "node " : ", ") += std::to_string(i);
+    }
+  notes_.insert(notes_.end(), sizes.notes_of_all.begin(), sizes.notes_of_all.end());
+  for (const auto& [text, nodes] : said) notes_.push_back(own_ ? nodes + ": " + text : text);
   if (sizes.ignored_queries > 0) notes_.push_back("qid:N, the queries of a ranking, was left out of the rows");
 }
 

@@ -75,9 +75,11 @@ class RunData {
   TrainTest read_all(const Spec& spec, NodeId nodes, Sites& sites, Reading& reading);
   std::string place_of(NodeId i) const;
   void agree(Sites& sites, Reading& reading);
+  [[noreturn]] void refuse_own_scaling() const;
   TrainedModel read_earlier(const std::string& run) const;
   void fit_to_earlier(std::vector<TrainTest>& held) const;
   void count_classes(Sites& sites, std::span<const SiteRows> rows);
+  void find_only_tested(const Dataset& example);
   void scale_as_earlier(std::vector<TrainTest>& held);
   void scale(Sites& sites, std::vector<TrainTest>& held, std::span<const SiteRows> rows);
   void take_notes(const SiteSizes& sizes);

@@ -108,6 +108,7 @@ void convert_command(const std::vector<std::string>& arguments) {
     const TrainTest table = read_dataset(choice, request);
     write_beside(out, table);
     report(table, out);
+    for (const std::string& note : table.notes) std::cerr << "ecl: note: " + note + "\n";
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(out, ignored);

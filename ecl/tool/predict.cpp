@@ -20,6 +20,7 @@
 #include "ecl/inference/measures.hpp"
 #include "ecl/inference/predictor.hpp"
 #include "ecl/inference/samples.hpp"
+#include "ecl/run/directory/run_directory.hpp"
 #include "ecl/run/run_data.hpp"
 #include "ecl/tool/chosen_model.hpp"
 #include "ecl/tool/options.hpp"
@@ -147,6 +148,24 @@ void require_samples(const Measures& measures, const std::string& source, const 
   if (measures.weight() == 0) throw Error("'" + source + "': all samples have the weight 0: nothing counts", Exit::io);
 }
 
+/// Says so where the run's files are not those that it had.
+void note_changes(const RunData& data, const TrainedModel& trained, const std::string& run) {
+  if (const std::size_t then = trained.origin.train_samples; then != data.train_samples()) {
+    std::cerr << "ecl: note: the model of " + run + " was trained on " + std::to_string(then) +
+                     " samples, and its files have " + std::to_string(data.train_samples()) +
+                     " to train on now: they have changed, and it may have been trained on what it is tested on here\n";
+    return;
+  }
+  bool others = false;
+  for (NodeId i = 0; i < static_cast<NodeId>(data.own_tests() ? data.shard_sizes().size() : 1); ++i)
+    others |= has_other_tests(run, data, i);
+  if (others)  // at one site, and by the common scaling at all
+    std::cerr << "ecl: note: the test samples of " + run +
+                     " are not those that it had: its files have changed, or the order of their rows (or this is "
+                     "another kind of machine, which rounds differently), and the model may have been trained on what "
+                     "it is tested on here\n";
+}
+
 /// The run's own test samples, as its config.ini says: scaled, and numbered as the model does. Of a node's own model
 /// that node's, where each has some of its own.
 Measures measure_own_tests(Predictor& predictor, const ModelOptions& use) {
@@ -157,11 +176,10 @@ Measures measure_own_tests(Predictor& predictor, const ModelOptions& use) {
         "the test samples of that run lie on its nodes, under the same path on each; measure the model where the "
         "files are with --data FILE");
   LocalSites sites;
-  const RunData data(spec, spec.nodes, sites, std::nullopt);
-  if (const std::size_t then = predictor.trained().origin.train_samples; then != data.train_samples())
-    std::cerr << "ecl: note: the model of " + use.run + " was trained on " + std::to_string(then) +
-                     " samples, and its files have " + std::to_string(data.train_samples()) +
-                     " to train on now: they have changed, and it may have been trained on what it is tested on here\n";
+  RunData data(spec, spec.nodes, sites, std::nullopt);
+  const TrainedModel& trained = predictor.trained();
+  if (!make_model(trained.model, trained.setup)->takes_sparse()) data.make_dense();  // as they were in the run
+  note_changes(data, trained, use.run);
   Measures measures = predictor.measures(data.own_tests() ? ClassifierMeasures::kBinsBetweenSites
                                                           : ClassifierMeasures::kBins);  // as the run counts
   for (NodeId i = 0; i < (data.own_tests() ? spec.nodes : 1); ++i)
@@ -268,7 +286,8 @@ void print(std::ostream& out, const ClassifierMeasures& measures, const Predicto
       static_cast<unsigned long long>(measures.samples()), measures.classes(),
       predictor.class_name(measures.most_frequent()).c_str());
   say(out, "  accuracy           %8.2f %%  %8.2f %%", measures.accuracy(), measures.baseline_accuracy());
-  say(out, "  balanced accuracy  %8.2f %%  %8.2f %%", measures.balanced_accuracy(), 100.0 / measures.classes());
+  say(out, "  balanced accuracy  %8.2f %%  %8.2f %%", measures.balanced_accuracy(),
+      measures.baseline_balanced_accuracy());
   say(out, "  macro F1           %8.4f", measures.macro_f1());
   if (const auto auc = measures.auc())
     say(out, "  AUC                %8.4f    %8.4f    of '%s'", auc->value, 0.5, predictor.class_name(1).c_str());

@@ -183,9 +183,13 @@ class ArrayReader {
 
 /// The rows of --test, all of them.
 void read_test(const ArrayTable& tested, const ArrayTable& table, bool numbers, Missing missing, TrainTest& data) {
-  if (tested.schema.columns != table.schema.columns || tested.rows->features() != table.rows->features())
+  const Schema &ours = tested.schema, &theirs = table.schema;
+  if (ours.columns != theirs.columns || tested.rows->features() != table.rows->features())
     throw Error("'" + tested.source + "', the test samples, has not the columns of '" + table.source +
                 "'; both need the same, in the same order");
+  if (ours.features != theirs.features || ours.label != theirs.label)
+    throw Error("'" + tested.source + "', the test samples, was made with other features, or another label, than '" +
+                table.source + "'; convert both with the same ignore=, features= and label=");
   if (tested.weights.has_value() != table.weights.has_value())
     throw Error("one of '" + table.source + "' and '" + tested.source +
                 "', the test samples, has weights; both need them, or neither");

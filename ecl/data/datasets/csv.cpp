@@ -61,6 +61,7 @@ TrainTest make_csv(const DatasetRequest& request, Params& params) {
   else
     read_test(request, file, wishes, data);
   note_plan(data, std::move(plan), survey.index, request);
+  data.notes = file.notes(survey, train);
   return data;
 }
 

@@ -10,6 +10,13 @@
 
 namespace ecl {
 
+/// As a float it is another number, and so large that whole ones are, too: of seconds since 1970 the last two digits.
+static bool is_rounded(double value) {
+  constexpr double kExact = 1 << 24;
+  return std::abs(value) > kExact && std::abs(value) <= std::numeric_limits<float>::max() &&
+         static_cast<double>(static_cast<float>(value)) != value;
+}
+
 CsvFile::CsvFile(std::string path, const ColumnWishes& wishes, const DatasetRequest& request, std::string advice,
                  std::vector<std::string> expected)
     : path_(std::move(path)),
@@ -43,18 +50,22 @@ bool CsvFile::drops(const std::vector<std::string_view>& cells) const {
 }
 
 /// A feature with text is categorical, with categorical=auto.
-void CsvFile::look_for_text(const TextTable& table, std::vector<bool>& categorical) const {
-  for (std::size_t f = 0; f < categorical.size(); ++f) {
+void CsvFile::look_for_text(const TextTable& table, Survey& survey) const {
+  for (std::size_t f = 0; f < survey.categorical.size(); ++f) {
     const std::string_view cell = table.cells()[columns_.features[f].at];
     if (cell_value(cell) || is_missing(cell)) continue;
     if (!columns_.features[f].dates_are_levels && (looks_like_date(cell) || !decimal_comma(cell).empty()))
       refuse_text(table, f);
-    categorical[f] = true;
+    survey.categorical[f] = true;
+    if (++survey.texts[f].cells == 1) survey.texts[f].first = table.lines().place(cell);
   }
 }
 
-void CsvFile::add_label(const TextTable& table, TableIndex& index) const {
+void CsvFile::add_label(const TextTable& table, Survey& survey) const {
+  TableIndex& index = survey.index;
   std::string unquoted;
+  if (wishes_.labels == LabelKind::numbers)
+    survey.rounded_labels += is_rounded(parse_number(table.cells()[columns_.labels_at[0]]).value_or(0));
   if (wishes_.labels != LabelKind::binary)
     return index.add_label(name(table, columns_.labels_at[0], unquoted), table.lines(),
                            wishes_.labels == LabelKind::numbers);
@@ -72,6 +83,7 @@ Survey CsvFile::survey() const {
   if (wishes_.labels == LabelKind::binary)
     for (const std::size_t at : columns_.labels_at) survey.index.label_names.add(columns_.name(at));
   for (const auto& feature : columns_.features) survey.categorical.push_back(feature.categorical);
+  survey.texts.resize(columns_.features.size());
   std::string unquoted;
   TextTable table = open();
   for (std::size_t row = 0; table.next(); ++row) {
@@ -82,12 +94,12 @@ Survey CsvFile::survey() const {
     }
     if (wishes_.missing == Missing::mean || wishes_.missing == Missing::indicator)
       survey.gaps.filled_cells += gaps_in(cells);
-    add_label(table, survey.index);
+    add_label(table, survey);
     if (columns_.weight_at)
       survey.index.weights.push_back(read_weight(table.cells()[*columns_.weight_at], table.lines()));
     if (columns_.group_at)
       survey.index.groups.push_back(survey.index.group_names.add(name(table, *columns_.group_at, unquoted)));
-    if (wishes_.text_is_categorical) look_for_text(table, survey.categorical);
+    if (wishes_.text_is_categorical) look_for_text(table, survey);
   }
   survey.gaps.dropped_rows = survey.dropped.size();
   if (!survey.index.labels.empty()) return survey;
@@ -98,7 +110,10 @@ Survey CsvFile::survey() const {
 
 Half CsvFile::half(std::size_t rows, const std::string& folder) const {
   const std::size_t features = columns_.features.size();
-  Half half{{rows, features, folder, "'" + path_ + "'"}, std::vector<Names>(features), std::vector<bool>(features)};
+  Half half{{rows, features, folder, "'" + path_ + "'"},
+            std::vector<Names>(features),
+            std::vector<bool>(features),
+            std::vector<std::size_t>(features)};
   for (std::size_t f = 0; f < features; ++f)
     for (const std::string& level : columns_.features[f].declared) half.levels[f].add(level);
   return half;
@@ -121,6 +136,7 @@ void CsvFile::read(const Survey& survey, const std::vector<std::int32_t>& train,
     }
     if (!(to ? table.next() : table.skip())) return;
     if (!to) continue;
+    ++to->read;
     for (std::size_t f = 0; f < columns_.features.size(); ++f)
       to->rows.add(survey.categorical[f] ? level(table, f, *to) : number(table, f, *to));
   }
@@ -129,7 +145,10 @@ void CsvFile::read(const Survey& survey, const std::vector<std::int32_t>& train,
 /// The cell of feature f as a number.
 inline float CsvFile::number(const TextTable& table, std::size_t f, Half& to) const {
   const std::optional<double> value = parse_number(table.cells()[columns_.features[f].at]);
-  if (value && std::abs(*value) <= std::numeric_limits<float>::max()) return static_cast<float>(*value);
+  if (value && std::abs(*value) <= std::numeric_limits<float>::max()) {
+    to.rounded[f] += is_rounded(*value);
+    return static_cast<float>(*value);
+  }
   return unusual_number(table, f, to);
 }
 
@@ -226,8 +245,34 @@ void CsvFile::refuse_gaps() const {
               Exit::io);
 }
 
+std::vector<std::string> CsvFile::notes(const Survey& survey, const Half& half) const {
+  constexpr std::size_t kFew = 10;  // one of so many
+  std::vector<std::string> lines;
+  if (!columns_.doubt.empty()) lines.push_back(columns_.doubt);
+  const std::size_t rows = survey.index.labels.size();
+  const auto rounded = [&](const std::string& column, std::size_t cells, std::size_t of) {
+    if (cells * kFew > of)
+      lines.push_back(
+          "column '" + column +
+          "' holds numbers above 2^24, of which 7 digits are kept: subtract an origin if the others matter");
+  };
+  for (std::size_t f = 0; f < columns_.features.size(); ++f) {
+    const auto& [cells, first] = survey.texts[f];
+    const std::string& column = columns_.features[f].name;
+    if (cells > 0 && cells * kFew <= rows)
+      lines.push_back("column '" + column + "' holds text in " + std::to_string(cells) + " of " + std::to_string(rows) +
+                      " rows, first at " + first +
+                      ", which makes a feature of each of its values; is it a number, and " +
+                      "the text a missing one?");
+    rounded(column, half.rounded[f], half.read);
+  }
+  if (wishes_.labels == LabelKind::numbers) rounded(columns_.name(columns_.labels_at[0]), survey.rounded_labels, rows);
+  return lines;
+}
+
 void CsvFile::name_columns(const Half& half, Schema& schema) const {
   schema.columns = columns_.header;
+  if (columns_.header.empty()) schema.column_count = static_cast<int>(columns_.columns);
   for (const std::size_t at : columns_.labels_at)
     (schema.label += schema.label.empty() ? "" : "|") += columns_.name(at);
   if (columns_.weight_at) schema.weight = columns_.name(*columns_.weight_at);

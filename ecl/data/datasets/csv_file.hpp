@@ -19,13 +19,22 @@ struct Survey {
   std::vector<std::size_t> dropped;  ///< rows of the file, from 0, ascending
   std::vector<bool> categorical;     ///< by feature
   Gaps gaps;
+  /// Of a feature the cells that are text, where text makes it categorical; and where the first is.
+  struct Texts {
+    std::size_t cells = 0;
+    std::string first = {};
+  };
+  std::vector<Texts> texts;        ///< by feature
+  std::size_t rounded_labels = 0;  ///< numbers of more digits than a float keeps
 };
 
 /// A half of the table while it is read: each feature's number, the number of its level, or NaN.
 struct Half {
   RowStore rows;
-  std::vector<Names> levels;  ///< by feature
-  std::vector<bool> gap;      ///< by feature: a cell is missing
+  std::vector<Names> levels;         ///< by feature
+  std::vector<bool> gap;             ///< by feature: a cell is missing
+  std::vector<std::size_t> rounded;  ///< by feature: cells of more digits than a float keeps
+  std::size_t read = 0;              ///< rows
 };
 
 /// A table's file: its columns at once, its rows when they are asked for.
@@ -47,16 +56,18 @@ class CsvFile {
   /// at.
   void read(const Survey& survey, const std::vector<std::int32_t>& train, const std::vector<std::int32_t>& test,
             Half& to_train, Half& to_test) const;
+  /// What people should know of such rows, in words.
+  std::vector<std::string> notes(const Survey& survey, const Half& half) const;
   /// What the parts of such rows are called.
   void name_columns(const Half& half, Schema& schema) const;
 
  private:
   TextTable open() const { return {path_, request_.open(path_, advice_), expected_}; }
-  void add_label(const TextTable& table, TableIndex& index) const;
+  void add_label(const TextTable& table, Survey& survey) const;
   std::string_view name(const TextTable& table, std::size_t column, std::string& unquoted) const;
   std::size_t gaps_in(const std::vector<std::string_view>& cells) const;
   bool drops(const std::vector<std::string_view>& cells) const;
-  void look_for_text(const TextTable& table, std::vector<bool>& categorical) const;
+  void look_for_text(const TextTable& table, Survey& survey) const;
   float number(const TextTable& table, std::size_t f, Half& to) const;
   float gap(std::size_t f, Half& to) const;
   float unusual_number(const TextTable& table, std::size_t f, Half& to) const;

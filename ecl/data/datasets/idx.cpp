@@ -160,9 +160,11 @@ TrainTest load_idx_directory(const std::string& directory, const DatasetRequest&
   const std::string& tested = request.test.empty() ? directory : request.test;
   Half train = load_half(directory, "train", set, request, true, groups);
   TrainTest loaded{std::move(train.data), load_half(tested, "t10k", set, request, false, "").data};
-  if (loaded.train.features() != loaded.test.features())
-    fail(tested, "its training images have " + std::to_string(loaded.train.features()) +
-                     " pixels and its test images " + std::to_string(loaded.test.features()));
+  const ImageShape &ours = loaded.train.image, &theirs = loaded.test.image;
+  if (ours.height != theirs.height || ours.width != theirs.width)
+    fail(tested, "its training images have " + std::to_string(ours.height) + " x " + std::to_string(ours.width) +
+                     " pixels and its test images " + std::to_string(theirs.height) + " x " +
+                     std::to_string(theirs.width));
   loaded.source = directory;
   loaded.train_samples = train.samples;
   loaded.dealt = static_cast<bool>(request.deal);

@@ -35,11 +35,18 @@ std::vector<std::int32_t> draw(std::size_t count, double fraction, std::size_t l
   return order;
 }
 
-/// The numbering by sorted spelling of names that came in any order.
-std::vector<std::int32_t> ranks_of(const std::vector<std::string>& names) {
-  std::vector<std::int32_t> order(names.size()), rank(names.size());
+/// Which of `names`, that came in any order, is the first by its spelling, the second ...
+std::vector<std::int32_t> numbers_by_name(const std::vector<std::string>& names) {
+  std::vector<std::int32_t> order(names.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) { return names[a] < names[b]; });
+  return order;
+}
+
+/// The numbering by that order.
+std::vector<std::int32_t> ranks_of(const std::vector<std::string>& names) {
+  const std::vector<std::int32_t> order = numbers_by_name(names);
+  std::vector<std::int32_t> rank(names.size());
   for (std::size_t r = 0; r < order.size(); ++r) rank[order[r]] = static_cast<std::int32_t>(r);
   return rank;
 }
@@ -165,11 +172,11 @@ bool read_binary(std::string_view cell, const TextLines& lines) {
 NameTable tabulate(const std::vector<std::string>& names) {
   constexpr double kExact = 9007199254740992;  // beyond it numbers that differ are the same double: codes
   const bool by_value = std::all_of(names.begin(), names.end(), [](const auto& name) {
-    const std::optional<double> value = parse_number(name);
+    const std::optional<double> value = cell_value(name);
     return value && std::abs(*value) <= kExact;
   });
   std::vector<std::pair<double, std::string>> keys;
-  for (const std::string& name : names) keys.emplace_back(by_value ? *parse_number(name) : 0.0, name);
+  for (const std::string& name : names) keys.emplace_back(by_value ? *cell_value(name) : 0.0, name);
   auto distinct = keys;
   std::sort(distinct.begin(), distinct.end());
   const auto same = [&](const auto& a, const auto& b) { return by_value ? a.first == b.first : a.second == b.second; };
@@ -199,7 +206,7 @@ LabelKind read_label_kind(Params& params, const DatasetRequest& request) {
 }
 
 void refuse_quantities(const TableIndex& index, const std::string& path) {
-  constexpr std::size_t kFew = 20, kAlike = 10;
+  constexpr std::size_t kFew = 20;
   const auto& names = index.label_names.all();
   bool whole = true;
   for (const std::string& name : names) {
@@ -207,9 +214,9 @@ void refuse_quantities(const TableIndex& index, const std::string& path) {
     if (!value) return;
     whole &= *value == std::floor(*value);
   }
-  if (whole) return;
   const std::size_t values = tabulate(names).names.size(), rows = index.labels.size();
-  if (values <= kFew || values * kAlike <= rows) return;
+  const std::size_t alike = whole ? 2 : 10;  // rows to a value that make it a class: many classes have whole numbers
+  if (values <= kFew || values * alike <= rows) return;
   throw Error(
       "'" + path + "': the labels, " + std::to_string(values) + " different numbers in " + std::to_string(rows) +
       " rows, look like a quantity: label-kind=number, or --loss mse, learns to predict it; name another column, or "
@@ -266,6 +273,25 @@ TestDraw read_test_draw(Params& params, const DatasetRequest& request, bool grou
           grouped && by != "row"};
 }
 
+/// Between 0 and 1, by the seed and the name alone: the same wherever a group is known. 7 and 007 are one name.
+static double place_of_group(const std::string& name, std::uint64_t seed) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const unsigned char letter : level_name(std::string_view(name))) hash = (hash ^ letter) * 0x100000001b3;
+  return Random(seed, Purpose::dataset, hash).uniform();
+}
+
+/// Of each group of a site whether it goes to the test: those whose place is below `fraction`, so that who is known at
+/// two sites is tested on at both, or at none. Of several groups one at least is on each side, whatever its place.
+static std::vector<bool> draw_groups(const std::vector<std::string>& names, double fraction, std::uint64_t seed) {
+  std::vector<double> places;
+  for (const std::string& name : names) places.push_back(place_of_group(name, seed));
+  const auto [first, last] = std::ranges::minmax_element(places);
+  std::vector<bool> tested;
+  for (const double& place : places)
+    tested.push_back(names.size() > 1 && (place < fraction || &place == &*first) && &place != &*last);
+  return tested;
+}
+
 RowSplit draw_test(const TableIndex& index, const TestDraw& test, const DatasetRequest& request,
                    const std::string& path) {
   const std::size_t rows = index.labels.size(), least = request.site ? 0 : 1;
@@ -277,18 +303,21 @@ RowSplit draw_test(const TableIndex& index, const TestDraw& test, const DatasetR
     throw Error("'" + path +
                 "' has one group, which cannot be both for training and for the test; draw the test rows "
                 "from any group with test-by=row, or name them with --test");
-  const std::vector<std::int32_t> drawn =
-      draw(units, test.fraction, least, Random(request.seed, Purpose::dataset, request.site.value_or(0)));
   std::vector<bool> tested(units, false);
-  // Groups by the rank of their names: the draw does not depend on the order of the rows.
-  std::vector<std::int32_t> rank = test.by_group ? ranks_of(index.group_names.all()) : std::vector<std::int32_t>();
-  for (const std::int32_t unit : drawn) tested[unit] = true;
-  RowSplit split;
-  split.groups_to_test = test.by_group ? drawn.size() : 0;
-  for (std::size_t row = 0; row < rows; ++row) {
-    const auto unit = test.by_group ? static_cast<std::size_t>(rank[index.groups[row]]) : row;
-    (tested[unit] ? split.test : split.train).push_back(static_cast<std::int32_t>(row));
+  if (test.by_group && request.site) {
+    tested = draw_groups(index.group_names.all(), test.fraction, request.seed);
+  } else {
+    const std::vector<std::int32_t> order =  // groups by their names: the draw does not depend on that of the rows
+        test.by_group ? numbers_by_name(index.group_names.all()) : std::vector<std::int32_t>();
+    for (const std::int32_t unit :
+         draw(units, test.fraction, least, Random(request.seed, Purpose::dataset, request.site.value_or(0))))
+      tested[test.by_group ? order[unit] : unit] = true;
   }
+  RowSplit split;
+  if (test.by_group) split.groups_to_test = static_cast<std::size_t>(std::ranges::count(tested, true));
+  for (std::size_t row = 0; row < rows; ++row)
+    (tested[test.by_group ? static_cast<std::size_t>(index.groups[row]) : row] ? split.test : split.train)
+        .push_back(static_cast<std::int32_t>(row));
   return split;
 }
 

@@ -49,8 +49,8 @@ class Names {
   std::vector<std::string> names_;
 };
 
-/// Sorted distinct names, by value if all are numbers that a double keeps apart, and which of them each of `names` is:
-/// the numbering of classes.
+/// Sorted distinct names, by value if all are numbers that a double keeps apart, or true and false (as 1 and 0, in any
+/// case), and which of them each of `names` is: the numbering of classes.
 struct NameTable {
   std::vector<std::string> names;
   std::vector<std::int32_t> numbers;
@@ -87,8 +87,8 @@ bool read_binary(std::string_view cell, const TextLines& lines);
 
 /// Reads the parameter `label-kind`, which --loss may say too. Throws Error where they differ.
 LabelKind read_label_kind(Params& params, const DatasetRequest& request);
-/// Of labels of any kind: throws Error where the labels look like a quantity: numbers, not all whole, many of them, few
-/// of them alike.
+/// Of labels of any kind: throws Error where the labels look like a quantity: numbers, many of them, few of them alike;
+/// of whole ones hardly any.
 void refuse_quantities(const TableIndex& index, const std::string& path);
 
 /// What the groups are called, as in by-column:group, where no column of the file has a name for them.
@@ -117,7 +117,8 @@ struct RowSplit {
 };
 
 /// A part of the rows for the test, chosen by the seed (and the site): of all rows, or of all groups where they stay
-/// together. Of everybody's data at least one and not all; a site's own may be too few for a test. Throws Error.
+/// together. A group goes where it goes at all sites. Of everybody's data at least one and not all; a site's own may be
+/// too few for a test. Throws Error.
 RowSplit draw_test(const TableIndex& index, const TestDraw& draw, const DatasetRequest& request,
                    const std::string& path);
 

@@ -79,6 +79,10 @@ void add_feature(TableColumns& found, std::size_t at, bool categorical, const Co
                  const TextTable& table) {
   const TextTable::Declared& declared = table.declared(at);
   const bool nominal = declared.kind == "nominal";
+  if (table.name(at).empty())
+    throw Error("'" + table.lines().path() + "': column " + std::to_string(at + 1) +
+                " has no name: a row number, perhaps, as pandas writes it; leave it out with ignore=" +
+                std::to_string(at + 1) + ", or name it");
   const TableColumns::Feature feature{at, table.name(at), categorical || nominal, declared.levels, categorical};
   refuse_kind(declared.kind, feature, wishes, table.lines().path());
   if (wishes.numbers_only && nominal)
@@ -163,7 +167,7 @@ static void refuse_namesakes(const TableColumns& found, const std::string& path)
 
 TableColumns find_columns(const ColumnWishes& wishes, const TextTable& table) {
   TableColumns found;
-  found.columns = table.columns(), found.header = table.header();
+  found.columns = table.columns(), found.header = table.header(), found.doubt = table.doubt();
   const std::string& path = table.lines().path();
   if (found.columns < 2) throw Error("'" + path + "' has one column; it needs features and a label", Exit::io);
   find_others(found, wishes, table);

@@ -50,6 +50,7 @@ struct TableColumns {
   std::optional<std::size_t> group_at, weight_at;
   std::vector<Feature> features;
   std::vector<std::string> header;  ///< all names; empty without a header
+  std::string doubt;                ///< TextTable::doubt()
 
   bool is_label(std::size_t at) const { return std::ranges::find(labels_at, at) != labels_at.end(); }
   /// What a column is called: its name, or its number from 1.

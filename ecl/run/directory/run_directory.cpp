@@ -240,10 +240,37 @@ void RunDirectory::begin(const Experiment& experiment, const std::vector<std::st
   write_model_json(path("model"), trained_model(experiment));
 }
 
+static std::string tests_path(const std::string& run, NodeId i) { return run + "/tests/node-" + std::to_string(i); }
+
+/// Empty for a few samples: who knows all but one of them could find that one by trying.
+static std::string tests_text(const RunData& data, NodeId i) {
+  constexpr std::size_t kLeast = 10;
+  const std::size_t samples = data.test_of(i).size();
+  if (samples < kLeast) return "";
+  char text[64];
+  std::snprintf(text, sizeof text, "samples = %zu\nchecksum = %08x\n", samples, data.test_of(i).checksum());
+  return text;
+}
+
+bool has_other_tests(const std::string& run, const RunData& data, NodeId i) {
+  std::error_code ignored;
+  const std::string path = tests_path(run, i);
+  if (!fs::exists(path, ignored)) return false;
+  const Bytes then = read_file(path);
+  return std::string(then.begin(), then.end()) != tests_text(data, i);
+}
+
 void write_own_inputs(const Experiment& experiment) {
-  if (experiment.spec.out.empty() || !experiment.data.own_scaling()) return;
-  for (NodeId i = experiment.first_here(); i < experiment.first_here() + experiment.nodes_here(); ++i)
-    write_model_json(experiment.spec.out + "/model", trained_model(experiment, i), i);
+  const std::string& out = experiment.spec.out;
+  if (out.empty()) return;
+  for (NodeId i = experiment.first_here(); i < experiment.first_here() + experiment.nodes_here(); ++i) {
+    if (experiment.data.own_scaling()) write_model_json(out + "/model", trained_model(experiment, i), i);
+    if (!experiment.data.own_tests() && i > 0) continue;  // all have the same
+    const std::string tests = tests_text(experiment.data, i);
+    if (tests.empty()) continue;
+    make_folder(out + "/tests");
+    write_atomically(tests_path(out, i), tests);
+  }
 }
 
 void write_node_model(const Experiment& experiment, NodeId i, CVec x) {

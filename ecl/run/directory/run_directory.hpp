@@ -49,9 +49,12 @@ class RunDirectory {
   std::string directory_;
 };
 
-/// Where each node's features are scaled by its own: model/model-<node>.json of the nodes of this process, after
-/// begin() on its host. Throws Error (io).
+/// What each node has for itself, of the nodes of this process, after begin() on its host: where its features are
+/// scaled by its own, model/model-<node>.json; and tests/node-<node>, which says what it is tested on. Throws Error
+/// (io).
 void write_own_inputs(const Experiment& experiment);
+/// Whether node i's test samples are not those of that file; no, where there is none.
+bool has_other_tests(const std::string& run, const RunData& data, NodeId i);
 /// With --node-models: model/model-<node>.safetensors, node i's own model x. Throws Error (io).
 void write_node_model(const Experiment& experiment, NodeId i, CVec x);
 
