@@ -568,12 +568,12 @@ TEST_F(Hdf5, ANodeReadsItsPart) {
   request.test = path("a.h5");
   Numbers part = {1, 2, 19, 40, 59};
   request.deal = [&](const Dataset&) { return part; };
-  const TrainTest data = read_dataset(Choice::parse("hdf5"), request);
+  const TrainTest data = read_dataset(Choice::parse("hdf5:label-kind=class"), request);
   EXPECT_EQ(rows(data.train), (std::vector<Row>{{3, 4, 5}, {6, 7, 8}, {57, 58, 59}, {19, 20, 21}, {76, 77, 78}}));
   EXPECT_EQ(data.train.number(2), 19);
   part = {20};
   try {
-    read_dataset(Choice::parse("hdf5"), request);
+    read_dataset(Choice::parse("hdf5:label-kind=class"), request);
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::io);
