@@ -18,7 +18,8 @@ void write(ecl::CVec values) {
 
 int main(int argc, char** argv) {
   if (argc != 3) return EXIT_FAILURE;
-  const ecl::Spec spec = ecl::read_options("simulate", {"--config", argv[1]}).spec;
+  // A directory, which nobody makes: runs that keep each node's model name one.
+  const ecl::Spec spec = ecl::read_options("simulate", {"--config", argv[1], "--out", "nowhere"}).spec;
   const int node = std::atoi(argv[2]);
   ecl::LocalSites sites;
   const ecl::Experiment experiment(spec, spec.nodes, sites);

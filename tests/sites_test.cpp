@@ -477,7 +477,6 @@ TEST_F(Sites, WhatMakesNoSenseIsRefused) {
          "with --data of each node's own");
   expect("--dataset csv:standardise=own --data " + path("all.csv"), "sites with data of their own");
   expect("--nodes 4" + own(",standardise=own") + one_test(), "give each site test samples of its own");
-  expect(own() + " --test " + path("site{node}.csv"), "--test names the files of --data");
   expect("--data " + path("all.csv"), "dataset digits reads no file");
   expect("--dataset synthetic --test " + path("all.csv"), "dataset synthetic reads no file");
   expect(own() + " --placement edge:2 --devices 4", "leave them out");

@@ -51,11 +51,6 @@ static void check_own_data(const Spec& spec) {
   if (test_pattern && !spec.own_data())
     throw Error("--test " + spec.test + " names files of each node's own; that goes with --data of each node's own, " +
                 "with {node} in it");
-  if (test_pattern && spec.test == spec.data)
-    throw Error(
-        "--test names the files of --data, and a model is not to be tested on the rows that it is trained on; " +
-        std::string("leave --test out: test rows are then drawn from each file, as many as the data set's ") +
-        "test=0.2 says");
   if (!spec.own_data()) return;
   for (const std::string& argument : split(Choice::parse(spec.dataset).arguments, ','))  // the model's users have none
     if (!argument.starts_with("groups=") && site_path(argument, 0, "") != argument)
