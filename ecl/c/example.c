@@ -23,7 +23,8 @@ static int has_key_of(char **texts, const char *option) {
 }
 
 int main(int argc, char **argv) {
-  const char *presets[] = {"topology=ring", "lr=0.1", "total_steps=500", "schedule=linear:0.5"};
+  /* It takes a second: asynchronously one rank may have made its steps before another begins. */
+  const char *presets[] = {"topology=ring", "mode=lock-step", "lr=0.1", "total_steps=500", "schedule=linear:0.5"};
   enum { PRESETS = sizeof presets / sizeof *presets };
   const char **options = calloc(argc + PRESETS, sizeof *options); /* all 0: the last of them ends the list */
   if (!options) return EXIT_FAILURE;
