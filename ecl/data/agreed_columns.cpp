@@ -196,7 +196,7 @@ std::vector<std::string> unknown_levels(Sites& sites, std::size_t held, const st
     if (counts[c] > 0)
       notes.push_back(std::to_string(counts[c]) + (counts[c] == 1 ? " cell" : " cells") + " of column '" +
                       columns[c].name +
-                      "' in the training rows with a value that the earlier model does not know: " + "taken for none");
+                      "' in the training rows with a value that the earlier model does not know: taken for none");
   return notes;
 }
 

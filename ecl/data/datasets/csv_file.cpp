@@ -262,8 +262,7 @@ std::vector<std::string> CsvFile::notes(const Survey& survey, const Half& half) 
     if (cells > 0 && cells * kFew <= rows)
       lines.push_back("column '" + column + "' holds text in " + std::to_string(cells) + " of " + std::to_string(rows) +
                       " rows, first at " + first +
-                      ", which makes a feature of each of its values; is it a number, and " +
-                      "the text a missing one?");
+                      ", which makes a feature of each of its values; is it a number, and the text a missing one?");
     rounded(column, half.rounded[f], half.read);
   }
   if (wishes_.labels == LabelKind::numbers) rounded(columns_.name(columns_.labels_at[0]), survey.rounded_labels, rows);
