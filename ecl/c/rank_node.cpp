@@ -19,6 +19,7 @@ namespace ecl {
 namespace {
 
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
+constexpr double kSaysWhy_s = 2;    // who ends the job earlier may cut off the line of the rank that failed
 constexpr int kMilestones = 7;
 constexpr std::size_t kMostSummed = std::numeric_limits<int>::max();  // MPI counts are int
 
@@ -193,10 +194,13 @@ void RankNode::look_at_others() {
     if (!may_be_gone) throw Error(name_of(rank) + " has died, and the run ends with it", Exit::rank_lost);
   }
   for (int rank = 0; rank < comm_.size(); ++rank)
-    if (const auto step = milestones_.of(rank, failed); step && rank != comm_.rank())
+    if (const auto step = milestones_.of(rank, failed); step && rank != comm_.rank()) {
+      if (!failure_heard_s_) failure_heard_s_ = now();
+      if (now() - *failure_heard_s_ < kSaysWhy_s) return;
       throw Error(name_of(rank) + " has failed after step " + std::to_string(*step) + ", and the run ends with it; " +
                       "it says why",
                   Exit::rank_lost);
+    }
   require_partners_to_average();
 }
 

@@ -114,8 +114,9 @@ class RankNode {
   FirstGradients first_;        ///< seen in them
   std::uint64_t averages_ = 0;  ///< calls of average() so far, with the one under way
   double last_poke_s_ = 0;
-  std::optional<double> idle_since_s_;  ///< the end of the last step
-  std::optional<double> begun_s_;       ///< when the gradient under way was asked for
+  std::optional<double> idle_since_s_;     ///< the end of the last step
+  std::optional<double> failure_heard_s_;  ///< of another rank's
+  std::optional<double> begun_s_;          ///< when the gradient under way was asked for
   bool has_ended_ = false, has_settled_ = false;
   bool parting_ = false;  ///< all have left: nobody is owed anything
   bool share_cores_;
