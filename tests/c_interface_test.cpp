@@ -448,6 +448,9 @@ TEST(Opening, RefusesInOneLine) {
   EXPECT_EQ(refused({"exchanges=auto:50", "mode=lock-step"}),
             "exchanges=auto:50 goes by how long each node waits for the others; it needs mode=async, patience above 0, "
             "and no overlap");
+  EXPECT_EQ(refused({"patience=0", "mode=lock-step"}),
+            "patience bounds how long an exchange waits for the neighbours, and in lock step each waits for all; leave "
+            "it out, or use mode=async");
   EXPECT_EQ(refused({"overlap=1", "mode=lock-step"}),
             "overlap makes exchanges while the next gradients are computed; it needs mode=async, exchanges=2 or more, "
             "and a solver whose exchanges leave the model alone: ecl");

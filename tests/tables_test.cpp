@@ -614,6 +614,23 @@ TEST_F(Tables, TheRunSaysWhatItLeftOutAndFilledIn) {
   EXPECT_HAS(ranking.err, "ecl: warning: qid:N, the queries of a ranking, was left out of the rows\n");
 }
 
+TEST_F(Tables, ScoresOfTrainingRowsAreCalledSo) {
+  for (const char* site : {"0", "1"}) write("site" + std::string(site) + ".csv", "a,k\n1,x\n2,y\n3,x\n4,y\n");
+  write("other.csv", "a,k\n1,x\n2,y\n");
+  std::filesystem::create_symlink(path("site0.csv"), path("link.csv"));
+  const auto warned = [&](const std::string& data, const std::string& test) {
+    const Outcome outcome =
+        run(tool("simulate --quiet --nodes 2 --epochs 1 --dataset csv --data " + path(data) + " --test " + path(test)));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const std::string text = "--test names the rows of --data: the scores are of rows that the model was trained on";
+    return count(outcome.err, text);
+  };
+  EXPECT_EQ(warned("site{node}.csv", "site{node}.csv"), 1u);
+  EXPECT_EQ(warned("site0.csv", "link.csv"), 1u);
+  EXPECT_EQ(warned("site{node}.csv", "other.csv"), 0u);
+  EXPECT_EQ(warned("site0.csv", "other.csv"), 0u);
+}
+
 TEST_F(Tables, ConvertWritesNumbersOnly) {
   write("gaps.csv", kGaps);
   write("text.csv", "a,k\nu,x\nv,y\n1,x\n");

@@ -60,7 +60,7 @@ NodeOptions NodeOptions::parse(std::span<const std::string> settings) {
       static_cast<int>(params.integer("measure_steps", FirstGradients::kUsual, 1, 1'000'000, "before adam's first"));
   rule.local_steps = static_cast<int>(params.integer("local_steps", 1, 1, 1'000'000, "K"));
   options.exchanges = params.text("exchanges", "usual", "R: usual, a number, auto");
-  options.patience = params.number("patience", 1, 0, 1000, "in rounds' own time");
+  options.patience = params.number("patience", Patience::kUsual, 0, 1000, "in rounds' own time");
   rule.overlap = params.integer("overlap", 0, 0, 1, "1: exchanges while gradients are computed") != 0;
   options.helped = helped_by(params.text("progress", "calls", "what moves messages meanwhile: calls, thread"));
   rule.total_steps = static_cast<std::uint64_t>(params.integer("total_steps", 0, 0, kMany, "0: unknown"));

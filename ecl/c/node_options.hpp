@@ -7,6 +7,7 @@
 
 #include "ecl/contracts/port.hpp"
 #include "ecl/exchange/transports.hpp"
+#include "ecl/node/patience.hpp"
 #include "ecl/node/step_rule.hpp"
 
 namespace ecl {
@@ -21,7 +22,7 @@ struct NodeOptions {
   std::optional<AdamRule> adam;
   double weight_decay = 0, clip_norm = 0;
   int measure_steps = 0;  ///< before those, and no part of the rule
-  double patience = 1;
+  double patience = Patience::kUsual;
   bool helped = false;  ///< a thread looks after the node between the calls
   double settle_s = 60, consensus_error = 0.01;
   std::uint64_t settle = 1000, seed = 1;

@@ -6,6 +6,7 @@
 #include "ecl/base/check.hpp"
 #include "ecl/base/params.hpp"
 #include "ecl/node/exchange_budget.hpp"
+#include "ecl/node/patience.hpp"
 
 namespace ecl {
 
@@ -43,6 +44,9 @@ int first_exchanges(const ExchangeWish& wish, const std::function<const Solver&(
   if (wanted.share > 0 && (lock_step || wish.overlap || wish.patience == 0))
     throw Error(option("exchanges", wish.exchanges) + " goes by how long each node waits for the others; it needs " +
                 option("mode", "async") + ", " + option("patience") + " above 0, and no " + option("overlap"));
+  if (lock_step && wish.patience != Patience::kUsual)
+    throw Error(option("patience") + " bounds how long an exchange waits for the neighbours, and in lock step each " +
+                "waits for all; leave it out, or use " + option("mode", "async"));
   if (wish.overlap && (lock_step || !solver->overlaps()))
     throw Error(option("overlap") + " makes exchanges while the next gradients are computed; it needs " +
                 option("mode", "async") + ", " + option("exchanges", "2") +

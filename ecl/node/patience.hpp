@@ -29,6 +29,8 @@ class RunningMean {
 /// caller's.
 class Patience {
  public:
+  static constexpr double kUsual = 1;  ///< share, where nobody says another
+
   /// `share` of a round of `local_steps` steps. 0: it never waits.
   Patience(double share, int local_steps, int edges) : share_(share), local_steps_(local_steps), edges_(edges) {}
 

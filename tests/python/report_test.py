@@ -501,6 +501,13 @@ def test_by_the_package_and_by_the_run(digits, tmp_path):
     assert made.sub("", path.read_text()) == made.sub("", (tmp_path / "a.html").read_text())
 
 
+def test_by_several_ranks_is_refused(digits, tmp_path):
+    done = subprocess.run([sys.executable, "-B", "-m", "ecl", "report", digits.path, "--out", tmp_path / "a.html"],
+                          capture_output=True, text=True, timeout=HANGS_S, env={**os.environ, "PMI_RANK": "1"})
+    assert done.returncode == 1 and "works by itself: start it without mpirun" in done.stderr
+    assert not (tmp_path / "a.html").exists()
+
+
 def test_watch_renews_until_the_run_ends(copy, tmp_path):
     summary, metrics = (copy / "summary.json").read_text(), (copy / "metrics.csv").read_text()
     set_status(copy, "running", pid=os.getpid())

@@ -60,8 +60,8 @@ TrainTest make_csv(const DatasetRequest& request, Params& params) {
     data.test = finish(file, survey, plan.test, test, wishes.group);
   else
     read_test(request, file, wishes, data);
-  note_plan(data, std::move(plan), survey.index, request);
   data.notes = file.notes(survey, train);
+  note_plan(data, std::move(plan), survey.index, request);
   return data;
 }
 

@@ -348,7 +348,17 @@ TablePlan plan_rows(const TableIndex& index, RowSplit split, const DatasetReques
   return plan;
 }
 
+/// Where two names lead to the same file.
+static bool tests_on_training_rows(const DatasetRequest& request) {
+  std::error_code unknown;
+  return !request.test.empty() && fs::equivalent(request.data, request.test, unknown);
+}
+
 void note_plan(TrainTest& data, TablePlan plan, const TableIndex& index, const DatasetRequest& request) {
+  if (tests_on_training_rows(request))
+    data.notes.emplace_back(
+        "--test names the rows of --data: the scores are of rows that the model was trained on; leave --test out, and "
+        "a part of the rows is kept for the test");
   data.train_samples = plan.train_samples;
   data.groups_to_test = plan.groups_to_test;
   data.dealt = static_cast<bool>(request.deal);

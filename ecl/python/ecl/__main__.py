@@ -20,8 +20,11 @@ def main() -> None:
 def report() -> None:
     try:
         from ecl._report._command import main as command
+        from ecl._tool import launched
     except ModuleNotFoundError as error:
         sys.exit(f"ecl: report wants Python's {error.name}; on Debian: apt-get install python3-{error.name}")
+    if launched():
+        sys.exit("ecl: ecl report works by itself: start it without mpirun")
     sys.exit(command(sys.argv[2:]))
 
 

@@ -34,7 +34,7 @@ def call(arguments: List[str], silent: bool) -> int:
     texts = [argument.encode() for argument in arguments]
     if arguments[:1] == ["report"] and not {"-h", "--help"} & set(arguments):
         return _report(arguments[1:])
-    if _launched() or texts[:1] in ([b"train"], [b"doctor"]):
+    if launched() or texts[:1] in ([b"train"], [b"doctor"]):
         init()  # libecl would, too, but not end what it began
     code = lib.ecl_tool(len(texts), (ctypes.c_char_p * len(texts))(*texts), int(silent))
     if code != 0 and lib.ecl_error():
@@ -52,7 +52,7 @@ def _report(arguments: List[str]) -> int:
     return 0
 
 
-def _launched() -> bool:
+def launched() -> bool:
     """As libecl's mpi::launched()."""
     if "OMPI_COMM_WORLD_RANK" in os.environ:
         return True
