@@ -197,6 +197,12 @@ TEST(Ranks, AgreeOnTheScaleOfAdamAsTheSimulatorDoes) {
   expect_agreement_with_the_simulator(spec);
 }
 
+TEST(Ranks, TakeBatchesOfTheirOwnAsTheSimulatorDoes) {
+  Spec spec = test::for_solver(digits(), "ecl");
+  spec.node_batch = "0:7";
+  expect_agreement_with_the_simulator(spec);
+}
+
 std::vector<std::string> all_solvers() {
   std::vector<std::string> names;
   for (const auto& entry : solvers().entries()) names.push_back(entry.name);

@@ -53,6 +53,7 @@ void Experiment::build(NodeId nodes) {
   // After the data, which bound the number of nodes: a graph of too many takes long, or all memory.
   graph = make_graph(Choice::parse(spec.topology), nodes, spec.seed);
   slowness = node_speeds(spec.node_speed, nodes);
+  batch_sizes = node_batches(spec.node_batch, nodes, spec.batch);
 
   const Dataset& samples = data.example();
   if (loss() == Loss::logistic && samples.classes() == 0) throw Error("no row of any site has a label", Exit::io);
@@ -173,9 +174,9 @@ void Experiment::see_first_gradients(NodeId i, FirstGradients& first) {
 }
 
 void Experiment::count_steps() {
-  double samples_per_step = 0;  // a shard smaller than the batch is the batch
-  for (const std::size_t held : data.shard_sizes())
-    samples_per_step += static_cast<double>(std::min<std::size_t>(held, spec.batch));
+  samples_per_step = 0;
+  for (NodeId i = 0; i < nodes(); ++i)
+    samples_per_step += static_cast<double>(std::min<std::size_t>(data.shard_sizes()[i], batch_sizes[i]));
   const double steps_per_epoch = static_cast<double>(data.train_samples()) / samples_per_step;
   const double wanted =
       spec.epochs != 0 ? spec.epochs : std::clamp(kLeastSteps / steps_per_epoch, kEpochs, kMostEpochs);
@@ -239,7 +240,7 @@ ProximalStep Experiment::proximal_step(NodeId i) const {
 }
 
 Batches Experiment::make_batches(NodeId i) const {
-  return {data.shard(i), spec.batch, spec.seed, i, augmentation_named(spec.augment)};
+  return {data.shard(i), batch_sizes[i], spec.seed, i, augmentation_named(spec.augment)};
 }
 
 /// With which the weights of a node's own samples have the mean 1.
@@ -286,7 +287,7 @@ std::string Experiment::footprint() const {
   const auto& sizes = data.shard_sizes();
   const NodeId i = largest_node();
   const Dataset& test = data.test_of(i);
-  Batches batches(data.shard(i), spec.batch, spec.seed, i);
+  Batches batches(data.shard(i), batch_sizes[i], spec.seed, i);
   Workspace workspace;
   batches.next(workspace.batch);
   workspace.gradient.resize(model->dim());

@@ -66,7 +66,7 @@ class Experiment {
   Node<P> make_lone_node(NodeId i, const Graph& single, P port, Workspace& workspace) const {
     Shard shard = data.shard(i);
     shard.weight = lone_weight(shard);
-    Batches batches(std::move(shard), spec.batch, spec.seed, i, augmentation_named(spec.augment));
+    Batches batches(std::move(shard), batch_sizes[i], spec.seed, i, augmentation_named(spec.augment));
     SolverSetup setup{single, 0, initial, rule().initial_step_size(), round_steps(), spec.momentum};
     setup.adam = spec.parsed_optimizer();
     setup.clip_norm = spec.clip_norm;
@@ -100,9 +100,11 @@ class Experiment {
   std::uint64_t steps;
   double epochs_per_step;
   std::unique_ptr<Model> model;
-  std::vector<float> initial;    ///< the same first model for all nodes
-  std::vector<float> optimum;    ///< where the problem has a closed form, else empty
-  std::vector<double> slowness;  ///< step time factor per node
+  std::vector<float> initial;              ///< the same first model for all nodes
+  std::vector<float> optimum;              ///< where the problem has a closed form, else empty
+  std::vector<double> slowness;            ///< step time factor per node
+  std::vector<std::uint64_t> batch_sizes;  ///< of every node; that of a smaller shard is the shard
+  double samples_per_step;                 ///< of all nodes
 
  private:
   void build(NodeId nodes);

@@ -87,7 +87,7 @@ class LocalRun {
                     .step = nodes[0].step,
                     .epoch = static_cast<double>(nodes[0].step) * experiment_.epochs_per_step,
                     .loss = last_loss_,
-                    .samples_per_step = static_cast<double>(nodes_[0].batch_size()) * experiment_.nodes(),
+                    .samples_per_step = experiment_.samples_per_step,
                     .share_done = share_done(nodes, {}, experiment_.steps),
                     .slowest = behind,
                     .slowest_step = behind ? nodes[*behind].step : 0});

@@ -256,7 +256,8 @@ void RankRun::show_progress(double now_s) {
                   .step = steps_done(),
                   .epoch = static_cast<double>(steps_done()) * experiment_.epochs_per_step,
                   .loss = last_loss_,
-                  .samples_per_step = static_cast<double>(node_.batch_size() * (experiment_.nodes() - lost_.size())),
+                  .samples_per_step = experiment_.samples_per_step *
+                                      static_cast<double>(experiment_.nodes() - lost_.size()) / experiment_.nodes(),
                   .share_done = share_done(nodes, lost_, steps_),
                   .slowest = behind,
                   .slowest_step = behind ? nodes[*behind].step : 0});

@@ -143,11 +143,18 @@ class SimRun final : public LocalRun<SimPort> {
     if (!rings_.empty()) rings_[i].add({.start_s = now_s, .end_s = now_s, .number = number, .kind = kind});
   }
 
+  /// By the samples of the node's batch, where they are others than the others'.
+  double usual_step_seconds(NodeId i) const {
+    const Spec& spec = experiment_.spec;
+    return spec.step_time_s * experiment_.slowness[i] * static_cast<double>(experiment_.batch_sizes[i]) /
+           static_cast<double>(spec.batch);
+  }
+
   double step_seconds(NodeId i) const {
     const Spec& spec = experiment_.spec;
     Random random(spec.seed, Purpose::step_time, i, steps_of(i));
     const double exponential = -std::log1p(-random.uniform());
-    return spec.step_time_s * experiment_.slowness[i] * (1 - spec.links.jitter + spec.links.jitter * exponential);
+    return usual_step_seconds(i) * (1 - spec.links.jitter + spec.links.jitter * exponential);
   }
 
   /// Node i was woken while it computes: for an exchange (--overlap, or a faster neighbour's message), because its
@@ -183,8 +190,7 @@ class SimRun final : public LocalRun<SimPort> {
 
   /// Between two exchanges of a round, where they are spread over its steps (--overlap).
   double exchange_gap(NodeId i) const {
-    return experiment_.spec.step_time_s * experiment_.slowness[i] * experiment_.round_steps() /
-           experiment_.exchanges_a_round();
+    return usual_step_seconds(i) * experiment_.round_steps() / experiment_.exchanges_a_round();
   }
 
   /// The end of node i's computing.

@@ -105,22 +105,40 @@ void check(const Spec& spec) {
   for (const auto& [option, value] : probabilities) require(value >= 0 && value <= 1, option, value, "in 0 .. 1");
 }
 
-std::vector<double> node_speeds(const std::string& text, NodeId nodes) {
-  std::vector<double> factors(nodes, 1.0);
+/// "NODE:VALUE,...", as of `example`: calls `set` for each.
+template <class Set>
+static void for_each_named_node(const std::string& text, NodeId nodes, const std::string& option,
+                                const std::string& example, Set set) {
   for (const std::string& part : split(text, ',')) {
     const std::size_t colon = part.find(':');
-    if (colon == std::string::npos)
-      throw Error("--node-speed: '" + part + "' is not of the form NODE:FACTOR, as in 0:4");
-    const std::int64_t node = to_integer(part.substr(0, colon), "--node-speed");
-    const double factor = to_number(part.substr(colon + 1), "--node-speed");
+    if (colon == std::string::npos) throw Error(option + ": '" + part + "' is not of the form " + example);
+    const std::int64_t node = to_integer(part.substr(0, colon), option);
     if (node < 0 || node >= nodes)
-      throw Error("--node-speed: there is no node " + std::to_string(node) + " (0 .. " + std::to_string(nodes - 1) +
-                  ")");
-    if (factor < 1)
-      throw Error("--node-speed: factor " + part.substr(colon + 1) + " is below 1; it says how many times slower");
-    factors[node] = factor;
+      throw Error(option + ": there is no node " + std::to_string(node) + " (0 .. " + std::to_string(nodes - 1) + ")");
+    set(static_cast<NodeId>(node), part.substr(colon + 1));
   }
+}
+
+std::vector<double> node_speeds(const std::string& text, NodeId nodes) {
+  std::vector<double> factors(nodes, 1.0);
+  for_each_named_node(text, nodes, "--node-speed", "NODE:FACTOR, as in 0:4",
+                      [&](NodeId node, const std::string& value) {
+                        factors[node] = to_number(value, "--node-speed");
+                        if (factors[node] < 1)
+                          throw Error("--node-speed: factor " + value + " is below 1; it says how many times slower");
+                      });
   return factors;
+}
+
+std::vector<std::uint64_t> node_batches(const std::string& text, NodeId nodes, std::uint64_t batch) {
+  std::vector<std::uint64_t> sizes(nodes, batch);
+  for_each_named_node(text, nodes, "--node-batch", "NODE:SAMPLES, as in 0:8",
+                      [&](NodeId node, const std::string& value) {
+                        const std::int64_t size = to_integer(value, "--node-batch");
+                        if (size < 1) throw Error("--node-batch: a batch of " + value + " samples; take at least 1");
+                        sizes[node] = static_cast<std::uint64_t>(size);
+                      });
+  return sizes;
 }
 
 }  // namespace ecl

@@ -13,6 +13,7 @@
 #include "ecl/contracts/port.hpp"
 #include "ecl/contracts/solver.hpp"
 #include "ecl/node/exchanges_a_round.hpp"
+#include "ecl/node/patience.hpp"
 #include "ecl/node/step_rule.hpp"
 #include "ecl/simulator/sim_port.hpp"
 
@@ -36,10 +37,11 @@ struct Spec {
   double epochs = 0;        ///< 0: the usual number
   std::uint64_t steps = 0;  ///< per node; 0: by epochs
   std::uint64_t batch = 32;
+  std::string node_batch;  ///< "NODE:SAMPLES,...": other batches than that, of nodes that are slow
   std::string augment = "none";
   int local_steps = 0;                 ///< K; 0: the usual number
   std::string exchanges = "usual";     ///< R: usual, a number, auto, auto:PERCENT
-  double patience = 1;                 ///< of a round's own time: how long an exchange waits for the neighbours
+  double patience = Patience::kUsual;  ///< of a round's own time: how long an exchange waits for the neighbours
   bool overlap = false;                ///< exchanges but the first come while the next gradients are computed
   std::string init;                    ///< run whose model is the first one; empty: the model's own first values
   std::string class_weights = "none";  ///< none, balanced, NAME=W,...
@@ -95,5 +97,7 @@ void check(const Spec& spec);
 
 /// Step time factor of each node. Throws Error.
 std::vector<double> node_speeds(const std::string& text, NodeId nodes);
+/// Samples per step of each node, `batch` where the text does not name it. Throws Error.
+std::vector<std::uint64_t> node_batches(const std::string& text, NodeId nodes, std::uint64_t batch);
 
 }  // namespace ecl

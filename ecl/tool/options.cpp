@@ -76,6 +76,8 @@ Group training_options(Spec& spec) {
      "many as make 800 steps, at most 200")
     ("steps", field(spec.steps), "steps per node instead of epochs; 0: by epochs")
     ("batch", field(spec.batch), "samples per step")
+    ("node-batch", field(spec.node_batch),
+     "NODE:SAMPLES,...: other batches of nodes that are slow, so that they keep pace")
     ("optimizer", field(spec.optimizer),
      "sgd; adam, adamw (then --weight-decay is decoupled): NAME:beta1=0.9,beta2=0.999,eps=1e-8, of the gradient with "
      "the neighbours' corrections. For solvers ecl, led, k_gt, lt_admm, scaffold, dpsgd, fedavg, local")

@@ -284,6 +284,8 @@ void read_values(Input input) {
     Schedule::parse(value).factor(0.5);
   } else if (kind == "node-speed") {
     node_speeds(value, kNodes);
+  } else if (kind == "node-batch") {
+    node_batches(value, kNodes, 32);
   } else if (kind == "placement") {
     constexpr NodeId kDevices = 40;
     const Placement placement(value, kDevices);
