@@ -16,6 +16,7 @@ namespace ecl::test {
 namespace {
 
 namespace fs = std::filesystem;
+
 // ---- npy
 
 TEST_F(Arrays, OfEveryTypeAreNumbers) {
