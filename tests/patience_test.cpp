@@ -283,6 +283,18 @@ TEST(ExchangesAuto, GrowWithTheBandwidthAndKeepToTheirShare) {
   }
 }
 
+TEST(Patience, ALinkThatCannotCarryTheExchangesIsTold) {
+  const auto warnings = [](double message_s, const std::string& options) {
+    return simulated(message_s, options)["warnings"].dump();
+  };
+  const std::string too_slow = warnings(8, "--exchanges 4");
+  EXPECT_NE(too_slow.find("a round's messages keep each busy for 32 s, the round's steps take 8 s"), std::string::npos)
+      << too_slow;
+  EXPECT_EQ(warnings(4, "--exchanges 4").find("too slow"), std::string::npos) << "patience is enough";
+  EXPECT_EQ(warnings(1, "--exchanges 4").find("too slow"), std::string::npos);
+  EXPECT_EQ(warnings(8, "--exchanges 4 --mode lock-step").find("too slow"), std::string::npos) << "waits for all";
+}
+
 TEST(ExchangesAuto, AreTheSameAgain) {
   const std::string options = "--exchanges auto --node-speed 0:2";
   for (const char* key : {"exchanges_mean", "bytes_sent", "seconds", "test_loss_consensus"})

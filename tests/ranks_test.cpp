@@ -20,6 +20,7 @@
 #include "ecl/run/mpi_sites.hpp"
 #include "ecl/run/neighbour_watch.hpp"
 #include "ecl/run/run.hpp"
+#include "ecl/run/summary.hpp"
 #include "ecl/termination/stop_agreement.hpp"
 #include "support/files.hpp"
 #include "support/simulated.hpp"
@@ -470,6 +471,15 @@ TEST(Ranks, AStopThatOneRankHasNotHeardOfEndsInGoodOrder) {
   for (std::uint64_t other = 0; other < stop.statements().size(); ++other)
     EXPECT_EQ(stop.statements()[other], other == 0 ? (StopAgreement::Statement{7, 8, 9})
                                                    : (StopAgreement::Statement{other, 2 * other, 3 * other}));
+}
+
+TEST(SlowNodes, AreNamedWithBatchesThatKeepPace) {
+  EXPECT_EQ(slow_nodes({1, 1.1, 1.9, 0.8}, {25, 25, 25, 25}), "");
+  EXPECT_EQ(slow_nodes({1, 1, 4, 1}, {25, 25, 1, 25}), "") << "no smaller batch";
+  const std::string two = slow_nodes({4, 1, 1, 10, 1}, {25, 25, 25, 8, 25});
+  EXPECT_NE(two.find("(node 0's 4, node 3's 10 times as long)"), std::string::npos) << two;
+  EXPECT_NE(two.find("--node-batch 0:6,3:1"), std::string::npos) << two;
+  EXPECT_NE(slow_nodes({1, 2.5}, {10, 10}).find("--node-batch 1:4"), std::string::npos) << "of two, the slower";
 }
 
 TEST(Ranks, ALockStepSolverIsRefusedInAsynchronousMode) {

@@ -26,6 +26,7 @@ namespace {
 constexpr double kLauncher_s = 5;   // in which mpirun tells the others to end when a rank has died
 constexpr double kPoke_s = 0.5e-3;  // MPI's progress needs us about every millisecond
 constexpr double kStatus_s = 1;     // between two status.json
+constexpr double kLongRun_s = 60;   // of training: shorter ones are soon made again, and paces chance
 constexpr int kPartialSettle = 64;  // most exchanges of those who outlived others, after the last one's last step
 
 }  // namespace
@@ -136,9 +137,21 @@ Summary RankRun::summary(Sites& sites) {
         sites, {report_site(experiment_, rank_, mean(), node_.x(), summary.verdict == Verdict::finished)});
   if (!experiment_.spec.out.empty())
     summary.edges = edges_csv(sites.gather({edge_lines(experiment_.graph, rank_, optimizer)}));
+  const std::string slow = unequal_paces();
   if (rank_ == 0) judge(summary, experiment_, evaluations_.mean());
+  if (!slow.empty() && summary.seconds >= kLongRun_s) summary.warnings.push_back(slow);
   if (comm_.max(summary.verdict == Verdict::diverged) > 0) summary.verdict = Verdict::diverged;
   return summary;
+}
+
+std::string RankRun::unequal_paces() const {
+  const double mine = steps_done() > 0 ? step_seconds_ / static_cast<double>(steps_done()) : 0;
+  std::vector<double> all(experiment_.nodes());
+  comm_.gather_all(&mine, sizeof mine, all.data());
+  std::vector<std::uint64_t> batches = experiment_.batch_sizes;
+  for (std::size_t i = 0; i < batches.size(); ++i)
+    batches[i] = std::min<std::uint64_t>(batches[i], experiment_.data.shard_sizes()[i]);
+  return slow_nodes(all, batches);
 }
 
 void RankRun::check_written() const {

@@ -90,6 +90,9 @@ class RankRun {
   /// error, which plans more or none. False if there is nothing to do at the moment.
   bool settle();
 
+  /// What slow_nodes() says. Collective.
+  std::string unequal_paces() const;
+
   /// One of the round's further exchanges; false if it waits for the neighbours.
   bool exchange_again();
   bool exchange();

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <iostream>
 #include <optional>
+#include <sstream>
+#include <string>
 #include <utility>
 
 #include "ecl/base/host.hpp"
@@ -98,10 +101,12 @@ class SimRun final : public LocalRun<SimPort> {
   Summary summary() {
     const bool complete = evaluations_.done() == experiment_.evaluations();
     if (!complete) evaluate_all_now();
-    return summarise(diverged_  ? Verdict::diverged
-                     : complete ? Verdict::finished
-                                : Verdict::preempted,
-                     last_step_s_, mean());
+    Summary summary = summarise(diverged_  ? Verdict::diverged
+                                : complete ? Verdict::finished
+                                           : Verdict::preempted,
+                                last_step_s_, mean());
+    if (const std::string text = overloaded_links(); !text.empty()) summary.warnings.push_back(text);
+    return summary;
   }
 
   /// Saves or loads all that changes in run(), between two events.
@@ -291,6 +296,27 @@ class SimRun final : public LocalRun<SimPort> {
       network_.wake_at(network_.now(), i);
       if (experiment_.mode == Mode::async) network_.wake_at(paces_[i].next_s(), i);
     }
+  }
+
+  /// What is said where the exchanges found no answers because the links could not carry them in a round's time, as a
+  /// large model's with the usual --step-time-s of a small one; else empty.
+  std::string overloaded_links() const {
+    const Spec& spec = experiment_.spec;
+    const double exchanges_s = experiment_.exchanges_a_round() * network_.sending_seconds(),
+                 steps_s = experiment_.round_steps() * spec.step_time_s;
+    Traffic traffic;
+    for (const auto& node : nodes_) traffic += node.optimizer().traffic();
+    if (experiment_.mode == Mode::lock_step || exchanges_s <= steps_s) return "";
+    const double read = static_cast<double>(traffic.messages_taken),
+                 replaced = static_cast<double>(traffic.messages_overwritten), share = replaced / (read + replaced);
+    if (!(share > 1.0 / 3)) return "";
+    std::ostringstream text;
+    text << std::setprecision(2) << "the links are too slow for the exchanges: a round's messages keep each busy for "
+         << exchanges_s << " s, the round's steps take " << steps_s << " s, and " << 100 * share
+         << " % of all messages were replaced by newer ones before they were read; make --step-time-s what a gradient "
+            "takes ("
+         << spec.step_time_s << " now), --bandwidth-bytes-s larger or --exchanges fewer";
+    return text.str();
   }
 
   bool due(NodeId i) const {

@@ -196,6 +196,26 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
   }
 }
 
+std::string slow_nodes(const std::vector<double>& step_seconds, const std::vector<std::uint64_t>& batches) {
+  constexpr double kMuchSlower = 2;
+  std::vector<double> sorted = step_seconds;
+  std::ranges::sort(sorted);
+  const double usual = sorted[(sorted.size() - 1) / 2];
+  std::ostringstream times, cure;
+  times << std::setprecision(2);
+  for (std::size_t i = 0; i < step_seconds.size(); ++i) {
+    if (!(step_seconds[i] > kMuchSlower * usual) || batches[i] <= 1) continue;
+    const double factor = step_seconds[i] / usual, samples = static_cast<double>(batches[i]) / factor;
+    times << (times.tellp() > 0 ? ", " : "") << "node " << i << "'s " << factor;
+    cure << (cure.tellp() > 0 ? "," : "") << i << ':' << std::max(1.0, std::round(samples));
+  }
+  if (times.tellp() == 0) return "";
+  return "gradients take longer than most nodes' (" + times.str() +
+         " times as long), so they are older, and in lock "
+         "step all wait for them: smaller batches keep pace, --node-batch " +
+         cure.str();
+}
+
 std::string to_json(const Summary& summary, const Experiment& experiment) {
   const Spec& spec = experiment.spec;
   const Totals totals(summary.rows, experiment);

@@ -102,7 +102,6 @@ void SimNetwork::deliver(const Event& event) {
   place = event.buffer;
 }
 
-/// How long a message keeps its link busy.
 double SimNetwork::sending_seconds() const {
   if (links_.bandwidth_bytes_s == 0) return 0;
   return static_cast<double>(floats_ * sizeof(float)) / links_.bandwidth_bytes_s;

@@ -46,6 +46,8 @@ class SimNetwork {
   Vec outbox(NodeId i, int e);
   void post(NodeId i, int e, Stamp step);
   const Traffic& traffic(NodeId i) const { return traffic_[i]; }
+  /// How long a message keeps its link busy.
+  double sending_seconds() const;
   /// From here on node i's `tracer`, which outlives this, is told of its posts and takes.
   void trace(NodeId i, Tracer* tracer) { tracers_[i] = tracer; }
   /// Wake node i at `time` (not before now).
@@ -108,7 +110,6 @@ class SimNetwork {
   void check_loaded(const Archive& archive) const;
   Arrival hand_over(Mailbox& box, int e, std::uint32_t& place);
   void told(TraceEvent::Kind kind, NodeId i, int e, Stamp number);
-  double sending_seconds() const;
   double transit_seconds(double exponential) const;
 
   const Graph& graph_;
