@@ -76,7 +76,8 @@ TEST(Params, GivesDefaultsKeysAndPositions) {
   EXPECT_EQ(read(""), (std::pair<std::int64_t, double>(4, 0.1)));
   EXPECT_EQ(read("6,0.5"), (std::pair<std::int64_t, double>(6, 0.5)));
   EXPECT_EQ(read("rewire=0.5,neighbours=6"), (std::pair<std::int64_t, double>(6, 0.5)));
-  EXPECT_EQ(read("neighbours=6,0.5"), (std::pair<std::int64_t, double>(6, 0.5)));
+  EXPECT_EQ(read("6,rewire=0.5"), (std::pair<std::int64_t, double>(6, 0.5)));
+  EXPECT_HAS(error_of([&] { read("neighbours=6,0.5"); }), "topology small_world: '0.5' follows neighbours=6 without a");
   EXPECT_HAS(error_of([&] { read("6,0.5,7"); }), "topology small_world: value '7' is one too many");
   EXPECT_HAS(error_of([&] { read("1"); }), "neighbours = 1 is outside 2 .. 100");
   EXPECT_HAS(error_of([&] { read("6,2"); }), "rewire = 2 is outside 0 .. 1");
@@ -113,7 +114,7 @@ TEST(Params, SettingsAreKeyed) {
 }
 
 TEST(Params, QuotesHoldSeparators) {
-  Params params("dataset csv", R"(label="a,b=c:d",group=""" ""","plain ""word""",last)");
+  Params params("dataset csv", R"("plain ""word""",last,label="a,b=c:d",group=""" """)");
   EXPECT_EQ(params.text("label", std::nullopt, ""), "a,b=c:d");
   EXPECT_EQ(params.text("group", std::nullopt, ""), "\" \"");
   EXPECT_EQ(params.text("rest", std::nullopt, ""), "plain \"word\",last");
@@ -124,6 +125,8 @@ TEST(Params, QuotesHoldSeparators) {
 TEST(Numbers, NameTheDecimalPointThatIsMeant) {
   EXPECT_EQ(decimal_comma("1,5"), "; a decimal point is meant: 1.5");
   EXPECT_EQ(decimal_comma("-1.234.000,25e3"), "; a decimal point is meant: -1234000.25e3");
+  EXPECT_EQ(decimal_comma("1,234"), "; a decimal point is meant: 1.234, or, between thousands, nothing: 1234");
+  EXPECT_EQ(decimal_comma("0,234"), "; a decimal point is meant: 0.234");
   for (const char* other : {"1.5", "1,2,3", "a,b", ",", "1e,5"}) EXPECT_EQ(decimal_comma(other), "") << other;
 }
 

@@ -288,9 +288,10 @@ TEST(Patience, ALinkThatCannotCarryTheExchangesIsTold) {
     return simulated(message_s, options)["warnings"].dump();
   };
   const std::string too_slow = warnings(8, "--exchanges 4");
-  EXPECT_NE(too_slow.find("a round's messages keep each busy for 32 s, the round's steps take 8 s"), std::string::npos)
+  EXPECT_NE(too_slow.find("a round's messages keep each busy for 33 s, the round's steps take 8 s"), std::string::npos)
       << too_slow;
   EXPECT_EQ(warnings(4, "--exchanges 4").find("too slow"), std::string::npos) << "patience is enough";
+  EXPECT_EQ(warnings(4, "--exchanges 4 --drop 0.4").find("too slow"), std::string::npos) << "lost, not replaced";
   EXPECT_EQ(warnings(1, "--exchanges 4").find("too slow"), std::string::npos);
   EXPECT_EQ(warnings(8, "--exchanges 4 --mode lock-step").find("too slow"), std::string::npos) << "waits for all";
 }

@@ -474,12 +474,13 @@ TEST(Ranks, AStopThatOneRankHasNotHeardOfEndsInGoodOrder) {
 }
 
 TEST(SlowNodes, AreNamedWithBatchesThatKeepPace) {
-  EXPECT_EQ(slow_nodes({1, 1.1, 1.9, 0.8}, {25, 25, 25, 25}), "");
-  EXPECT_EQ(slow_nodes({1, 1, 4, 1}, {25, 25, 1, 25}), "") << "no smaller batch";
-  const std::string two = slow_nodes({4, 1, 1, 10, 1}, {25, 25, 25, 8, 25});
-  EXPECT_NE(two.find("(node 0's 4, node 3's 10 times as long)"), std::string::npos) << two;
-  EXPECT_NE(two.find("--node-batch 0:6,3:1"), std::string::npos) << two;
-  EXPECT_NE(slow_nodes({1, 2.5}, {10, 10}).find("--node-batch 1:4"), std::string::npos) << "of two, the slower";
+  EXPECT_EQ(slow_nodes({1, 1.1, 1.9, 0.8}, {25, 25, 25, 25}, {0, 0, 0, 0}), "");
+  EXPECT_EQ(slow_nodes({1, 1, 4, 1}, {25, 25, 1, 25}, {0, 0, 1, 0}), "") << "no smaller batch";
+  EXPECT_EQ(slow_nodes({0, 0, 0, 1}, {25, 25, 25, 25}, {0, 0, 0, 0}), "") << "the others made no step";
+  const std::string two = slow_nodes({4, 1, 1, 120, 1}, {25, 12, 25, 8, 25}, {0, 12, 0, 8, 0});
+  EXPECT_NE(two.find("(node 0's 4, node 3's 120 times as long)"), std::string::npos) << two;
+  EXPECT_NE(two.find("--node-batch 0:6,1:12,3:1"), std::string::npos) << two;
+  EXPECT_NE(slow_nodes({1, 2.5}, {10, 10}, {0, 0}).find("--node-batch 1:4"), std::string::npos) << "of two, the slower";
 }
 
 TEST(Ranks, ALockStepSolverIsRefusedInAsynchronousMode) {

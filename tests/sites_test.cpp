@@ -335,6 +335,24 @@ TEST_F(Sites, AreWarnedOfFewRoundsAndOfLabelsThatNobodyTrainsOn) {
 }
 
 /// All rows of a class may be drawn for the test.
+TEST_F(Sites, AreWarnedOfColumnsThatSitesWriteInOtherWays) {
+  std::string numbers = "dose,sex,kind\n", units = numbers;
+  for (int r = 0; r < 40; ++r) {
+    const std::string dose = std::to_string(r % 8), kind = r % 3 == 0 ? ",tall\n" : ",short\n";
+    numbers += dose + (r % 2 == 0 ? ",f" : ",m") + kind;
+    units += dose + (r % 2 == 0 ? " mg,F" : " mg,m") + kind;
+  }
+  write_file(scratch_ / "unit0.csv", numbers), write_file(scratch_ / "unit1.csv", units);
+  write_file(scratch_ / "other.csv", "dose,sex,kind\n3,f,tall\n99,f,short\n");
+  const Outcome outcome = run(tool("simulate --quiet --nodes 2 --dataset csv:label=kind,categorical=auto --data " +
+                                   path("unit{node}.csv") + " --test " + path("other.csv")));
+  EXPECT_EQ(outcome.exit_code, 0);
+  for (const char* said : {"column 'dose' holds numbers alone at node 0", "unit1.csv'), as '0 mg', which makes",
+                           "column 'sex' holds 'F' and 'f', which differ in case or blanks alone",
+                           "of column 'dose' in the test rows with a value that no training row has: taken for none"})
+    EXPECT_NE(outcome.err.find(said), std::string::npos) << said << "\n" << outcome.err;
+}
+
 TEST_F(Sites, AreWarnedOfAClassThatIsDrawnForTheTest) {
   write_file(scratch_ / "all.csv", read_file(path("all.csv")) + "1.7,5,tiny\n");
   const Outcome outcome =

@@ -437,6 +437,9 @@ TEST_F(Tables, ClassesThatDifferInCaseAloneAreTwoSpellings) {
              "site 0 ('" + path("site 0.csv") + "') has the class 'Yes', and site 1");
   EXPECT_HAS(said("no show\n2,No\n", "No\n1,No\n", "noshow\n"), "and the test of site 0");
   EXPECT_EQ(said("A\n2,a\n", "a\n1,B\n", "B\n"), "") << "told apart on purpose";
+  EXPECT_HAS(said("0\n2,1\n", "no\n1,yes\n", "0\n"), "has numbers for labels, as '0', and site 1");
+  EXPECT_HAS(said("no\n2,yes\n", "no\n1,yes\n", "1\n"), "the test of site 0");
+  EXPECT_EQ(said("0\n2,x\n", "a\n1,B\n", "B\n"), "") << "numbers are names there";
 }
 
 TEST_F(Tables, WhoIsKnownAtTwoSitesIsTestedOnAtBothOrAtNone) {

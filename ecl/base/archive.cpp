@@ -36,7 +36,8 @@ void require_fingerprint(const std::string& path, std::string_view theirs, std::
     const std::string_view there = next_line(theirs), here = next_line(ours);
     if (there != here)
       throw Error(path + " belongs to another run: '" + std::string(there) + "' there, '" + std::string(here) +
-                  "' here; resume it as it was started, or start a new run in another --out");
+                  "' here; resume it as it was started, with the data as they were, or start a new run in another "
+                  "--out");
   }
   throw Error(path + " belongs to another run");
 }

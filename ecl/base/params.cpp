@@ -1,6 +1,7 @@
 #include "ecl/base/params.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <sstream>
@@ -87,13 +88,20 @@ std::string suggestion(std::string_view name, std::span<const std::string> known
 std::string decimal_comma(std::string_view text) {
   if (std::count(text.begin(), text.end(), ',') != 1 || text.find_first_not_of("+-0123456789.,eE") != text.npos)
     return "";
+  const std::string_view whole = text.substr(text.find_first_not_of("+-"));
+  const bool maybe_thousands = whole.find('.') == whole.npos && whole[0] != '0' && whole.size() >= 5 &&
+                               whole.size() <= 7 && whole[whole.size() - 4] == ',' &&
+                               std::isdigit(static_cast<unsigned char>(whole.back()));
   std::string written(text);  // 1.000,5: points between the thousands
   std::erase(written, '.');
   std::replace(written.begin(), written.end(), ',', '.');
   double value = 0;
   const auto [end, error] = std::from_chars(written.data(), written.data() + written.size(), value);
   if (error != std::errc{} || end != written.data() + written.size()) return "";
-  return "; a decimal point is meant: " + written;
+  std::string plain(text);
+  std::erase(plain, ',');
+  return "; a decimal point is meant: " + written +
+         (maybe_thousands ? ", or, between thousands, nothing: " + plain : "");
 }
 
 double to_number(std::string_view text, std::string_view what) {
@@ -134,10 +142,14 @@ Params::Params(std::string owner, std::string_view arguments, std::span<const st
   };
   for (const std::string& part : split_arguments(arguments, owner_)) {
     const std::size_t equals = end_of_key(part);
-    if (equals == std::string::npos)
-      positional_.push_back(part);
-    else
+    if (equals != std::string::npos)
       add_keyed(part, equals);
+    else if (keyed_.empty())
+      positional_.push_back(part);
+    else  // ignore=a,b: b would be taken for a parameter that nobody named
+      throw Error(owner_ + ": '" + part + "' follows " + keyed_.back().first + "=" + keyed_.back().second +
+                  " without a name; write NAME=" + part + ", or, where several values are meant, " +
+                  keyed_.back().first + "=" + keyed_.back().second + "|" + part + " (columns), a / (numbers)");
   }
   for (const std::string& part : settings) {
     const std::size_t equals = part.find('=');

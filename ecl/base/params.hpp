@@ -24,8 +24,8 @@ std::string decimal_comma(std::string_view text);
 /// `text` cut at each `separator`; an empty text has no parts.
 std::vector<std::string> split(std::string_view text, char separator);
 
-/// A plug-in as the user wrote it: `name`, `name:value,value`, `name:key=value` or a mixture. A value with a comma, an
-/// equals sign or a colon may stand in double quotes (`csv:group="a,b"`), in which "" is one quote.
+/// A plug-in as the user wrote it: `name`, `name:value,value`, `name:key=value` or values before keys. A value with a
+/// comma, an equals sign or a colon may stand in double quotes (`csv:group="a,b"`), in which "" is one quote.
 struct Choice {
   std::string name;
   std::string arguments;  ///< what follows the first colon; empty if there is none

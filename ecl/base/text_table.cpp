@@ -306,6 +306,13 @@ std::string level_name(float value) {
   return {text, end};
 }
 
+std::string folded(std::string_view name) {
+  std::string letters;
+  for (const unsigned char letter : name)
+    if (!std::isspace(letter)) letters += static_cast<char>(std::tolower(letter));
+  return letters;
+}
+
 std::string level_name(std::string_view cell) {
   constexpr double kExactFloat = 1 << 24,
                    kExact = 9007199254740992;  // whole numbers up to there: codes have many digits

@@ -83,6 +83,8 @@ bool is_name(std::string_view cell);
 /// any other as it is. Values are floats, as features are.
 std::string level_name(std::string_view cell);
 std::string level_name(float value);
+/// Without its case and its blanks.
+std::string folded(std::string_view name);
 
 /// A day, as 2024-01-31, 31/01/2024 or 31.01.2024, and what may follow it: the time.
 bool looks_like_date(std::string_view cell);

@@ -175,6 +175,7 @@ struct Gaps {
 struct TrainTest {
   Dataset train, test;
   std::string source = {};               ///< the file, for messages
+  std::string test_source = {};          ///< that of the test samples, where it is another
   Scaling scaling = Scaling::none;       ///< that is yet to be done
   std::string scaling_table = {};        ///< its file
   bool any_features = false;             ///< the number of features is but the largest index seen

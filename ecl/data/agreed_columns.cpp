@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 #include <sstream>
 #include <unordered_map>
@@ -68,34 +69,71 @@ std::vector<std::string> levels_of_numbers(const Dataset& data, std::size_t c, c
   return levels;
 }
 
-/// The levels of a site's training rows, of each categorical column, as bytes.
+/// The levels of a site's training rows, of each categorical column, as bytes, after the site's name.
 std::string tell_levels(const TrainTest& data, const std::string& letters, const std::string& place) {
   Archive archive;
+  std::string named = place + (data.source.empty() ? "" : " ('" + data.source + "')");
+  archive(named);
   for (std::size_t c = 0; c < letters.size(); ++c) {
     if (!(letters[c] & kCategorical)) continue;
     std::vector<std::string> levels = data.train.schema.inputs[c].levels;
     if (levels.size() > kMostLevels) throw Error(place + ": " + too_many(data.train.schema.inputs[c].name));
-    if (levels.empty()) levels = levels_of_numbers(data.train, c, place + " ('" + data.source + "')");
+    bool numbers = levels.empty();
+    if (numbers) levels = levels_of_numbers(data.train, c, named);
+    archive(numbers);
     archive.list(levels);
   }
   return archive.bytes();
 }
 
-/// `columns` with the levels that any site tells, sorted.
-void join_levels(std::vector<Column>& columns, const std::string& letters, std::span<const std::string> told) {
+/// A column that is numbers at one site is rarely meant to be texts because of another's.
+std::string numbers_and_texts(const std::string& column, const std::string& numbers, const std::string& texts) {
+  if (numbers.empty() || texts.empty()) return "";
+  return "column '" + column + "' holds numbers alone at " + numbers + " and text at " + texts +
+         ", which makes a feature of each of its values; is it a number, and the text a unit or a missing value?";
+}
+
+/// Texts that differ in case or blanks alone are rarely meant to be two.
+std::string spelt_twice(const Column& column) {
+  std::map<std::string, std::string> spellings;
+  for (const std::string& level : column.levels)
+    if (const auto [first, added] = spellings.emplace(folded(level), level); !added)
+      return "column '" + column.name + "' holds " + quoted(first->second) + " and " + quoted(level) +
+             ", which differ in case or blanks alone and are two features; spell them alike at all sites";
+  return "";
+}
+
+/// `columns` with the levels that any site tells, sorted. Returns what is odd about them, in words.
+std::vector<std::string> join_levels(std::vector<Column>& columns, const std::string& letters,
+                                     std::span<const std::string> told) {
   std::vector<std::set<std::string>> levels(columns.size());
+  std::vector<std::string> all_numbers(columns.size()), some_text(columns.size());  // the first such site
   for (const std::string& bytes : told) {
     Archive archive(bytes, "what a site said");
+    std::string site;
+    archive(site);
     for (std::size_t c = 0; c < columns.size(); ++c) {
       if (!(letters[c] & kCategorical)) continue;
+      bool numbers = false;
       std::vector<std::string> of_site;
+      archive(numbers);
       archive.list(of_site);
+      const auto text = std::ranges::find_if(of_site, [](const auto& level) { return !cell_value(level); });
+      if (numbers && !of_site.empty() && all_numbers[c].empty()) all_numbers[c] = site;
+      if (text != of_site.end() && some_text[c].empty()) some_text[c] = site + ", as " + quoted(*text);
       levels[c].insert(of_site.begin(), of_site.end());
       if (levels[c].size() > kMostLevels) throw Error(too_many(columns[c].name));
     }
     archive.finish();
   }
-  for (std::size_t c = 0; c < columns.size(); ++c) columns[c].levels.assign(levels[c].begin(), levels[c].end());
+  std::vector<std::string> notes;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    columns[c].levels.assign(levels[c].begin(), levels[c].end());
+    for (const std::string& note :
+         {numbers_and_texts(columns[c].name, all_numbers[c], some_text[c]), spelt_twice(columns[c])})
+      if (!note.empty()) notes.push_back(note);
+  }
+  return notes;
 }
 
 /// From a cell of one half's column to the number of the agreed level.
@@ -179,10 +217,10 @@ std::vector<Column> columns_as_before(const Schema& earlier, const std::vector<C
   return earlier.inputs;
 }
 
-/// In words: what training rows of all sites hold that an earlier model does not know. `own`: the cells of this
-/// process's rows.
+/// In words: what `rows` of all sites hold that `who` knows not. `own`: the cells of this process's rows, by column.
 std::vector<std::string> unknown_levels(Sites& sites, std::size_t held, const std::vector<Column>& columns,
-                                        const std::vector<std::uint64_t>& own) {
+                                        const std::vector<std::uint64_t>& own, const std::string& rows,
+                                        const std::string& who) {
   std::vector<std::string> mine(held);  // all of them are in the first
   for (const std::uint64_t count : own) mine[0] += std::to_string(count) + ' ';
   std::vector<std::uint64_t> counts(columns.size(), 0);
@@ -195,8 +233,7 @@ std::vector<std::string> unknown_levels(Sites& sites, std::size_t held, const st
   for (std::size_t c = 0; c < columns.size(); ++c)
     if (counts[c] > 0)
       notes.push_back(std::to_string(counts[c]) + (counts[c] == 1 ? " cell" : " cells") + " of column '" +
-                      columns[c].name +
-                      "' in the training rows with a value that the earlier model does not know: taken for none");
+                      columns[c].name + "' in the " + rows + " rows with a value that " + who + ": taken for none");
   return notes;
 }
 
@@ -224,28 +261,33 @@ std::vector<std::string> agree_on_columns(Sites& sites, std::span<TrainTest> hel
   }
   for (std::size_t c = columns.size(); c < letters.size(); ++c)
     columns.push_back({held[0].train.schema.inputs[c].name, {}, (letters[c] & kIndicator) != 0});
+  std::vector<std::string> notes;
   if (!earlier && any(letters, kCategorical)) {
     std::vector<std::string> mine;
     sites.together([&] {
       for (std::size_t h = 0; h < held.size(); ++h) mine.push_back(tell_levels(held[h], letters, places[h]));
     });
-    join_levels(columns, letters, sites.gather(std::move(mine)));
+    notes = join_levels(columns, letters, sites.gather(std::move(mine)));
   }
   const bool named = !held[0].train.schema.columns.empty();
   const std::vector<std::string> names = named ? encoded_names(columns) : std::vector<std::string>();
-  std::vector<std::uint64_t> unknown(columns.size(), 0), unused(columns.size(), 0);
+  std::vector<std::uint64_t> unknown(columns.size(), 0), untrained(columns.size(), 0);
   sites.together([&] {  // memory may be short at one of them
     for (TrainTest& data : held)
       for (Dataset* half : {&data.train, &data.test})
         within_memory("'" + data.source + "'", [&] {
           const bool test = half == &data.test;
           encode_half(*half, columns, letters, (test ? "test rows of '" : "'") + data.source + "'",
-                      test ? unused : unknown);
+                      test ? untrained : unknown);
           half->schema.inputs = columns, half->schema.features = names;
           return 0;
         });
   });
-  return earlier ? unknown_levels(sites, held.size(), columns, unknown) : std::vector<std::string>();
+  const std::string who = earlier ? "the earlier model does not know" : "no training row has";
+  for (const auto& [cells, rows] : {std::pair{&unknown, "training"}, {&untrained, "test"}})
+    for (const std::string& note : unknown_levels(sites, held.size(), columns, *cells, rows, who))
+      notes.push_back(note);
+  return notes;
 }
 
 }  // namespace ecl

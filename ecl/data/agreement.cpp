@@ -1,7 +1,6 @@
 #include "ecl/data/agreement.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -28,7 +27,7 @@ constexpr std::size_t kColumnsAtOnce = std::size_t{1} << 16;  // of sums that tr
 
 /// What a site says of its table.
 struct Description {
-  std::string place, source;
+  std::string place, source, test_source;
   std::uint64_t features = 0, train = 0, test = 0, groups_to_test = 0;
   std::uint64_t values = 0, rows = 0;
   bool any_features = false, may_be_sparse = false, weighted = false;
@@ -41,12 +40,16 @@ struct Description {
   int column_count = 0;
 
   void archive(Archive& archive) {
-    archive(place, source, features, train, test, groups_to_test, values, rows, any_features, may_be_sparse, weighted);
+    archive(place, source, test_source, features, train, test, groups_to_test, values, rows, any_features,
+            may_be_sparse, weighted);
     archive(gaps.dropped_rows, gaps.filled_cells, test_gaps.dropped_rows, test_gaps.filled_cells, ignored_queries);
     archive(label, inputs, column_count, image.channels, image.height, image.width);
     for (auto* list : {&columns, &feature_names, &classes, &tested_classes, &notes}) archive.list(*list);
   }
   std::string named() const { return place + (source.empty() ? "" : " ('" + source + "')"); }
+  std::string test_named() const {
+    return "the test of " + (test_source.empty() ? named() : place + " ('" + test_source + "')");
+  }
 };
 
 template <class T>
@@ -71,6 +74,7 @@ std::vector<Description> describe(Sites& sites, std::span<const TrainTest> held,
     const TrainTest& data = held[i];
     Description text{.place = places[i],
                      .source = data.source,
+                     .test_source = data.test_source,
                      .features = static_cast<std::uint64_t>(data.train.features()),
                      .train = data.train_samples > 0 ? data.train_samples : data.train.size(),
                      .test = data.test.size(),
@@ -174,14 +178,6 @@ NameTable among(const std::vector<std::string>& names, const std::vector<std::st
   return table;
 }
 
-/// Without its case and its blanks.
-std::string folded(const std::string& name) {
-  std::string letters;
-  for (const unsigned char letter : name)
-    if (!std::isspace(letter)) letters += static_cast<char>(std::tolower(letter));
-  return letters;
-}
-
 /// Two sites' spellings of one class would be two classes. Who has both in one file tells them apart by intention.
 void refuse_spellings(const std::vector<Description>& all, const std::vector<std::string>& classes) {
   std::map<std::string, std::vector<std::string>> alike;
@@ -197,8 +193,7 @@ void refuse_spellings(const std::vector<Description>& all, const std::vector<std
       for (const auto* of : {&site.classes, &site.tested_classes}) {
         both |= has(*of, names[0]) && has(*of, names[1]);
         for (int n : {0, 1})
-          if (says[n].empty() && has(*of, names[n]))
-            says[n] = (of == &site.classes ? "" : "the test of ") + site.named();
+          if (says[n].empty() && has(*of, names[n])) says[n] = of == &site.classes ? site.named() : site.test_named();
       }
     if (!both)
       throw Error(says[0] + " has the class " + ecl::quoted(names[0]) + ", and " + says[1] + " has " +
@@ -206,6 +201,22 @@ void refuse_spellings(const std::vector<Description>& all, const std::vector<std
                   ": two classes whose names differ in case or blanks alone; spell them alike " +
                   "at all sites, or, if they are two, name them apart");
   }
+}
+
+/// 0 and 1 at one site and no and yes at another would be four classes.
+void refuse_other_codes(const std::vector<Description>& all) {
+  const auto is_value = [](const std::string& name) { return cell_value(name).has_value(); };
+  std::string numbers, texts;  // who has them alone, the first one
+  for (const Description& site : all)
+    for (const auto* names : {&site.classes, &site.tested_classes}) {
+      if (names->empty()) continue;
+      const std::string who = names == &site.classes ? site.named() : site.test_named();
+      const std::string labels = ", as " + ecl::quoted(names->front());
+      if (numbers.empty() && std::ranges::all_of(*names, is_value)) numbers = who + " has numbers for labels" + labels;
+      if (texts.empty() && std::ranges::none_of(*names, is_value)) texts = who + " has texts" + labels;
+    }
+  if (!numbers.empty() && !texts.empty())
+    throw Error(numbers + ", and " + texts + ", which would be other classes; write them alike everywhere");
 }
 
 /// Labels that are 0 and 1 alone say whether a row has one label, 1.
@@ -233,7 +244,7 @@ std::vector<std::string> agree_on_classes(std::span<TrainTest> held, const std::
   if (labels && !all[0].any_features && classes.names.size() > names.size())
     throw Error("the labels are " + std::to_string(names.size()) + " columns, and the earlier model's " +
                 std::to_string(classes.names.size()) + "; a model goes on with all of its labels");
-  if (!earlier) refuse_spellings(all, classes.names);
+  if (!earlier) refuse_spellings(all, classes.names), refuse_other_codes(all);
   const std::size_t count = classes.names.size();
   const std::string where = all.size() == 1 ? "'" + all[0].source + "': " : "";
   if (count < 2 && !labels)

@@ -287,7 +287,7 @@ std::string Experiment::footprint() const {
   const auto& sizes = data.shard_sizes();
   const NodeId i = largest_node();
   const Dataset& test = data.test_of(i);
-  Batches batches(data.shard(i), batch_sizes[i], spec.seed, i);
+  Batches batches(data.shard(i), *std::ranges::max_element(batch_sizes), spec.seed, i);
   Workspace workspace;
   batches.next(workspace.batch);
   workspace.gradient.resize(model->dim());

@@ -145,13 +145,16 @@ Summary RankRun::summary(Sites& sites) {
 }
 
 std::string RankRun::unequal_paces() const {
-  const double mine = steps_done() > 0 ? step_seconds_ / static_cast<double>(steps_done()) : 0;
+  const double mine = gradients_ > 0 ? slowness_ * gradient_s_ / static_cast<double>(gradients_) : 0;
   std::vector<double> all(experiment_.nodes());
   comm_.gather_all(&mine, sizeof mine, all.data());
-  std::vector<std::uint64_t> batches = experiment_.batch_sizes;
-  for (std::size_t i = 0; i < batches.size(); ++i)
-    batches[i] = std::min<std::uint64_t>(batches[i], experiment_.data.shard_sizes()[i]);
-  return slow_nodes(all, batches);
+  std::vector<std::uint64_t> samples, given;
+  for (NodeId i = 0; i < experiment_.nodes(); ++i) {
+    const std::uint64_t batch = experiment_.batch_sizes[i];
+    samples.push_back(std::min<std::uint64_t>(batch, experiment_.data.shard_sizes()[i]));
+    given.push_back(batch == experiment_.spec.batch ? 0 : batch);
+  }
+  return slow_nodes(all, samples, given);
 }
 
 void RankRun::check_written() const {
@@ -286,7 +289,7 @@ void RankRun::move() {
 void RankRun::step() {
   if (node_.optimizer().ends_round()) node_.optimizer().set_exchanges(budget_.exchanges());
   const double start_s = now(), exchanged_s = exchange_seconds();
-  const double loss = trace_ ? traced_step() : node_.step();
+  const double loss = make_step();
   const double end_s = now();
   step_seconds_ += end_s - start_s - (exchange_seconds() - exchanged_s);
   budget_.add_step(end_s - start_s);
@@ -300,10 +303,12 @@ void RankRun::step() {
   if (progress_.due(end_s)) show_progress(end_s);
 }
 
-double RankRun::traced_step() {
+double RankRun::make_step() {
   node_.begin();
+  const double start_s = now();
   const double loss = traced(
       TraceEvent::Kind::gradient, [&] { return node_.gradient(); }, steps_done() + 1);
+  gradient_s_ += now() - start_s, ++gradients_;
   node_.apply();
   return loss;
 }

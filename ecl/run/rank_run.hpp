@@ -108,7 +108,7 @@ class RankRun {
   /// Between two parts of a gradient.
   void move();
   void step();
-  double traced_step();
+  double make_step();
 
   /// What `task` gives; with --trace, an event of this kind.
   template <class Task>
@@ -215,6 +215,8 @@ class RankRun {
   std::vector<MetricsRow> last_rows_;  ///< rank 0 only
   double before_s_ = 0;                ///< seconds of training before this process
   double status_s_ = 0, last_poke_s_ = 0, trained_s_ = 0, step_seconds_ = 0, debt_s_ = 0, lost_s_ = 0;
+  double gradient_s_ = 0;                             ///< in gradients of this process,
+  std::uint64_t gradients_ = 0;                       ///< so many
   double waiting_since_s_ = -1, waited_until_s_ = 0;  ///< for trace_; -1: at work
   double told_s_ = -kTell_s, last_loss_ = 0;
   std::uint64_t told_steps_ = 0;  ///< when this rank last told where it stands

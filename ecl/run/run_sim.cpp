@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
 #include <iostream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 
@@ -151,8 +149,11 @@ class SimRun final : public LocalRun<SimPort> {
   /// By the samples of the node's batch, where they are others than the others'.
   double usual_step_seconds(NodeId i) const {
     const Spec& spec = experiment_.spec;
-    return spec.step_time_s * experiment_.slowness[i] * static_cast<double>(experiment_.batch_sizes[i]) /
-           static_cast<double>(spec.batch);
+    const auto samples = [&](std::uint64_t batch) {
+      return static_cast<double>(std::min<std::uint64_t>(batch, experiment_.data.shard_sizes()[i]));
+    };
+    if (experiment_.batch_sizes[i] == spec.batch) return spec.step_time_s * experiment_.slowness[i];
+    return spec.step_time_s * experiment_.slowness[i] * samples(experiment_.batch_sizes[i]) / samples(spec.batch);
   }
 
   double step_seconds(NodeId i) const {
@@ -302,21 +303,27 @@ class SimRun final : public LocalRun<SimPort> {
   /// large model's with the usual --step-time-s of a small one; else empty.
   std::string overloaded_links() const {
     const Spec& spec = experiment_.spec;
-    const double exchanges_s = experiment_.exchanges_a_round() * network_.sending_seconds(),
-                 steps_s = experiment_.round_steps() * spec.step_time_s;
     Traffic traffic;
-    for (const auto& node : nodes_) traffic += node.optimizer().traffic();
+    double exchanges = 0;  // a round, mean of the nodes
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      traffic += nodes_[i].optimizer().traffic();
+      const double rounds = std::ceil(static_cast<double>(last_rows_[i].step) / experiment_.round_steps());
+      exchanges += static_cast<double>(last_rows_[i].exchanges) / std::max(1.0, rounds);
+    }
+    exchanges /= static_cast<double>(nodes_.size());
+    const double exchanges_s = exchanges * network_.sending_seconds(),
+                 steps_s = experiment_.round_steps() * spec.step_time_s;
     if (experiment_.mode == Mode::lock_step || exchanges_s <= steps_s) return "";
-    const double read = static_cast<double>(traffic.messages_taken),
-                 replaced = static_cast<double>(traffic.messages_overwritten), share = replaced / (read + replaced);
+    const double lost = (spec.links.drop + spec.links.tear) * static_cast<double>(traffic.messages_sent),
+                 replaced = static_cast<double>(traffic.messages_overwritten) - lost,
+                 share = replaced / (static_cast<double>(traffic.messages_taken) + replaced);
     if (!(share > 1.0 / 3)) return "";
-    std::ostringstream text;
-    text << std::setprecision(2) << "the links are too slow for the exchanges: a round's messages keep each busy for "
-         << exchanges_s << " s, the round's steps take " << steps_s << " s, and " << 100 * share
-         << " % of all messages were replaced by newer ones before they were read; make --step-time-s what a gradient "
-            "takes ("
-         << spec.step_time_s << " now), --bandwidth-bytes-s larger or --exchanges fewer";
-    return text.str();
+    const bool chosen = !spec.exchanges.starts_with("auto") && exchanges > 1;
+    return "the links are too slow for the exchanges: a round's messages keep each busy for " +
+           two_digits(exchanges_s) + " s, the round's steps take " + two_digits(steps_s) + " s, and " +
+           two_digits(100 * share) + " % of all messages were replaced by newer ones before they were read; make " +
+           "--step-time-s what a gradient takes (" + two_digits(spec.step_time_s) + " now)" +
+           (chosen ? ", --bandwidth-bytes-s larger or --exchanges fewer" : " or --bandwidth-bytes-s larger");
   }
 
   bool due(NodeId i) const {

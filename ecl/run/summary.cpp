@@ -196,24 +196,35 @@ void judge(Summary& summary, const Experiment& experiment, const std::vector<dou
   }
 }
 
-std::string slow_nodes(const std::vector<double>& step_seconds, const std::vector<std::uint64_t>& batches) {
+std::string two_digits(double value) {
+  std::ostringstream text;
+  if (value >= 10)
+    text << std::fixed << std::setprecision(0) << value;
+  else
+    text << std::setprecision(2) << value;
+  return text.str();
+}
+
+std::string slow_nodes(const std::vector<double>& gradient_s, const std::vector<std::uint64_t>& samples,
+                       const std::vector<std::uint64_t>& given) {
   constexpr double kMuchSlower = 2;
-  std::vector<double> sorted = step_seconds;
+  std::vector<double> sorted = gradient_s;
   std::ranges::sort(sorted);
   const double usual = sorted[(sorted.size() - 1) / 2];
-  std::ostringstream times, cure;
-  times << std::setprecision(2);
-  for (std::size_t i = 0; i < step_seconds.size(); ++i) {
-    if (!(step_seconds[i] > kMuchSlower * usual) || batches[i] <= 1) continue;
-    const double factor = step_seconds[i] / usual, samples = static_cast<double>(batches[i]) / factor;
-    times << (times.tellp() > 0 ? ", " : "") << "node " << i << "'s " << factor;
-    cure << (cure.tellp() > 0 ? "," : "") << i << ':' << std::max(1.0, std::round(samples));
+  if (!(usual > 0)) return "";
+  std::string times, batches;
+  for (std::size_t i = 0; i < gradient_s.size(); ++i) {
+    const double factor = gradient_s[i] / usual, fitting = static_cast<double>(samples[i]) / factor;
+    const bool slow = factor > kMuchSlower && samples[i] > 1;
+    if (slow)
+      times += std::string(times.empty() ? "node " : ", node ") + std::to_string(i) + "'s " + two_digits(factor);
+    if (!slow && given[i] == 0) continue;
+    const auto batch = slow ? static_cast<std::uint64_t>(std::max(1.0, std::round(fitting))) : given[i];
+    batches += std::string(batches.empty() ? "" : ",") + std::to_string(i) + ":" + std::to_string(batch);
   }
-  if (times.tellp() == 0) return "";
-  return "gradients take longer than most nodes' (" + times.str() +
-         " times as long), so they are older, and in lock "
-         "step all wait for them: smaller batches keep pace, --node-batch " +
-         cure.str();
+  if (times.empty()) return "";
+  return "gradients take longer than most nodes' (" + times + " times as long), so they are older, and in lock step " +
+         "all wait for them: smaller batches keep pace, --node-batch " + batches;
 }
 
 std::string to_json(const Summary& summary, const Experiment& experiment) {

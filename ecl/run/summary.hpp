@@ -48,9 +48,13 @@ struct Summary {
 /// Fills what follows from the last evaluation: scores of the mean model, distance to the optimum; whether a run that
 /// made all its steps has converged; warnings.
 void judge(Summary& summary, const Experiment& experiment, const std::vector<double>& mean);
-/// What is said of nodes whose steps take more than twice as long as most nodes' (`step_seconds`, by node), with the
-/// batches that would let them keep pace (`batches`: samples of a step now); empty where there are none.
-std::string slow_nodes(const std::vector<double>& step_seconds, const std::vector<std::uint64_t>& batches);
+/// What is said of nodes whose gradients take more than twice as long as most nodes', with the batches that would let
+/// them keep pace; empty where there are none. By node: seconds of a gradient; its samples; the batch that --node-batch
+/// gave it, or 0.
+std::string slow_nodes(const std::vector<double>& gradient_s, const std::vector<std::uint64_t>& samples,
+                       const std::vector<std::uint64_t>& given);
+/// For messages: to two digits, or whole.
+std::string two_digits(double value);
 /// The consensus error of an evaluation.
 double consensus_error_of(const std::vector<MetricsRow>& rows);
 

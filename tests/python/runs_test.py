@@ -250,6 +250,8 @@ def test_rows_that_do_not_fit_are_named(patients, tmp_path):
         run.predict([{**rows[0], "dose": 1e300}])
     with pytest.warns(UserWarning, match="2 cells of column 'colour' with a value that no training row had"):
         run.predict([{**rows[0], "colour": "green"}, {**rows[0], "colour": "blue"}])
+    with pytest.warns(UserWarning, match="1 missing cell of column 'dose': taken for the training rows' mean"):
+        run.predict([{**rows[1], "dose": 1}, {k: v for k, v in rows[0].items() if k != "dose"}])
 
 
 def test_predictions_are_of_the_model_that_is_there_now(digits, tmp_path):

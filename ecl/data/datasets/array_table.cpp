@@ -196,6 +196,7 @@ void read_test(const ArrayTable& tested, const ArrayTable& table, bool numbers, 
   const ArraySamples samples = find_samples(tested, numbers, missing);
   data.test = ArrayReader(tested, samples, missing, "").read({}, all_rows(samples.rows.size())).second;
   data.test_gaps = samples.gaps;
+  data.test_source = tested.source;
 }
 
 }  // namespace

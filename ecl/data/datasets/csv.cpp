@@ -29,6 +29,7 @@ void read_test(const DatasetRequest& request, const CsvFile& train, const Column
   file.read(survey, {}, rows, none, values);
   data.test = finish(file, survey, rows, values, wishes.group);
   data.test_gaps = survey.gaps;
+  data.test_source = path;
 }
 
 }  // namespace

@@ -246,7 +246,7 @@ void CsvFile::refuse_gaps() const {
 }
 
 std::vector<std::string> CsvFile::notes(const Survey& survey, const Half& half) const {
-  constexpr std::size_t kFew = 10;  // one of so many
+  constexpr std::size_t kFew = 10, kHalf = 2;  // one of so many
   std::vector<std::string> lines;
   if (!columns_.doubt.empty()) lines.push_back(columns_.doubt);
   const std::size_t rows = survey.index.labels.size();
@@ -259,7 +259,7 @@ std::vector<std::string> CsvFile::notes(const Survey& survey, const Half& half) 
   for (std::size_t f = 0; f < columns_.features.size(); ++f) {
     const auto& [cells, first] = survey.texts[f];
     const std::string& column = columns_.features[f].name;
-    if (cells > 0 && cells * kFew <= rows)
+    if (cells > 0 && cells * kHalf <= rows)
       lines.push_back("column '" + column + "' holds text in " + std::to_string(cells) + " of " + std::to_string(rows) +
                       " rows, first at " + first +
                       ", which makes a feature of each of its values; is it a number, and the text a missing one?");

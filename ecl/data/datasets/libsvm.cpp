@@ -177,7 +177,7 @@ TrainTest make_libsvm(const DatasetRequest& request, Params& params) {
   data.may_be_sparse = !scaling_wanted || data.scaling == Scaling::none;
   const std::string endings[] = {".libsvm", ".svm"};
   const std::string path = data.source = find_table(request, "libsvm", endings);
-  const std::string test_path = request.test.empty() ? find_test(path) : request.test;
+  const std::string test_path = data.test_source = request.test.empty() ? find_test(path) : request.test;
   require_regular(test_path);
   if (request.test.empty() && !test_path.empty())
     for (const char* drawn : {"test", "test-by"})

@@ -59,9 +59,17 @@ class Predictor:
         with self._lock:
             must(lib.ecl_predict(self._handle, matrix.ctypes.data, len(matrix), outputs.ctypes.data,
                                  numbers.ctypes.data))
+        self._tell_filled(np.isnan(matrix) & ~np.isnan(outputs).any(axis=1)[:, None])
         if chosen is not None:
             chosen.append(numbers)
         return outputs
+
+    def _tell_filled(self, gaps: np.ndarray) -> None:
+        for i, cells in enumerate(gaps.sum(axis=0).tolist()):
+            if cells:
+                column = f"column '{self.inputs[i]}'" if self.inputs else f"column {i + 1}"
+                instead = "none of its values" if self._categorical(i) else "the training rows' mean"
+                warnings.warn(f"{cells} missing cell{'s' * (cells > 1)} of {column}: taken for {instead}", stacklevel=5)
 
     def _matrix(self, rows: Any) -> np.ndarray:
         """Rows as ecl_predict() takes them. Columns are found by name, those of an array by their order."""
@@ -127,7 +135,7 @@ class Predictor:
             found[row] = known[text]
         if unknown := int((found == -1).sum()):
             warnings.warn(f"{unknown} cell{'s' * (unknown > 1)} of column '{self.inputs[i]}' with a value that no "
-                          "training row had: taken for none", stacklevel=6)
+                          "training row had: taken for none", stacklevel=8)
         return found
 
 

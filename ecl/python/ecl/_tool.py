@@ -63,12 +63,14 @@ def launched() -> bool:
 
 def options_of(keywords: Mapping[str, Any]) -> List[str]:
     """Keywords as the tool's options: lr_schedule="cosine" is --lr-schedule=cosine; True is an option without a value;
-    None and False leave it out; a list repeats it; a dict is a list of KEY=VALUE."""
+    None and False leave it out; a list repeats it; a dict is KEY=VALUE, ... (of `set`, one
+    option each)."""
     found: List[str] = []
     for name, value in keywords.items():
         option = "--" + name.replace("_", "-")
         if isinstance(value, Mapping):
             value = [f"{key}={number}" for key, number in value.items()]
+            value = value if name == "set" else ",".join(value)
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is True:
                 found.append(option)
