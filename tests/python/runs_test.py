@@ -180,6 +180,8 @@ def test_predictions_of_a_data_frame(patients):
     frame["colour"] = frame["colour"].astype("category")
     frame["age"] = frame["age"].astype("Float64")
     expect_the_tools(run, frame, expected)
+    with pytest.raises(ecl.Error, match="the rows have two columns 'age'; rename one"):
+        run.predict(pandas.concat([frame, frame[["age"]]], axis=1))
 
 
 def test_predictions_of_many_rows(patients):
@@ -244,6 +246,8 @@ def test_rows_that_do_not_fit_are_named(patients, tmp_path):
         run.predict(np.zeros((2, 2)))
     with pytest.raises(ecl.Error, match=r"rows are an array, .* not 'new.csv'; those of a file: ecl.tool\('predict'"):
         run.predict("new.csv")
+    with pytest.raises(ecl.Error, match="a dict is one row, and 'age' holds 2 values; give a DataFrame, or a list of"):
+        run.predict({"age": [1, 2], "colour": ["red", "red"], "dose": [2, 3]})
     with pytest.raises(ecl.Error, match="row 2, column 'dose': 'much' is no number"):
         run.predict([rows[0], {**rows[1], "dose": "much"}])
     with pytest.raises(ecl.Error, match="row 1, column 'dose': the value is infinite, or no float holds it"):

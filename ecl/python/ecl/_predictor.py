@@ -74,10 +74,16 @@ class Predictor:
     def _matrix(self, rows: Any) -> np.ndarray:
         """Rows as ecl_predict() takes them. Columns are found by name, those of an array by their order."""
         if isinstance(rows, Mapping):
+            for name, value in rows.items():
+                if isinstance(value, (list, tuple, np.ndarray)):
+                    raise mistake(f"a dict is one row, and '{name}' holds {len(value)} values; give a DataFrame, or a "
+                                  "list of dicts")
             rows = [rows]
         if not self.inputs and hasattr(rows, "to_numpy"):
             return self._by_order(rows.to_numpy())
         if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):  # a pandas DataFrame
+            if twice := [str(name) for name in rows.columns[rows.columns.duplicated()] if str(name) in self.inputs]:
+                raise mistake(f"the rows have two columns '{twice[0]}'; rename one")
             table = {str(name): rows[name].to_numpy() for name in rows.columns}
         elif isinstance(rows, Sequence) and len(rows) > 0 and isinstance(rows[0], Mapping):
             keys = {str(key): key for row in rows for key in row}
