@@ -1,7 +1,7 @@
 """How far equal asynchronous runs over real ranks lie apart. `bench/spread` starts this.
 
 Makes every job N times (10), in turns, over mpirun with eight ranks, and prints a Markdown table of the accuracy of the
-nodes' mean and of the worst node in per cent: mean and standard deviation of the runs, least and largest. Needs an
+nodes' mean and of the worst node in per cent: mean and standard deviation of the runs, least and largest. Wants an
 idle machine: ranks that share their cores with other work are late. Five minutes on two cores.
 """
 import argparse
@@ -26,7 +26,7 @@ JOBS = {
 
 
 def accuracies(ecl, options):
-    """Of the nodes' mean and of the worst node, in per cent."""
+    """Of the nodes' mean and of the worst node, in per cent; None of a run that diverged."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = ["mpirun", "-n", "8", ecl, "train", "--quiet", "--eval-every", "0", *options.split(), "--out", out]
@@ -34,7 +34,9 @@ def accuracies(ecl, options):
         if run.returncode not in (0, 4):  # 4: diverged, which is a result
             sys.exit(f"bench/spread: {options}\n{run.stderr}")
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    return [summary[key] or 0 for key in ("test_accuracy_mean", "test_accuracy_min")]
+    if summary["verdict"] == "diverged":
+        return None
+    return [summary[key] for key in ("test_accuracy_mean", "test_accuracy_min")]
 
 
 def cells(values):
@@ -60,8 +62,10 @@ def main():
     print("| job | nodes' mean, % | least to largest | worst node, % | least to largest |")
     print("|---|---:|---:|---:|---:|")
     for job, runs in results.items():
-        means, worst = zip(*runs)
-        print("| " + " | ".join([job, *cells(means), *cells(worst)]) + " |")
+        lost = runs.count(None)
+        name = job + (f" (diverged {lost}/{len(runs)}, left out)" if lost else "")
+        columns = [cells(values) for values in zip(*filter(None, runs))] or [["-", "-"]] * 2
+        print("| " + " | ".join([name, *columns[0], *columns[1]]) + " |")
 
 
 if __name__ == "__main__":
